@@ -1,0 +1,15 @@
+//! Parameters and results of the methods, one file a noun. Fields may be added; none changes its meaning.
+
+pub mod daemon;
+pub mod event;
+pub mod record;
+pub mod run;
+pub mod session;
+pub mod worker;
+
+use serde::{Deserialize, Serialize};
+
+/// Parameters of a method that takes none; unknown members are refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}

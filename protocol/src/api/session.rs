@@ -1,0 +1,314 @@
+//! `session.*`.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::id::SessionId;
+use crate::process::{EndReason, Exit};
+
+/// State of a session's process. What the agent inside is doing is another matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// Recorded; the process is being started.
+    Starting,
+    /// The process runs.
+    Running,
+    /// The process ended; `exit` says how.
+    Ended,
+    /// The process could not be started.
+    Failed,
+    /// The holder is gone and left no record of how the process ended.
+    Unknown,
+}
+
+impl SessionState {
+    /// The word that is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether nothing more will happen to the session.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Ended | Self::Failed | Self::Unknown)
+    }
+}
+
+/// Parameters of `session.create`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateParams {
+    /// `claude`, `codex`, `gemini`, `opencode`, or `command` for any argv.
+    pub engine: String,
+    /// Program and arguments for `command`; further arguments for the other engines.
+    #[serde(default)]
+    pub argv: Vec<String>,
+    /// Working directory, absolute.
+    pub cwd: String,
+    /// A line for a person.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// Columns (80 when absent).
+    #[serde(default)]
+    pub cols: Option<u16>,
+    /// Rows (24 when absent).
+    #[serde(default)]
+    pub rows: Option<u16>,
+    /// Variables beside those that the engine gets anyway.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Whether to work in a worktree of the repository at `cwd`.
+    #[serde(default)]
+    pub worktree: bool,
+    /// First prompt, handed over in the engine's own way.
+    #[serde(default)]
+    pub prompt: Option<String>,
+}
+
+/// Result of `session.create`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Created {
+    /// The session.
+    pub session: SessionId,
+    /// The process that it holds.
+    pub pid: i32,
+}
+
+/// A session, as `session.list` and `session.get` show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The session.
+    pub session: SessionId,
+    /// Its engine.
+    pub engine: String,
+    /// State of its process.
+    pub state: SessionState,
+    /// The process that it holds; `None` before the start and after the end.
+    pub pid: Option<i32>,
+    /// Working directory.
+    pub cwd: String,
+    /// Columns; 0 when it is on pipes.
+    pub cols: u16,
+    /// Rows; 0 when it is on pipes.
+    pub rows: u16,
+    /// Milliseconds since the epoch.
+    pub created_at_ms: u64,
+    /// Milliseconds since the epoch; `None` until it ends.
+    pub ended_at_ms: Option<u64>,
+    /// How the process ended, where that is known.
+    pub exit: Option<Exit>,
+    /// Why the process ended.
+    pub reason: Option<EndReason>,
+    /// A sentence where there is more to say.
+    pub message: Option<String>,
+    /// A line for a person.
+    pub title: Option<String>,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// The run and stage that it serves, `<run>/<stage>`; `None` for a session of a person.
+    pub owner: Option<String>,
+    /// Directory of its logs and recording.
+    pub directory: String,
+}
+
+/// Parameters of `session.list`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    /// Also those that ended, and those of pipeline stages.
+    #[serde(default)]
+    pub all: bool,
+}
+
+/// Result of `session.list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// Oldest first.
+    pub sessions: Vec<Session>,
+}
+
+/// Parameters of the methods that take a session alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionParams {
+    /// Which.
+    pub session: SessionId,
+}
+
+/// Whether a viewer types.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttachMode {
+    /// It types when nobody else does, and may take over.
+    #[default]
+    Control,
+    /// It only looks.
+    View,
+}
+
+/// Parameters of `session.attach`; the connection then carries [`crate::terminal`] frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttachParams {
+    /// Which.
+    pub session: SessionId,
+    /// The viewer's columns.
+    pub cols: u16,
+    /// The viewer's rows.
+    pub rows: u16,
+    /// Whether it types.
+    #[serde(default)]
+    pub mode: AttachMode,
+}
+
+/// Result of `session.attach`, the last JSON body on the connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// Which.
+    pub session: SessionId,
+    /// Codec of the frames that follow.
+    pub codec: String,
+}
+
+/// Name of the codec in [`Attached`].
+pub const TERMINAL_CODEC: &str = "bincode-2";
+
+/// Parameters of `session.send`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendParams {
+    /// Which.
+    pub session: SessionId,
+    /// The text, sent as one paste where the program supports that.
+    pub text: String,
+    /// Whether Enter follows (yes when absent).
+    #[serde(default = "yes")]
+    pub submit: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Result of `session.send`. What the program made of the text is not known yet at this point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// `typed` or, when Enter was sent too, `submitted`.
+    pub receipt: String,
+}
+
+/// Parameters of `session.keys`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysParams {
+    /// Which.
+    pub session: SessionId,
+    /// Names such as `enter`, `escape`, `tab`, `up`, `ctrl-c`, `f5`, `alt-x`, or single characters.
+    pub keys: Vec<String>,
+}
+
+/// Parameters of `session.resize`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResizeParams {
+    /// Which.
+    pub session: SessionId,
+    /// Columns.
+    pub cols: u16,
+    /// Rows.
+    pub rows: u16,
+}
+
+/// The cursor of a screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// From 0, from the top.
+    pub row: u16,
+    /// From 0, from the left.
+    pub col: u16,
+    /// Whether the program shows it.
+    pub visible: bool,
+}
+
+/// Parameters of `session.log`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogParams {
+    /// Which.
+    pub session: SessionId,
+    /// Byte offset into the output to start at (0 when absent); `next` of the last page.
+    #[serde(default)]
+    pub from: Option<u64>,
+    /// At most this many lines (1 to 10000; 1000 when absent).
+    #[serde(default)]
+    pub limit: Option<u32>,
+    /// Standard error of a session on pipes, instead of its output.
+    #[serde(default)]
+    pub stderr: bool,
+}
+
+/// Result of `session.log`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// Lines without their ends; control sequences are removed.
+    pub lines: Vec<String>,
+    /// `from` for the next page.
+    pub next: u64,
+    /// Whether the process has ended and no line follows.
+    pub end: bool,
+}
+
+/// What `session.wait` waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Until {
+    /// The process runs.
+    Running,
+    /// The process ended, in whatever way.
+    Ended,
+}
+
+/// Parameters of `session.wait`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaitParams {
+    /// Which.
+    pub session: SessionId,
+    /// For what.
+    pub until: Until,
+    /// How long, in milliseconds; the answer then carries the state at that time.
+    pub timeout_ms: u64,
+}
+
+/// Result of `session.wait`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waited {
+    /// The state when the wait ended.
+    pub state: SessionState,
+}
+
+/// Parameters of `session.stop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopParams {
+    /// Which.
+    pub session: SessionId,
+    /// Milliseconds between the request to end and the force (5000 when absent).
+    #[serde(default)]
+    pub grace_ms: Option<u64>,
+}
+
+/// Result of `session.stop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// How the process ended; `None` where that is not known.
+    pub exit: Option<Exit>,
+}

@@ -1,0 +1,69 @@
+//! The binary codec of the terminal link: the one file that knows bincode, so that it can be replaced here.
+//!
+//! bincode is pinned to 2.0.1 (3.0.0 is an empty release); `docs/adr/0001-bincode-pin.md` has the reasons.
+
+use bincode::config::{Configuration, Fixint, LittleEndian, Limit};
+
+use crate::limits::FRAME_TERMINAL;
+
+const CONFIG: Configuration<LittleEndian, Fixint, Limit<FRAME_TERMINAL>> =
+    bincode::config::standard().with_fixed_int_encoding().with_limit::<FRAME_TERMINAL>();
+
+/// A body that does not decode, or a value that does not encode.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// The bytes are not a value of the wanted type.
+    #[error("a terminal frame could not be read: {0}")]
+    Decode(String),
+    /// The value is larger than a frame may be.
+    #[error("a terminal frame could not be written: {0}")]
+    Encode(String),
+    /// Bytes were left over.
+    #[error("a terminal frame has {0} bytes too many")]
+    Trailing(usize),
+}
+
+/// The body of a frame that carries `value`.
+///
+/// # Errors
+/// `Encode` when the value is above the frame limit.
+pub fn encode<T: bincode::Encode>(value: &T) -> Result<Vec<u8>, CodecError> {
+    bincode::encode_to_vec(value, CONFIG).map_err(|error| CodecError::Encode(error.to_string()))
+}
+
+/// Reads a whole body.
+///
+/// # Errors
+/// `Decode` and `Trailing` for bytes that are not exactly one value.
+pub fn decode<T: bincode::Decode<()>>(body: &[u8]) -> Result<T, CodecError> {
+    let (value, used) =
+        bincode::decode_from_slice(body, CONFIG).map_err(|error| CodecError::Decode(error.to_string()))?;
+    if used == body.len() { Ok(value) } else { Err(CodecError::Trailing(body.len() - used)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::{FromViewer, ToViewer};
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_bytes_of_a_frame_do_not_change_between_releases() {
+        assert_eq!(encode(&FromViewer::Resize { cols: 80, rows: 24 }).unwrap(), [1, 0, 0, 0, 80, 0, 24, 0]);
+        assert_eq!(encode(&ToViewer::Output(b"hi".to_vec())).unwrap(), [1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, b'h', b'i']);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bodies_never_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode::<FromViewer>(&body);
+            let _ = decode::<ToViewer>(&body);
+        }
+
+        #[test]
+        fn frames_round_trip(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+            let frame = ToViewer::Output(bytes);
+            prop_assert_eq!(decode::<ToViewer>(&encode(&frame).unwrap()).unwrap(), frame);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Events of the journal: everything that changed, in the order in which it became durable.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// One entry of the journal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    /// Position in the journal: grows by one from event to event, never reused.
+    pub seq: u64,
+    /// When it became durable, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// What happened, `<noun>.<past participle>`; see [`kind`].
+    pub kind: String,
+    /// What it happened to: an identifier, or a name such as a worker role.
+    pub subject: String,
+    /// The particulars, an object.
+    pub data: Box<RawValue>,
+}
+
+/// The kinds of event that this version writes.
+pub mod kind {
+    /// The daemon answered its first request.
+    pub const DAEMON_READY: &str = "daemon.ready";
+    /// The daemon began to drain.
+    pub const DAEMON_DRAINING: &str = "daemon.draining";
+    /// A worker registered.
+    pub const WORKER_REGISTERED: &str = "worker.registered";
+    /// A worker's connection ended.
+    pub const WORKER_LOST: &str = "worker.lost";
+    /// A supervised worker died more often than its back-off allows.
+    pub const WORKER_CRASH_LOOP: &str = "worker.crash_loop";
+    /// A session was recorded, before its process was started.
+    pub const SESSION_CREATED: &str = "session.created";
+    /// A session's process runs.
+    pub const SESSION_STARTED: &str = "session.started";
+    /// A session's process ended, with its exit status.
+    pub const SESSION_ENDED: &str = "session.ended";
+    /// A session's holder is gone without a record of how the process ended.
+    pub const SESSION_LOST: &str = "session.lost";
+    /// A run was accepted.
+    pub const RUN_STARTED: &str = "run.started";
+    /// A run was taken up again after a restart or by a person.
+    pub const RUN_RESUMED: &str = "run.resumed";
+    /// A run reached `done`, `failed` or `cancelled`.
+    pub const RUN_ENDED: &str = "run.ended";
+    /// A run entered a stage.
+    pub const STAGE_STARTED: &str = "run.stage_started";
+    /// A run left a stage.
+    pub const STAGE_ENDED: &str = "run.stage_ended";
+    /// An item of the backlog changed its status.
+    pub const ITEM_CHANGED: &str = "run.item_changed";
+    /// A gate gave its verdict.
+    pub const GATE_ENDED: &str = "run.gate_ended";
+    /// A guardrail refused a change.
+    pub const GUARDRAIL_VIOLATED: &str = "run.guardrail_violated";
+    /// A change was committed on the run's branch.
+    pub const RUN_COMMITTED: &str = "run.committed";
+    /// Something a person should know that stops nothing.
+    pub const RUN_WARNING: &str = "run.warning";
+    /// A record was written for a worker.
+    pub const RECORD_WRITTEN: &str = "record.written";
+    /// A sequence gave a number.
+    pub const SEQUENCE_ADVANCED: &str = "sequence.advanced";
+    /// A peer was refused before its bytes were read.
+    pub const ACCESS_REFUSED: &str = "access.refused";
+}

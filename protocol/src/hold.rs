@@ -1,0 +1,206 @@
+//! The link between `orchestratord` and the `pty-proxy` that holds a session: what the holder is told at its start, what
+//! it keeps in the session's directory, and the requests it answers on its own socket.
+//!
+//! The holder's socket speaks the same frames and JSON-RPC as the daemon's. `hold.attach` switches a connection over to
+//! the binary frames of [`crate::terminal`]. `hold.adopt` is sent by the daemon together with a viewer's own connection
+//! (`SCM_RIGHTS`), which the holder then serves as if it had received `hold.attach` on it: the daemon is not between a
+//! viewer and its terminal, so its death does not reach them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::session::{AttachMode, Cursor};
+use crate::id::SessionId;
+use crate::process::{EndReason, Exit, ProcessIdentity};
+
+/// Names of the files in a session's directory (0700, files 0600).
+pub mod file {
+    /// [`super::HoldSpec`], written by the daemon before the holder starts.
+    pub const SPEC: &str = "hold.json";
+    /// [`super::Holder`], written by the holder once the process runs.
+    pub const HOLDER: &str = "holder.json";
+    /// What the process wrote, raw: to its terminal, or to standard output when it is on pipes.
+    pub const OUTPUT: &str = "output.log";
+    /// What a process on pipes wrote to standard error, raw.
+    pub const ERROR: &str = "error.log";
+    /// asciicast v3 of a terminal session.
+    pub const RECORDING: &str = "recording.cast";
+    /// [`super::Ended`], written (atomically) when the process tree is gone.
+    pub const ENDED: &str = "ended.json";
+    /// [`super::ScreenText`] at the end of a terminal session.
+    pub const SCREEN: &str = "screen.json";
+    /// Input for a process on pipes, written by the daemon before the holder starts.
+    pub const INPUT: &str = "input.txt";
+    /// The holder's own log.
+    pub const HOLDER_LOG: &str = "holder.log";
+}
+
+/// What a holder is started with. The environment is not here, so that no key is written to disk: the process inherits
+/// exactly the environment that the daemon gave to its holder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldSpec {
+    /// The session.
+    pub session: SessionId,
+    /// Program and arguments; the program is an absolute path or is looked up on `PATH`.
+    pub argv: Vec<String>,
+    /// Working directory, absolute.
+    pub cwd: String,
+    /// A terminal of this size, or pipes when `None`.
+    pub terminal: Option<TerminalSize>,
+    /// Whether [`file::INPUT`] is fed to standard input (pipes only; otherwise standard input is empty).
+    #[serde(default)]
+    pub feed_input: bool,
+    /// The process tree is ended after this many milliseconds.
+    #[serde(default)]
+    pub deadline_ms: Option<u64>,
+    /// Path of the holder's socket.
+    pub socket: String,
+}
+
+/// Columns and rows of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Columns, 1 to [`crate::limits::TERMINAL_MAX`].
+    pub cols: u16,
+    /// Rows, 1 to [`crate::limits::TERMINAL_MAX`].
+    pub rows: u16,
+}
+
+impl TerminalSize {
+    /// The size within the accepted limits.
+    #[must_use]
+    pub fn clamped(self) -> Self {
+        let clamp = |n: u16| n.clamp(1, crate::limits::TERMINAL_MAX);
+        Self { cols: clamp(self.cols), rows: clamp(self.rows) }
+    }
+}
+
+/// Which processes serve a session; the record that lets a restarted daemon find them again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The `pty-proxy`.
+    pub holder: ProcessIdentity,
+    /// The process that it holds.
+    pub child: ProcessIdentity,
+    /// When it started, in milliseconds since the epoch.
+    pub started_at_ms: u64,
+}
+
+/// How a session's process ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Exit status or signal; `None` where it is not known.
+    pub exit: Option<Exit>,
+    /// Why.
+    pub reason: EndReason,
+    /// A sentence for a person, where there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When, in milliseconds since the epoch.
+    pub ended_at_ms: u64,
+}
+
+/// The screen as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScreenText {
+    /// Columns.
+    pub cols: u16,
+    /// Rows.
+    pub rows: u16,
+    /// One text a row, without trailing blanks.
+    pub lines: Vec<String>,
+    /// The cursor.
+    pub cursor: Cursor,
+    /// The window title that the program set; empty when it set none.
+    pub title: String,
+}
+
+/// What the holder prints as one line of JSON on standard output once the process runs, or could not be started;
+/// the starting process then exits and the holder lives on, in its own session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Started {
+    /// It runs.
+    Running(Holder),
+    /// It could not be started; the sentence says what and why.
+    Failed(String),
+}
+
+/// Methods of the holder's socket.
+pub mod method {
+    /// `{}` → [`super::Status`].
+    pub const STATUS: &str = "hold.status";
+    /// `{}` → [`super::ScreenText`]; `FailedPrecondition` on pipes.
+    pub const SCREEN: &str = "hold.screen";
+    /// `{text, submit}` → `{}`: one bracketed paste where the program asked for it, then Enter by itself.
+    pub const SEND: &str = "hold.send";
+    /// `{keys}` → `{}`; names as in [`crate::api::session::KeysParams`].
+    pub const KEYS: &str = "hold.keys";
+    /// [`super::TerminalSize`] → `{}`.
+    pub const RESIZE: &str = "hold.resize";
+    /// `{grace_ms}` → [`super::Ended`]: ends the whole process tree.
+    pub const STOP: &str = "hold.stop";
+    /// `{}` → [`super::Ended`], answered when the tree is gone.
+    pub const WAIT: &str = "hold.wait";
+    /// [`super::AttachParams`] → `{}`, then the connection carries [`crate::terminal`] frames.
+    pub const ATTACH: &str = "hold.attach";
+    /// [`super::AdoptParams`] with one descriptor → `{}`; the descriptor is served as by `hold.attach`.
+    pub const ADOPT: &str = "hold.adopt";
+}
+
+/// What a holder says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The processes.
+    pub holder: Holder,
+    /// The terminal's size; `None` on pipes.
+    pub terminal: Option<TerminalSize>,
+    /// Bytes that the process has written so far.
+    pub output_bytes: u64,
+    /// Viewers attached.
+    pub viewers: u32,
+    /// Milliseconds since the process last wrote something.
+    pub quiet_ms: u64,
+    /// The window title that the program set.
+    pub title: String,
+}
+
+/// Parameters of [`method::SEND`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendParams {
+    /// The text to type.
+    pub text: String,
+    /// Whether Enter follows.
+    pub submit: bool,
+}
+
+/// Parameters of [`method::STOP`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopParams {
+    /// Milliseconds between the request to end and the force.
+    pub grace_ms: u64,
+}
+
+/// Parameters of [`method::ATTACH`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttachParams {
+    /// The viewer's own size.
+    pub size: TerminalSize,
+    /// Whether it wants to type.
+    pub mode: AttachMode,
+}
+
+/// Parameters of [`method::ADOPT`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdoptParams {
+    /// As for [`method::ATTACH`].
+    pub attach: AttachParams,
+    /// What the daemon had already read from the viewer beyond its request, as text frames would have been; base 16.
+    pub rest: String,
+    /// The body that answers the viewer's `session.attach`, to be framed and written by the holder before any frame of
+    /// its own, so that the viewer never sees an answer without a terminal behind it.
+    pub answer: String,
+}
