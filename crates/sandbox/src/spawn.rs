@@ -1,0 +1,159 @@
+//! The one place where a command is put together, and the ways to start one.
+
+use orx_protocol::process::{Exit, ProcessIdentity};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use crate::environment::Environment;
+use crate::identity;
+
+/// A program could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// No program was named.
+    #[error("no program is named: the argument list is empty")]
+    Empty,
+    /// An argument or variable holds a zero byte, which no program can be given.
+    #[error("{what} holds a zero byte, which cannot be handed to a program")]
+    ZeroByte {
+        /// Which argument or variable.
+        what: String,
+    },
+    /// The working directory is not there.
+    #[error("the working directory {path} cannot be used: {source}")]
+    Directory {
+        /// The directory.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The kernel refused.
+    #[error("{program} could not be started: {source}")]
+    Refused {
+        /// The program.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The program ran and could not be waited for or read.
+    #[error("{program} could not be watched: {source}")]
+    Watch {
+        /// The program.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Largest core file of a child: none, since a core holds what the process knew.
+const CORE_LIMIT: u64 = 0;
+
+/// Puts a command together: exact environment, no core dumps.
+fn command(argv: &[String], cwd: &Path, environment: &Environment) -> Result<Command, SpawnError> {
+    let (program, arguments) = argv.split_first().ok_or(SpawnError::Empty)?;
+    for (position, argument) in argv.iter().enumerate() {
+        if argument.contains('\0') {
+            return Err(SpawnError::ZeroByte { what: format!("argument {position}") });
+        }
+    }
+    if let Some((name, _)) = environment.iter().find(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        return Err(SpawnError::ZeroByte { what: format!("variable {}", name.replace('\0', "")) });
+    }
+    std::fs::read_dir(cwd).map_err(|source| SpawnError::Directory { path: cwd.display().to_string(), source })?;
+    #[allow(clippy::disallowed_methods)] // This crate is where spawning lives.
+    let mut command = Command::new(OsStr::new(program));
+    command.args(arguments).current_dir(cwd).env_clear().envs(environment);
+    // SAFETY: setrlimit is async-signal-safe (signal-safety(7)) and the closure touches no memory of the parent.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(|| {
+            nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, CORE_LIMIT, CORE_LIMIT)
+                .map_err(std::io::Error::from)
+        });
+    }
+    Ok(command)
+}
+
+/// The same in a process group of its own, so that a signal to it reaches all it starts.
+pub(crate) fn grouped(argv: &[String], cwd: &Path, environment: &Environment) -> Result<Command, SpawnError> {
+    let mut command = command(argv, cwd, environment)?;
+    command.process_group(0);
+    Ok(command)
+}
+
+pub(crate) fn start(argv: &[String], mut command: Command) -> Result<Child, SpawnError> {
+    let program = || argv.first().cloned().unwrap_or_default();
+    command.spawn().map_err(|source| SpawnError::Refused { program: program(), source })
+}
+
+/// Starts a program on the given streams. The caller reaps it.
+///
+/// # Errors
+/// [`SpawnError`] when it cannot be started.
+pub fn on_streams(
+    argv: &[String],
+    cwd: &Path,
+    environment: &Environment,
+    streams: [Stdio; 3],
+) -> Result<Child, SpawnError> {
+    let mut command = grouped(argv, cwd, environment)?;
+    let [input, output, error] = streams;
+    command.stdin(input).stdout(output).stderr(error);
+    start(argv, command)
+}
+
+/// Starts a program that outlives its starter: in a session of its own, with no terminal, writing to `log`.
+///
+/// # Errors
+/// [`SpawnError`] when it cannot be started.
+pub fn in_background(
+    argv: &[String],
+    cwd: &Path,
+    environment: &Environment,
+    log: &File,
+) -> Result<(Child, Option<ProcessIdentity>), SpawnError> {
+    let clone = || {
+        log.try_clone().map(Stdio::from).map_err(|source| SpawnError::Refused { program: "the log".to_owned(), source })
+    };
+    let mut command = command(argv, cwd, environment)?;
+    command.stdin(Stdio::null()).stdout(clone()?).stderr(clone()?);
+    // SAFETY: setsid is async-signal-safe (signal-safety(7)) and the closure touches no memory of the parent.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(std::io::Error::from));
+    }
+    let child = start(argv, command)?;
+    let process = i32::try_from(child.id()).ok().and_then(identity::of);
+    Ok((child, process))
+}
+
+/// Starts a program under the tokio runtime, ended by force when the returned handle is dropped.
+///
+/// # Errors
+/// [`SpawnError`] when it cannot be started.
+pub fn supervised(
+    argv: &[String],
+    cwd: &Path,
+    environment: &Environment,
+    streams: [Stdio; 3],
+) -> Result<tokio::process::Child, SpawnError> {
+    let mut command = grouped(argv, cwd, environment)?;
+    let [input, output, error] = streams;
+    command.stdin(input).stdout(output).stderr(error);
+    let mut command = tokio::process::Command::from(command);
+    command.kill_on_drop(true);
+    command.spawn().map_err(|source| SpawnError::Refused { program: argv.first().cloned().unwrap_or_default(), source })
+}
+
+/// How a process ended, from its wait status.
+#[must_use]
+pub fn exit(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Code(-1),
+    }
+}

@@ -1,0 +1,105 @@
+//! Ending whole process trees, matched by pid and start time so that a recycled pid is never hit.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use orx_protocol::process::ProcessIdentity;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::identity;
+
+/// How often a dying tree is looked at.
+const POLL: Duration = Duration::from_millis(10);
+/// How long processes may take to disappear after SIGKILL before the end is reported as incomplete.
+const FORCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The living descendants of `pid`, children before grandchildren; `pid` itself is not among them.
+#[must_use]
+pub fn descendants(pid: i32) -> Vec<ProcessIdentity> {
+    let mut children: HashMap<i32, Vec<ProcessIdentity>> = HashMap::new();
+    for other in identity::processes() {
+        if let Some(stat) = identity::stat(other).filter(|stat| !stat.zombie) {
+            children.entry(stat.parent).or_default().push(ProcessIdentity { pid: other, start_time: stat.start_time });
+        }
+    }
+    let mut found = Vec::new();
+    let mut next = vec![pid];
+    while let Some(parent) = next.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            next.push(child.pid);
+            found.push(child);
+        }
+    }
+    found
+}
+
+/// Living processes whose environment holds `name=value`: what a holder left behind when it was itself killed.
+/// Linux only; elsewhere none are found.
+#[must_use]
+pub fn marked(name: &str, value: &str) -> Vec<ProcessIdentity> {
+    let wanted = format!("{name}={value}").into_bytes();
+    identity::processes()
+        .into_iter()
+        .filter(|pid| {
+            std::fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == wanted))
+        })
+        .filter_map(identity::of)
+        .collect()
+}
+
+/// Sends a signal to a process if it is still that process.
+pub fn signal(process: ProcessIdentity, signal: Signal) {
+    if identity::is_alive(process) {
+        // It may end between the look and the signal; then there is nothing left to do.
+        let _ = kill(Pid::from_raw(process.pid), signal);
+    }
+}
+
+/// Ends every process that `members` gives: first politely, after `grace` by force, until none is left. `members` is
+/// asked again on each round, since a dying tree may still fork. Blocks the calling thread.
+///
+/// Returns whether the tree is gone.
+pub fn end(members: impl Fn() -> Vec<ProcessIdentity>, grace: Duration) -> bool {
+    for process in members() {
+        signal(process, Signal::SIGTERM);
+        signal(process, Signal::SIGCONT);
+    }
+    if wait_until_gone(&members, grace) {
+        return true;
+    }
+    let deadline = Instant::now() + FORCE_LIMIT;
+    while Instant::now() < deadline {
+        for process in members() {
+            signal(process, Signal::SIGKILL);
+        }
+        if wait_until_gone(&members, POLL) {
+            return true;
+        }
+    }
+    members().is_empty()
+}
+
+#[allow(clippy::disallowed_methods)] // The kernel offers no event for the end of processes that are not our children.
+fn wait_until_gone(members: &impl Fn() -> Vec<ProcessIdentity>, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    loop {
+        if members().is_empty() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// A process and its descendants, for [`end`].
+#[must_use]
+pub fn with_descendants(root: ProcessIdentity) -> Vec<ProcessIdentity> {
+    let mut members: Vec<ProcessIdentity> = identity::is_alive(root).then_some(root).into_iter().collect();
+    if !members.is_empty() {
+        members.extend(descendants(root.pid));
+    }
+    members
+}
