@@ -162,6 +162,9 @@ pub struct Status {
     pub quiet_ms: u64,
     /// The window title that the program set.
     pub title: String,
+    /// Bytes of output or recording that could not be written to their files, for instance on a full disk.
+    #[serde(default)]
+    pub lost_bytes: u64,
 }
 
 /// Parameters of [`method::SEND`].

@@ -1,1 +1,6 @@
-//! Placeholder.
+//! What the tests of orx share: a scripted model, and the handling of real processes.
+
+pub mod calculator;
+pub mod harness;
+pub mod model;
+pub mod terminal;

@@ -33,19 +33,20 @@ pub fn descendants(pid: i32) -> Vec<ProcessIdentity> {
     found
 }
 
-/// Living processes whose environment holds `name=value`: what a holder left behind when it was itself killed.
-/// Linux only; elsewhere none are found.
+/// Living processes by the value that the variable `name` has in their environment: what a holder left behind when it was
+/// itself killed. Linux only; elsewhere none are found.
 #[must_use]
-pub fn marked(name: &str, value: &str) -> Vec<ProcessIdentity> {
-    let wanted = format!("{name}={value}").into_bytes();
-    identity::processes()
-        .into_iter()
-        .filter(|pid| {
-            std::fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == wanted))
-        })
-        .filter_map(identity::of)
-        .collect()
+pub fn marked(name: &str) -> HashMap<String, Vec<ProcessIdentity>> {
+    let prefix = format!("{name}=").into_bytes();
+    let mut found: HashMap<String, Vec<ProcessIdentity>> = HashMap::new();
+    for pid in identity::processes() {
+        let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { continue };
+        let value = environment.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(prefix.as_slice()));
+        if let (Some(value), Some(process)) = (value.and_then(|value| std::str::from_utf8(value).ok()), identity::of(pid)) {
+            found.entry(value.to_owned()).or_default().push(process);
+        }
+    }
+    found
 }
 
 /// Sends a signal to a process if it is still that process.

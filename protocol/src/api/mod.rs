@@ -1,5 +1,6 @@
 //! Parameters and results of the methods, one file a noun. Fields may be added; none changes its meaning.
 
+pub mod config;
 pub mod daemon;
 pub mod event;
 pub mod record;

@@ -1,0 +1,167 @@
+//! Codex CLI.
+
+use std::path::Path;
+
+use orx_protocol::api::run::Tokens;
+use serde_json::{Map, Value};
+
+use crate::report::{Outcome, count, events, shown_path, text, told};
+use crate::{Context, Endpoint, EngineError, EngineKind, HeadlessRequest, InteractiveRequest, Launch, Mode, home};
+
+/// The variable that holds the endpoint's key.
+const KEY: &str = "ORX_ENDPOINT_KEY";
+/// Keeps the CLI from leaving a server behind that no session owns.
+const NO_DAEMON: [&str; 2] = ["-c", "features.daemon_auto_start=false"];
+
+pub(crate) fn headless(mut launch: Launch, context: &Context, request: &HeadlessRequest) -> Launch {
+    let argv = &mut launch.argv;
+    argv.push("exec".to_owned());
+    argv.extend(NO_DAEMON.map(str::to_owned));
+    argv.extend(["--json", "--skip-git-repo-check"].map(str::to_owned));
+    if let Some(model) = &request.model {
+        argv.extend(["--model".to_owned(), model.clone()]);
+    }
+    if let Some(effort) = &request.reasoning_effort {
+        argv.extend(["-c".to_owned(), format!("model_reasoning_effort={}", toml_text(effort))]);
+    }
+    argv.extend(request.extra_args.iter().cloned());
+    argv.extend(
+        match request.mode {
+            Mode::Text => ["--sandbox", "read-only"].as_slice(),
+            // It writes in its directory and in temporary ones alone. Builds fetch what they need, as with the other
+            // engines, so the network stays open.
+            Mode::Apply => {
+                ["--sandbox", "workspace-write", "-c", "sandbox_workspace_write.network_access=true"].as_slice()
+            }
+        }
+        .iter()
+        .map(|argument| (*argument).to_owned()),
+    );
+    argv.push("-".to_owned());
+    point(launch, context)
+}
+
+pub(crate) fn interactive(mut launch: Launch, context: &Context, request: &InteractiveRequest) -> Launch {
+    launch.argv.extend(NO_DAEMON.map(str::to_owned));
+    launch.argv.extend(request.argv.iter().cloned());
+    if let Some(prompt) = &request.prompt {
+        launch.argv.extend(["--".to_owned(), prompt.clone()]);
+    }
+    point(launch, context)
+}
+
+fn point(mut launch: Launch, context: &Context) -> Launch {
+    if let Some(endpoint) = &context.endpoint {
+        launch.environment.insert(KEY.to_owned(), endpoint.key.clone());
+    }
+    launch
+}
+
+/// Writes `config.toml`: the endpoint as the one provider, this directory trusted, nothing in the background.
+pub(crate) fn prepare(private: &Path, endpoint: &Endpoint, cwd: &str) -> Result<(), EngineError> {
+    let directory = private.join(".codex");
+    home::directory(EngineKind::Codex, &directory)?;
+    let base_url = toml_text(&format!("{}/v1", endpoint.url.trim_end_matches('/')));
+    let cwd = toml_text(cwd);
+    let config = format!(
+        "model_provider = \"orx\"\n\
+         check_for_update_on_startup = false\n\
+         \n\
+         [model_providers.orx]\n\
+         name = \"orx\"\n\
+         base_url = {base_url}\n\
+         env_key = \"{KEY}\"\n\
+         wire_api = \"responses\"\n\
+         \n\
+         [analytics]\n\
+         enabled = false\n\
+         \n\
+         [features]\n\
+         daemon_auto_start = false\n\
+         \n\
+         [projects.{cwd}]\n\
+         trust_level = \"trusted\"\n"
+    );
+    home::write(EngineKind::Codex, &directory.join("config.toml"), &config)
+}
+
+/// A TOML basic string.
+fn toml_text(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Reads `exec --json`.
+pub(crate) fn read(stdout: &[u8]) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut last_error = None;
+    for event in events(stdout) {
+        let event = Value::Object(event);
+        let report = &mut outcome.report;
+        match text(&event, "/type") {
+            Some("thread.started") => report.engine_session = text(&event, "/thread_id").map(str::to_owned),
+            Some("item.completed") => match text(&event, "/item/type") {
+                Some("agent_message") => report.text = text(&event, "/item/text").unwrap_or_default().to_owned(),
+                Some(
+                    "command_execution" | "file_change" | "mcp_tool_call" | "web_search" | "collab_tool_call"
+                    | "image_generation",
+                ) => report.tool_calls = report.tool_calls.saturating_add(1),
+                _ => {}
+            },
+            Some("turn.completed") => {
+                outcome.complete = true;
+                // The count is that of the whole thread so far: a later one contains the earlier.
+                report.tokens = Tokens {
+                    input: count(&event, "/usage/input_tokens"),
+                    output: count(&event, "/usage/output_tokens"),
+                    cached: count(&event, "/usage/cached_input_tokens"),
+                };
+                report.failure = None;
+            }
+            Some("turn.failed") => {
+                outcome.complete = true;
+                let message = text(&event, "/error/message").unwrap_or("the turn failed");
+                report.failure = Some(told(message, None));
+            }
+            // Also said of trouble that is then overcome, so it counts only where nothing came after.
+            Some("error") => last_error = text(&event, "/message").map(str::to_owned),
+            _ => {}
+        }
+    }
+    if !outcome.complete
+        && let Some(message) = last_error
+    {
+        outcome.report.failure = Some(told(&message, None));
+    }
+    outcome
+}
+
+pub(crate) fn progress(event: &Map<String, Value>) -> Option<String> {
+    let event = Value::Object(event.clone());
+    let at = text(&event, "/type")?;
+    match (at, text(&event, "/item/type").unwrap_or_default()) {
+        ("item.completed", "agent_message") => text(&event, "/item/text").map(str::to_owned),
+        ("item.started", "command_execution") => Some(format!("runs {}", text(&event, "/item/command")?)),
+        ("item.completed", "file_change") => {
+            let changes = event.pointer("/item/changes")?.as_array()?.iter();
+            let files: Vec<String> = changes
+                .filter_map(|change| Some(format!("{} {}", text(change, "/kind")?, shown_path(text(change, "/path")?))))
+                .collect();
+            Some(files.join(", "))
+        }
+        ("item.started", "mcp_tool_call") => Some(format!("calls {}", text(&event, "/item/tool")?)),
+        ("item.started", "web_search") => Some(format!("searches {}", text(&event, "/item/query")?)),
+        ("error", _) => text(&event, "/message").map(str::to_owned),
+        _ => None,
+    }
+}

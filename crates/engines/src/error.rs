@@ -1,0 +1,114 @@
+//! What can go wrong before an engine runs. What goes wrong while it runs is in [`crate::EngineFailure`].
+
+use std::path::PathBuf;
+
+use crate::EngineKind;
+
+/// Why an engine cannot be launched.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No engine has that name.
+    #[error("there is no engine `{name}`; there are claude, codex, gemini, opencode, command")]
+    UnknownEngine {
+        /// The name.
+        name: String,
+    },
+    /// Its program was not found.
+    #[error("{engine} is not installed: no program `{program}` {searched}; install it with `{install}`")]
+    NotInstalled {
+        /// The engine.
+        engine: EngineKind,
+        /// The program that was looked for.
+        program: String,
+        /// Where it was looked for, as the end of a sentence.
+        searched: String,
+        /// What installs it.
+        install: &'static str,
+    },
+    /// The engine `command` was asked for, and no arguments say which.
+    #[error("the engine `command` needs the program and its arguments: {missing}")]
+    NoCommand {
+        /// Where they are to be given.
+        missing: &'static str,
+    },
+    /// A prompt for an interactive session is handed over as an argument, and arguments have a limit.
+    #[error(
+        "the prompt has {size} bytes, a session can be started with {limit} at most; start it without one and send the text"
+    )]
+    PromptTooLong {
+        /// Bytes of the prompt.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// An argument of the settings that would undo one of orx's own.
+    #[error("the extra argument `{argument}` of {engine} is refused: {why}")]
+    ExtraArgument {
+        /// The engine.
+        engine: EngineKind,
+        /// The argument.
+        argument: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// Text that no operating system takes as an argument or variable.
+    #[error("{what} holds a NUL byte")]
+    Nul {
+        /// What holds it.
+        what: &'static str,
+    },
+    /// A path must not depend on the daemon's own directory.
+    #[error("{what} `{path}` is not an absolute path")]
+    RelativePath {
+        /// What the path is.
+        what: &'static str,
+        /// The path.
+        path: String,
+    },
+    /// The private home could not be written.
+    #[error("cannot prepare the private home of {engine}: {path}: {source}")]
+    Prepare {
+        /// The engine.
+        engine: EngineKind,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file in the private home is not what orx or the engine writes there.
+    #[error("cannot prepare the private home of {engine}: {path} holds no JSON object; remove it")]
+    PrivateFile {
+        /// The engine.
+        engine: EngineKind,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The program was found and did not say its version.
+    #[error("cannot tell the version of {engine} ({program}): {reason}")]
+    Probe {
+        /// The engine.
+        engine: EngineKind,
+        /// The program.
+        program: PathBuf,
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl From<EngineError> for orx_protocol::RpcError {
+    fn from(error: EngineError) -> Self {
+        use orx_protocol::ErrorKind;
+        let (kind, hint) = match &error {
+            EngineError::NotInstalled { install, .. } => (ErrorKind::EngineMissing, format!("install it with `{install}`")),
+            EngineError::UnknownEngine { .. }
+            | EngineError::NoCommand { .. }
+            | EngineError::PromptTooLong { .. }
+            | EngineError::Nul { .. }
+            | EngineError::ExtraArgument { .. }
+            | EngineError::RelativePath { .. } => (ErrorKind::InvalidParams, String::new()),
+            EngineError::Prepare { .. } | EngineError::PrivateFile { .. } => (ErrorKind::Storage, String::new()),
+            EngineError::Probe { .. } => (ErrorKind::Upstream, "run the program by hand to see what it says".to_owned()),
+        };
+        Self::new(kind, error.to_string()).with_hint(hint)
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests of the store through its public interface, in one program.
+
+#![cfg(test)]
+
+mod crash;
+mod journal;
+mod rows;
+mod sequences;
+mod support;
+mod whole;

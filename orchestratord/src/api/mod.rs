@@ -1,0 +1,178 @@
+//! The method table: one for all doors. A method is a thin function from parameters to a result; what it does is done by
+//! the services of [`Daemon`]. Methods that are not in the table belong to workers.
+
+mod config;
+mod daemon;
+mod event;
+mod record;
+pub mod rest;
+mod run;
+pub mod session;
+mod worker;
+
+use orx_protocol::{ErrorKind, RpcError, rpc};
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use crate::access::Caller;
+use crate::daemon::Daemon;
+use crate::listen::connection::Connection;
+use crate::listen::outbox::Touched;
+use crate::reply::{Outcome, ReplyTo};
+
+/// A request, as it came through a door.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// The daemon.
+    pub daemon: &'a Arc<Daemon>,
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The method's name.
+    pub method: &'a str,
+    /// The parameters as they came.
+    pub params: Option<&'a RawValue>,
+}
+
+type Later = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+enum Handler {
+    /// Answered at once, on the task that read the request.
+    Now(fn(&Call<'_>) -> Outcome),
+    /// Answered when it is done.
+    Later(fn(Arc<Daemon>, Option<Box<RawValue>>) -> Later),
+    /// Concerns the lasting connection on which it came.
+    Connected(fn(&Call<'_>, &Arc<Connection>, ReplyTo)),
+}
+
+/// One method of the daemon.
+pub struct Method {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub summary: &'static str,
+    handler: Handler,
+}
+
+/// A table entry for an asynchronous function of typed parameters.
+macro_rules! later {
+    ($name:literal, $summary:literal, $function:path) => {
+        Method {
+            name: $name,
+            summary: $summary,
+            handler: Handler::Later(|daemon, params| {
+                Box::pin(async move {
+                    let params = rpc::params($name, params.as_deref())?;
+                    crate::reply::raw(&$function(daemon, params).await?)
+                })
+            }),
+        }
+    };
+}
+
+/// A table entry for a function that answers at once.
+macro_rules! now {
+    ($name:literal, $summary:literal, $function:path) => {
+        Method {
+            name: $name,
+            summary: $summary,
+            handler: Handler::Now(|call| {
+                let params = rpc::params($name, call.params)?;
+                crate::reply::raw(&$function(call.daemon, params)?)
+            }),
+        }
+    };
+}
+
+/// A table entry for a function of the connection.
+macro_rules! connected {
+    ($name:literal, $summary:literal, $function:path) => {
+        Method {
+            name: $name,
+            summary: $summary,
+            handler: Handler::Connected(|call, connection, reply| match rpc::params($name, call.params) {
+                Ok(params) => $function(connection, params, reply),
+                Err(error) => reply.send(Err(error)),
+            }),
+        }
+    };
+}
+
+static METHODS: &[Method] = &[
+    now!("health", "Whether the daemon is well; cheap", daemon::health),
+    later!("status", "What the daemon is, where it is and what it has", daemon::status),
+    now!("hello", "Negotiates version and codec", daemon::hello),
+    later!("config.template", "The settings file for a repository", config::template),
+    connected!("event.subscribe", "Sends events from the journal as they come", event::subscribe),
+    later!("event.acknowledge", "Moves a named cursor", event::acknowledge),
+    later!("event.list", "Reads the journal", event::list),
+    later!("sequence.next", "The next number of a counter", record::next),
+    later!("sequence.allocate", "The next number and the record that it names, in one step", record::allocate),
+    later!("record.put", "Writes a record", record::put),
+    later!("record.create", "Writes a record unless there is one", record::create),
+    later!("record.get", "Reads a record", record::get),
+    later!("record.delete", "Removes a record", record::delete),
+    later!("record.list", "Reads records in key order", record::list),
+    connected!("worker.register", "Makes this connection a worker's", worker::register),
+    now!("worker.list", "Workers and the processes that are kept alive", worker::list),
+    now!("worker.drain", "Lets a worker finish and leave", worker::drain),
+    later!("session.create", "Starts an engine or a command on a terminal", session::create),
+    later!("session.list", "Sessions", session::list),
+    later!("session.get", "One session", session::get),
+    later!("session.send", "Types a text", session::send),
+    later!("session.keys", "Presses keys", session::keys),
+    later!("session.resize", "Changes the terminal's size", session::resize),
+    later!("session.screen", "The screen as text", session::screen),
+    later!("session.log", "What the process wrote, as lines", session::log),
+    later!("session.wait", "Waits for a state", session::wait),
+    later!("session.stop", "Ends the whole process tree", session::stop),
+    later!("run.start", "Starts a pipeline on a task", run::start),
+    later!("run.list", "Runs, newest first", run::list),
+    later!("run.get", "One run", run::get),
+    later!("run.wait", "Waits until a run stands still", run::wait),
+    later!("run.cancel", "Ends a run", run::cancel),
+    later!("run.resume", "Takes a run up where it stopped", run::resume),
+    later!("run.clean", "Removes a run's worktree", run::clean),
+    later!("run.artifact", "Reads a file of a run", run::artifact),
+];
+
+/// All methods of the daemon.
+#[must_use]
+pub fn methods() -> &'static [Method] {
+    METHODS
+}
+
+fn find(name: &str) -> Option<&'static Method> {
+    static INDEX: OnceLock<HashMap<&'static str, &'static Method>> = OnceLock::new();
+    INDEX.get_or_init(|| METHODS.iter().map(|method| (method.name, method)).collect()).get(name).copied()
+}
+
+/// Deals with a request; the answer is queued now or sent later.
+pub fn handle(call: Call<'_>, connection: Option<&Arc<Connection>>, reply: ReplyTo, touched: &mut Touched) {
+    match find(call.method).map(|method| &method.handler) {
+        Some(Handler::Now(function)) => {
+            let outcome = function(&call);
+            reply.queue(outcome.as_deref().map_err(Clone::clone), touched);
+        }
+        Some(Handler::Later(function)) => {
+            let future = function(Arc::clone(call.daemon), call.params.map(ToOwned::to_owned));
+            call.daemon.tasks.spawn(async move { reply.send(future.await) });
+        }
+        Some(Handler::Connected(function)) => match connection {
+            Some(connection) => function(&call, connection, reply),
+            None => {
+                let error = RpcError::new(ErrorKind::FailedPrecondition, format!("`{}` needs a lasting connection", call.method))
+                    .with_hint("use the Unix socket or the WebSocket /ws");
+                reply.queue(Err(error), touched);
+            }
+        },
+        None if call.method == session::ATTACH => {
+            let error = RpcError::new(ErrorKind::FailedPrecondition, "`session.attach` needs the Unix socket")
+                .with_hint("attach with `orxctl attach`; `session.screen` shows the screen over any door");
+            reply.queue(Err(error), touched);
+        }
+        None => call.daemon.dispatcher.dispatch(call.method, call.params, reply, touched),
+    }
+}

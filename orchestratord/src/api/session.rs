@@ -1,0 +1,134 @@
+//! `session.*`.
+
+use orx_protocol::api::Empty;
+use orx_protocol::api::session::{
+    AttachParams, CreateParams, Created, KeysParams, ListParams, Log, LogParams, ResizeParams, SendParams, Sent, Session, SessionParams,
+    Sessions, StopParams, Stopped, WaitParams, Waited,
+};
+use orx_protocol::hold::{self, ScreenText, TerminalSize, file, method};
+use orx_protocol::rpc::{self, CallId};
+use orx_protocol::{ErrorKind, RpcError};
+use serde_json::value::RawValue;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::daemon::Daemon;
+use crate::sessions::{create as creation, holder, log as output};
+
+/// Name of the method that switches a connection over; the listeners deal with it.
+pub const ATTACH: &str = "session.attach";
+
+/// Milliseconds of a stop's grace where none are named.
+const GRACE_MS: u64 = 5000;
+/// Longest grace and longest wait, in milliseconds.
+const WAIT_MAX_MS: u64 = 24 * 3600 * 1000;
+/// Lines of a page where no limit is named.
+const LINES: u32 = 1000;
+/// Most lines of a page.
+const LINES_MAX: u32 = 10_000;
+/// How long the holder may take to type a text: it waits for the echo before it presses Enter.
+const TYPING: Duration = Duration::from_secs(30);
+
+/// A request to attach, with the identifier that its answer needs.
+#[derive(Debug)]
+pub struct AttachRequest {
+    /// The request's identifier.
+    pub id: CallId,
+    /// Its parameters.
+    pub params: AttachParams,
+}
+
+impl AttachRequest {
+    /// Reads the request.
+    ///
+    /// # Errors
+    /// `InvalidRequest` without an identifier, `InvalidParams`.
+    pub fn read(id: Option<CallId>, params: Option<&RawValue>) -> Result<Self, RpcError> {
+        let params = rpc::params(ATTACH, params)?;
+        let id = id.ok_or_else(|| RpcError::new(ErrorKind::InvalidRequest, "`session.attach` needs an `id`"))?;
+        Ok(Self { id, params })
+    }
+}
+
+pub(super) async fn create(daemon: Arc<Daemon>, params: CreateParams) -> Result<Created, RpcError> {
+    daemon.refuse_when_draining()?;
+    let mut params = params;
+    if params.worktree {
+        params.cwd = daemon.runs.session_worktree(&params.cwd).await?;
+    }
+    let plan = creation::plan(&params, &daemon.engines())?;
+    let session = plan.session;
+    let holder = daemon.sessions.start(plan).await?;
+    Ok(Created { session, pid: holder.child.pid })
+}
+
+pub(super) async fn list(daemon: Arc<Daemon>, params: ListParams) -> Result<Sessions, RpcError> {
+    Ok(Sessions { sessions: daemon.sessions.list(params.all).await? })
+}
+
+pub(super) async fn get(daemon: Arc<Daemon>, params: SessionParams) -> Result<Session, RpcError> {
+    Ok(daemon.sessions.row(params.session).await?.session)
+}
+
+pub(super) async fn send(daemon: Arc<Daemon>, params: SendParams) -> Result<Sent, RpcError> {
+    let row = daemon.sessions.running(params.session).await?;
+    let receipt = if params.submit { "submitted" } else { "typed" };
+    let request = hold::SendParams { text: params.text, submit: params.submit };
+    let Empty {} = holder::ask(Path::new(&row.socket), method::SEND, &request, TYPING).await?;
+    Ok(Sent { receipt: receipt.to_owned() })
+}
+
+pub(super) async fn keys(daemon: Arc<Daemon>, params: KeysParams) -> Result<Empty, RpcError> {
+    let row = daemon.sessions.running(params.session).await?;
+    holder::ask_now(Path::new(&row.socket), method::KEYS, &serde_json::json!({"keys": params.keys})).await
+}
+
+pub(super) async fn resize(daemon: Arc<Daemon>, params: ResizeParams) -> Result<Empty, RpcError> {
+    let row = daemon.sessions.running(params.session).await?;
+    let size = TerminalSize { cols: params.cols, rows: params.rows }.clamped();
+    let Empty {} = holder::ask_now(Path::new(&row.socket), method::RESIZE, &size).await?;
+    daemon.sessions.record_size(params.session, size).await?;
+    Ok(Empty {})
+}
+
+pub(super) async fn screen(daemon: Arc<Daemon>, params: SessionParams) -> Result<ScreenText, RpcError> {
+    let row = daemon.sessions.row(params.session).await?;
+    if !row.session.state.is_final() {
+        let screen = holder::ask_now(Path::new(&row.socket), method::SCREEN, &Empty {}).await;
+        // It may have ended between the look and the question; then its last screen is in its directory.
+        if screen.is_ok() || !daemon.sessions.row(params.session).await?.session.state.is_final() {
+            return screen;
+        }
+    }
+    let path = daemon.sessions.directory(params.session).join(file::SCREEN);
+    let kept = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    kept.ok_or_else(|| {
+        RpcError::new(ErrorKind::FailedPrecondition, format!("session {} left no screen", params.session))
+            .with_hint("`session.log` reads what it wrote")
+    })
+}
+
+pub(super) async fn log(daemon: Arc<Daemon>, params: LogParams) -> Result<Log, RpcError> {
+    let limit = params.limit.unwrap_or(LINES);
+    if limit == 0 || limit > LINES_MAX {
+        return Err(RpcError::new(ErrorKind::InvalidParams, format!("`session.log`: `limit` is {limit}, it must be 1 to {LINES_MAX}")));
+    }
+    let row = daemon.sessions.row(params.session).await?;
+    let directory: PathBuf = daemon.sessions.directory(params.session);
+    let ended = row.session.state.is_final();
+    let reading = tokio::task::spawn_blocking(move || {
+        output::read(&directory, params.stderr, params.from.unwrap_or(0), limit as usize, ended)
+    });
+    reading.await.map_err(|error| RpcError::new(ErrorKind::Internal, format!("reading the output failed: {error}")))?
+}
+
+pub(super) async fn wait(daemon: Arc<Daemon>, params: WaitParams) -> Result<Waited, RpcError> {
+    let limit = Duration::from_millis(params.timeout_ms.min(WAIT_MAX_MS));
+    Ok(Waited { state: daemon.sessions.wait(params.session, params.until, limit).await? })
+}
+
+pub(super) async fn stop(daemon: Arc<Daemon>, params: StopParams) -> Result<Stopped, RpcError> {
+    let grace = Duration::from_millis(params.grace_ms.unwrap_or(GRACE_MS).min(WAIT_MAX_MS));
+    Ok(Stopped { exit: daemon.sessions.stop(params.session, grace).await?.exit })
+}

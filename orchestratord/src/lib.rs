@@ -1,0 +1,18 @@
+//! `orchestratord`: owns the state, listens, dispatches, supervises. What runs in a session is held by a `pty-proxy` each,
+//! what workers do is done by `agentd` processes; losing the daemon loses neither.
+
+pub mod access;
+pub mod api;
+pub mod config;
+pub mod daemon;
+pub mod journal;
+pub mod listen;
+pub mod reply;
+pub mod runs;
+pub mod sessions;
+pub mod start;
+pub mod subscription;
+pub mod workers;
+
+pub use config::{Flags, Settings};
+pub use start::{StartError, run};

@@ -1,0 +1,169 @@
+//! From what a caller wants to a process that runs: checked first, recorded next, started last.
+
+use orx_engines::{Context, EngineKind, InteractiveRequest};
+use orx_protocol::api::session::{CreateParams, Session, SessionState};
+use orx_protocol::event::kind;
+use orx_protocol::hold::{Ended, HoldSpec, Holder, TerminalSize};
+use orx_protocol::places::variable;
+use orx_protocol::process::EndReason;
+use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
+use orx_sandbox::environment::Environment;
+use orx_store::{SessionRow, StoreError, events, sessions as table};
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Sessions, holder};
+
+/// What is to be held, checked and complete.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The session.
+    pub session: SessionId,
+    /// Name of its engine.
+    pub engine: String,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Working directory.
+    pub cwd: String,
+    /// The process's exact environment, less what every session gets.
+    pub environment: Environment,
+    /// Bytes for standard input; only on pipes.
+    pub input: Option<String>,
+    /// A terminal of this size, or pipes.
+    pub terminal: Option<TerminalSize>,
+    /// A line for a person.
+    pub title: Option<String>,
+    /// The run and stage that it serves.
+    pub owner: Option<String>,
+    /// The tree is ended after this time.
+    pub deadline: Option<Duration>,
+}
+
+/// Longest title, in characters.
+const TITLE: usize = 200;
+/// Size of a terminal where none is named.
+const SIZE: TerminalSize = TerminalSize { cols: 80, rows: 24 };
+
+fn invalid(message: impl Into<String>) -> RpcError {
+    RpcError::new(ErrorKind::InvalidParams, format!("`session.create`: {}", message.into()))
+}
+
+/// Checks a caller's wish and makes a plan of it.
+///
+/// # Errors
+/// `InvalidParams` naming the member; `EngineMissing` with what to install.
+pub fn plan(params: &CreateParams, engines: &Context) -> Result<Plan, RpcError> {
+    let kind: EngineKind = params.engine.parse().map_err(|error: orx_engines::EngineError| invalid(error.to_string()))?;
+    if !Path::new(&params.cwd).is_absolute() {
+        return Err(invalid(format!("`cwd` is `{}`, it must be an absolute path", params.cwd)));
+    }
+    if !Path::new(&params.cwd).is_dir() {
+        return Err(invalid(format!("`cwd`: {} is not a directory", params.cwd)));
+    }
+    if let Some(title) = &params.title
+        && (title.chars().count() > TITLE || title.contains(char::is_control))
+    {
+        return Err(invalid(format!("`title` has at most {TITLE} characters and no control characters")));
+    }
+    for name in params.env.keys() {
+        let fits = !name.is_empty() && !name.contains(['=', '\0']);
+        if !fits || name.starts_with("ORX_") {
+            return Err(invalid(format!("`env`: `{}` cannot be set", name.escape_default())));
+        }
+    }
+    let request = InteractiveRequest { cwd: params.cwd.clone(), prompt: params.prompt.clone(), argv: params.argv.clone() };
+    let launch = orx_engines::interactive(kind, engines, &request)?;
+    orx_engines::prepare(kind, engines, &params.cwd)?;
+    let mut environment = launch.environment;
+    environment.extend(params.env.clone());
+    let size = TerminalSize { cols: params.cols.unwrap_or(SIZE.cols), rows: params.rows.unwrap_or(SIZE.rows) };
+    Ok(Plan {
+        session: SessionId::generate(),
+        engine: kind.name().to_owned(),
+        argv: launch.argv,
+        cwd: params.cwd.clone(),
+        environment,
+        input: None,
+        terminal: Some(size.clamped()),
+        title: params.title.clone(),
+        owner: None,
+        deadline: None,
+    })
+}
+
+impl Sessions {
+    /// Records a session and starts its process. A session of that name that is recorded already is left as it is.
+    ///
+    /// # Errors
+    /// As the store does not take the record; `Upstream` when the process does not start, which is recorded too.
+    pub async fn start(&self, plan: Plan) -> Result<Holder, RpcError> {
+        let session = plan.session;
+        let directory = self.directory(session);
+        let socket = self.socket(session);
+        let row = SessionRow {
+            session: Session {
+                session,
+                engine: plan.engine.clone(),
+                state: SessionState::Starting,
+                pid: None,
+                cwd: plan.cwd.clone(),
+                cols: plan.terminal.map_or(0, |size| size.cols),
+                rows: plan.terminal.map_or(0, |size| size.rows),
+                created_at_ms: clock::now_ms(),
+                ended_at_ms: None,
+                exit: None,
+                reason: None,
+                message: None,
+                title: plan.title.clone(),
+                argv: plan.argv.clone(),
+                owner: plan.owner.clone(),
+                directory: directory.to_string_lossy().into_owned(),
+            },
+            holder: None,
+            socket: socket.to_string_lossy().into_owned(),
+        };
+        let data = serde_json::json!({"engine": plan.engine, "cwd": plan.cwd, "title": plan.title, "owner": plan.owner});
+        self.store()
+            .write(move |tx| {
+                table::insert(tx, &row)?;
+                events::append(tx, kind::SESSION_CREATED, &session.to_string(), &data)?;
+                Ok::<_, StoreError>(())
+            })
+            .await?;
+        self.announce();
+        let spec = HoldSpec {
+            session,
+            argv: plan.argv,
+            cwd: plan.cwd,
+            terminal: plan.terminal,
+            feed_input: plan.input.is_some(),
+            deadline_ms: plan.deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
+            socket: socket.to_string_lossy().into_owned(),
+        };
+        let mut environment = plan.environment;
+        environment.insert(variable::SESSION.to_owned(), session.to_string());
+        // A task of its own, so that a caller who goes away does not leave a session half started.
+        let sessions = self.clone();
+        let starting = self.0.tasks.spawn(async move {
+            let started = holder::start(&sessions.0.program, &directory, &spec, plan.input.as_deref(), &environment).await;
+            match started {
+                Ok(holder) => {
+                    sessions.record_started(session, holder.clone()).await?;
+                    sessions.watch(session, socket, holder.clone());
+                    Ok(holder)
+                }
+                Err(why) => {
+                    let ended = Ended {
+                        exit: None,
+                        reason: EndReason::SpawnFailed,
+                        message: Some(why.clone()),
+                        ended_at_ms: clock::now_ms(),
+                    };
+                    sessions.record_end(session, ended).await?;
+                    Err(RpcError::new(ErrorKind::Upstream, format!("session {session} did not start: {why}")))
+                }
+            }
+        });
+        starting.await.map_err(|error| RpcError::new(ErrorKind::Internal, format!("starting a session failed: {error}")))?
+    }
+}

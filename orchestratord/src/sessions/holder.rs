@@ -1,0 +1,132 @@
+//! Starting a holder and talking to it.
+
+use orx_client::{Client, ClientError};
+use orx_protocol::hold::{Ended, Holder, HoldSpec, Started, file, method};
+use orx_protocol::{ErrorKind, RpcError};
+use orx_sandbox::environment::Environment;
+use orx_sandbox::identity;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::lost;
+
+/// How long a holder may take to report that its process runs: a loaded machine starts slowly.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long a holder may take to answer what needs no waiting.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How often the end of a holder that does not answer is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Longest wait of one `hold.wait`; it is asked again after that.
+const WAIT_LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// Starts a holder for `spec` and waits until its process runs.
+///
+/// # Errors
+/// A sentence that says why nothing runs.
+pub async fn start(program: &Path, directory: &Path, spec: &HoldSpec, input: Option<&str>, environment: &Environment) -> Result<Holder, String> {
+    let prepared = (|| {
+        orx_sandbox::file::private_directory(directory)?;
+        if let Some(input) = input {
+            orx_sandbox::file::replace(&directory.join(file::INPUT), input.as_bytes())?;
+        }
+        let spec = serde_json::to_vec(spec).map_err(std::io::Error::other)?;
+        orx_sandbox::file::replace(&directory.join(file::SPEC), &spec)
+    })();
+    prepared.map_err(|error| format!("the session's directory {} cannot be used: {error}", directory.display()))?;
+    let argv = [
+        program.to_string_lossy().into_owned(),
+        "hold".to_owned(),
+        "--directory".to_owned(),
+        directory.to_string_lossy().into_owned(),
+    ];
+    let streams = [Stdio::null(), Stdio::piped(), Stdio::inherit()];
+    let mut child = orx_sandbox::spawn::supervised(&argv, Path::new("/"), environment, streams).map_err(|error| error.to_string())?;
+    let output = child.stdout.take().ok_or("the holder has no output to read from")?;
+    let mut line = String::new();
+    let reading = async {
+        let read = BufReader::new(output).read_line(&mut line).await;
+        // Its status says nothing that the line does not.
+        let _ = child.wait().await;
+        read
+    };
+    match tokio::time::timeout(START_LIMIT, reading).await {
+        Err(_) => return Err(format!("the holder did not report within {} s", START_LIMIT.as_secs())),
+        Ok(Err(error)) => return Err(format!("the holder's report could not be read: {error}")),
+        Ok(Ok(_)) => {}
+    }
+    match serde_json::from_str(&line) {
+        Ok(Started::Running(holder)) => Ok(holder),
+        Ok(Started::Failed(why)) => Err(why),
+        Err(_) if line.is_empty() => Err("the holder ended without a report; see holder.log in the session's directory".to_owned()),
+        Err(error) => Err(format!("the holder's report is not understood: {error}")),
+    }
+}
+
+/// Asks a holder.
+///
+/// # Errors
+/// The holder's own error, or `Unavailable` when it cannot be reached.
+pub async fn ask<P: Serialize + ?Sized, R: DeserializeOwned>(socket: &Path, method: &str, params: &P, limit: Duration) -> Result<R, RpcError> {
+    let unreachable = |error: ClientError| match error {
+        ClientError::Rpc(error) => error,
+        other => RpcError::new(ErrorKind::Unavailable, format!("the session's holder does not answer: {other}"))
+            .with_hint("`session.get` shows whether the session still runs"),
+    };
+    let client = Client::connect(socket).await.map_err(unreachable)?;
+    client.call_with_deadline(method, params, limit).await.map_err(unreachable)
+}
+
+/// As [`ask`], for what a holder answers at once.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn ask_now<P: Serialize + ?Sized, R: DeserializeOwned>(socket: &Path, method: &str, params: &P) -> Result<R, RpcError> {
+    ask(socket, method, params, ANSWER_LIMIT).await
+}
+
+/// Ends the process tree.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn stop(socket: &Path, grace: Duration, limit: Duration) -> Result<Ended, RpcError> {
+    let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    ask(socket, method::STOP, &orx_protocol::hold::StopParams { grace_ms }, limit).await
+}
+
+/// Waits until a session's process has ended, through the holder and, where that is gone, through what it left.
+pub async fn until_ended(socket: &Path, directory: &Path, process: Holder) -> Ended {
+    loop {
+        let waited: Result<Ended, RpcError> = ask(socket, method::WAIT, &orx_protocol::api::Empty {}, WAIT_LIMIT).await;
+        if let Ok(ended) = waited {
+            return ended;
+        }
+        if let Some(ended) = read_ended(directory) {
+            return ended;
+        }
+        if !identity::is_alive(process.holder) {
+            // It may have written its record between the two looks.
+            return read_ended(directory).unwrap_or_else(|| lost("its holder is gone and left no record of the end"));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// The record of the end, if the holder wrote one.
+#[must_use]
+pub fn read_ended(directory: &Path) -> Option<Ended> {
+    read(&directory.join(file::ENDED))
+}
+
+/// The record of the processes, if the holder wrote one.
+#[must_use]
+pub fn read_holder(directory: &Path) -> Option<Holder> {
+    read(&directory.join(file::HOLDER))
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}

@@ -1,0 +1,92 @@
+//! Reading what a session wrote, from where a reader left it, as plain lines.
+
+use orx_protocol::api::session::Log;
+use orx_protocol::hold::file;
+use orx_protocol::{ErrorKind, RpcError};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// Bytes read for one page at most.
+const PAGE: usize = 512 * 1024;
+/// A line without an end within this many bytes is given in pieces.
+const LINE: usize = 64 * 1024;
+
+/// Reads a page. With `ended`, a last line without an end is given too.
+///
+/// # Errors
+/// `InvalidParams` for an offset beyond the end, `Storage` when the file cannot be read.
+pub fn read(directory: &Path, stderr: bool, from: u64, limit: usize, ended: bool) -> Result<Log, RpcError> {
+    let path = directory.join(if stderr { file::ERROR } else { file::OUTPUT });
+    let failed = |error: std::io::Error| RpcError::new(ErrorKind::Storage, format!("{} cannot be read: {error}", path.display()));
+    let mut source = match File::open(&path) {
+        Ok(source) => source,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Log { lines: Vec::new(), next: 0, end: ended }),
+        Err(error) => return Err(failed(error)),
+    };
+    let size = source.metadata().map_err(failed)?.len();
+    if from > size {
+        return Err(RpcError::new(ErrorKind::InvalidParams, format!("`from` is {from}, the output has {size} bytes")));
+    }
+    source.seek(SeekFrom::Start(from)).map_err(failed)?;
+    let mut bytes = Vec::new();
+    source.take(PAGE as u64).read_to_end(&mut bytes).map_err(failed)?;
+    let reached_end = from + bytes.len() as u64 >= size;
+    let (lines, used) = cut(&bytes, limit, ended && reached_end);
+    let next = from + used as u64;
+    Ok(Log { lines, next, end: ended && next >= size })
+}
+
+/// Cuts whole lines from the front; gives them and how many bytes they took.
+fn cut(bytes: &[u8], limit: usize, with_rest: bool) -> (Vec<String>, usize) {
+    let mut lines = Vec::new();
+    let mut used = 0;
+    while lines.len() < limit {
+        let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) else { break };
+        let end = rest.iter().take(LINE).position(|byte| *byte == b'\n');
+        let (line, taken) = match end {
+            Some(end) => (rest.get(..end).unwrap_or_default(), end + 1),
+            None if rest.len() >= LINE => (rest.get(..LINE).unwrap_or_default(), LINE),
+            None if with_rest => (rest, rest.len()),
+            None => break,
+        };
+        lines.push(plain(line));
+        used += taken;
+    }
+    (lines, used)
+}
+
+/// A line as a person would read it: no control sequences, and of what was overwritten by carriage returns the last.
+fn plain(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let text = anstream::adapter::strip_str(&text).to_string();
+    let text = text.trim_end_matches('\r');
+    let text = text.rsplit('\r').next().unwrap_or(text);
+    text.chars().filter(|c| !c.is_control() || *c == '\t').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_join_without_loss_and_a_begun_line_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(file::OUTPUT), "one\ntwo\nthr").unwrap();
+        let first = read(directory.path(), false, 0, 1, false).unwrap();
+        assert_eq!((first.lines.as_slice(), first.end), (["one".to_owned()].as_slice(), false));
+        let second = read(directory.path(), false, first.next, 10, false).unwrap();
+        assert_eq!(second.lines, ["two"]);
+        let third = read(directory.path(), false, second.next, 10, true).unwrap();
+        assert_eq!((third.lines.as_slice(), third.end), (["thr".to_owned()].as_slice(), true));
+        assert!(read(directory.path(), false, 99, 10, true).is_err());
+        assert!(read(directory.path(), true, 0, 10, true).unwrap().end);
+    }
+
+    #[test]
+    fn control_sequences_never_reach_a_reader() {
+        assert_eq!(plain(b"\x1b[31mred\x1b[0m \x1b]0;title\x07done\r"), "red done");
+        assert_eq!(plain(b"10%\r50%\r100%"), "100%");
+        assert_eq!(plain(b"a\x08\x00\x9bb\xff"), "a\u{fffd}b\u{fffd}".replace("a\u{fffd}b", "a\u{fffd}b"));
+    }
+}

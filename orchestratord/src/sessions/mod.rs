@@ -1,0 +1,251 @@
+//! Sessions: recorded before they are started, held by a `pty-proxy` each, watched to their end, found again after a
+//! restart. The daemon keeps the record; terminals and processes are the holders' business.
+
+pub mod attach;
+pub mod create;
+pub mod holder;
+pub mod log;
+pub mod reconcile;
+
+use orx_protocol::api::session::{Session, SessionState, Until};
+use orx_protocol::event::kind;
+use orx_protocol::hold::{Ended, Holder, TerminalSize};
+use orx_protocol::process::EndReason;
+use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
+use orx_store::{SessionRow, Store, StoreError, events, sessions as table};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+/// Most sessions that one listing gives.
+const LIST_LIMIT: u32 = 10_000;
+/// How long a holder may take beyond a stop's grace before its answer is given up.
+const STOP_SLACK: Duration = Duration::from_secs(15);
+
+/// All sessions of the daemon. Clones serve the same ones.
+#[derive(Clone)]
+pub struct Sessions(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    directory: PathBuf,
+    sockets: PathBuf,
+    /// The `pty-proxy` program.
+    program: PathBuf,
+    tasks: TaskTracker,
+    /// Grows whenever a session's record changed.
+    changed: watch::Sender<u64>,
+}
+
+impl Sessions {
+    /// The sessions recorded in `store`, kept below `directory`, with their holders' sockets below `sockets`.
+    #[must_use]
+    pub fn new(store: Store, directory: PathBuf, sockets: PathBuf, program: PathBuf, tasks: TaskTracker) -> Self {
+        Self(Arc::new(Inner { store, directory, sockets, program, tasks, changed: watch::Sender::new(0) }))
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Directory of a session's files.
+    #[must_use]
+    pub fn directory(&self, session: SessionId) -> PathBuf {
+        self.0.directory.join(session.to_string())
+    }
+
+    fn socket(&self, session: SessionId) -> PathBuf {
+        self.0.sockets.join(format!("{session}.sock"))
+    }
+
+    /// A session's record.
+    ///
+    /// # Errors
+    /// `NotFound`, or as the store cannot be read.
+    pub async fn row(&self, session: SessionId) -> Result<SessionRow, RpcError> {
+        self.find(session).await?.ok_or_else(|| {
+            RpcError::new(ErrorKind::NotFound, format!("there is no session {session}"))
+                .with_hint("`session.list {\"all\":true}` names those there are")
+        })
+    }
+
+    async fn find(&self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        self.store().read(move |reader| table::get(reader, session)).await
+    }
+
+    /// The record of a session whose process runs.
+    ///
+    /// # Errors
+    /// `NotFound`; `FailedPrecondition` when the process does not run.
+    pub async fn running(&self, session: SessionId) -> Result<SessionRow, RpcError> {
+        let row = self.row(session).await?;
+        if row.session.state == SessionState::Running {
+            return Ok(row);
+        }
+        let how = row.session.exit.map_or_else(String::new, |exit| format!(" ({exit})"));
+        Err(RpcError::new(ErrorKind::FailedPrecondition, format!("session {session} is {}{how}", row.session.state.as_str()))
+            .with_hint("`session.log` and `session.screen` show what it left"))
+    }
+
+    /// Sessions, oldest first.
+    ///
+    /// # Errors
+    /// As the store cannot be read.
+    pub async fn list(&self, all: bool) -> Result<Vec<Session>, RpcError> {
+        let rows = self.store().read(move |reader| table::list(reader, all, LIST_LIMIT)).await?;
+        Ok(rows.into_iter().rev().map(|row| row.session).collect())
+    }
+
+    /// Sessions whose process is not known to have ended.
+    ///
+    /// # Errors
+    /// As the store cannot be read.
+    pub async fn unfinished(&self) -> Result<usize, RpcError> {
+        Ok(self.store().read(table::unfinished).await?.len())
+    }
+
+    /// Waits for a state, at most `limit`; gives the state at the end.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn wait(&self, session: SessionId, until: Until, limit: Duration) -> Result<SessionState, RpcError> {
+        let mut changed = self.0.changed.subscribe();
+        let waiting = async {
+            loop {
+                let state = self.row(session).await?.session.state;
+                if state.is_final() || (until == Until::Running && state == SessionState::Running) {
+                    return Ok(state);
+                }
+                if changed.changed().await.is_err() {
+                    return Ok(state);
+                }
+            }
+        };
+        match tokio::time::timeout(limit, waiting).await {
+            Ok(outcome) => outcome,
+            Err(_) => Ok(self.row(session).await?.session.state),
+        }
+    }
+
+    /// Ends a session's process tree and gives the record after that; one that has ended already is left as it is.
+    ///
+    /// # Errors
+    /// `NotFound`; `Internal` when the holder does not do it.
+    pub async fn stop(&self, session: SessionId, grace: Duration) -> Result<Session, RpcError> {
+        let row = self.row(session).await?;
+        if row.session.state.is_final() {
+            return Ok(row.session);
+        }
+        self.wait(session, Until::Running, Duration::from_secs(10)).await?;
+        let stopped = holder::stop(Path::new(&row.socket), grace, grace + STOP_SLACK).await;
+        // The watcher sees the end too; whoever is first records it, and an end is recorded once.
+        match stopped {
+            Ok(ended) => self.record_end(session, ended).await?,
+            Err(error) => tracing::warn!(%session, %error, "A holder did not answer a stop."),
+        }
+        let state = self.wait(session, Until::Ended, STOP_SLACK).await?;
+        if !state.is_final() {
+            return Err(RpcError::new(ErrorKind::Internal, format!("session {session} did not end in time")));
+        }
+        Ok(self.row(session).await?.session)
+    }
+
+    /// Changes a session's record and appends the event in one step, if `change` finds something to change.
+    async fn update(
+        &self,
+        session: SessionId,
+        change: impl FnOnce(&mut SessionRow) -> Option<(&'static str, serde_json::Value)> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.store()
+            .write(move |tx| {
+                let Some(mut row) = table::get(tx, session)? else {
+                    return Err(StoreError::NotFound(format!("there is no session {session}")));
+                };
+                if let Some((kind, data)) = change(&mut row) {
+                    table::update(tx, &row)?;
+                    events::append(tx, kind, &session.to_string(), &data)?;
+                }
+                Ok(())
+            })
+            .await?;
+        self.announce();
+        Ok(())
+    }
+
+    /// Records the size that a terminal was given.
+    ///
+    /// # Errors
+    /// As the store does not take it.
+    pub async fn record_size(&self, session: SessionId, size: TerminalSize) -> Result<(), StoreError> {
+        self.store()
+            .write(move |tx| {
+                if let Some(mut row) = table::get(tx, session)? {
+                    (row.session.cols, row.session.rows) = (size.cols, size.rows);
+                    table::update(tx, &row)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    fn announce(&self) {
+        self.0.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    async fn record_started(&self, session: SessionId, holder: Holder) -> Result<(), StoreError> {
+        self.update(session, move |row| {
+            if row.session.state.is_final() {
+                return None;
+            }
+            row.session.state = SessionState::Running;
+            row.session.pid = Some(holder.child.pid);
+            let data = serde_json::json!({"pid": holder.child.pid, "holder": holder.holder.pid, "engine": row.session.engine});
+            row.holder = Some(holder);
+            Some((kind::SESSION_STARTED, data))
+        })
+        .await
+    }
+
+    /// Records how a session's process ended; the first record stands.
+    async fn record_end(&self, session: SessionId, ended: Ended) -> Result<(), StoreError> {
+        self.update(session, move |row| end_row(row, ended)).await
+    }
+
+    /// Watches a running session to its end, as a task of the daemon.
+    fn watch(&self, session: SessionId, socket: PathBuf, process: Holder) {
+        let sessions = self.clone();
+        self.0.tasks.spawn(async move {
+            let ended = holder::until_ended(&socket, &sessions.directory(session), process).await;
+            if let Err(error) = sessions.record_end(session, ended).await {
+                tracing::error!(%session, %error, "The end of a session could not be recorded; the next start does it.");
+            }
+        });
+    }
+}
+
+/// The change and the event of a session's end.
+fn end_row(row: &mut SessionRow, ended: Ended) -> Option<(&'static str, serde_json::Value)> {
+    if row.session.state.is_final() {
+        return None;
+    }
+    row.session.state = match ended.reason {
+        EndReason::Lost => SessionState::Unknown,
+        EndReason::SpawnFailed => SessionState::Failed,
+        EndReason::Exited | EndReason::Stopped | EndReason::Deadline => SessionState::Ended,
+    };
+    row.session.pid = None;
+    row.session.exit = ended.exit;
+    row.session.reason = Some(ended.reason);
+    row.session.message.clone_from(&ended.message);
+    row.session.ended_at_ms = Some(ended.ended_at_ms);
+    let event = if ended.reason == EndReason::Lost { kind::SESSION_LOST } else { kind::SESSION_ENDED };
+    let data = serde_json::json!({"exit": ended.exit, "reason": ended.reason, "message": ended.message});
+    Some((event, data))
+}
+
+/// The end of a session whose holder left no record of it.
+fn lost(message: &str) -> Ended {
+    Ended { exit: None, reason: EndReason::Lost, message: Some(message.to_owned()), ended_at_ms: clock::now_ms() }
+}

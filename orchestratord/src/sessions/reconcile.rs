@@ -1,0 +1,120 @@
+//! After a start of the daemon: every session that was not known to have ended is held against what really runs.
+
+use orx_protocol::SessionId;
+use orx_protocol::api::session::SessionState;
+use orx_protocol::event::kind;
+use orx_protocol::hold::{Ended, Holder};
+use orx_protocol::places::variable;
+use orx_protocol::process::ProcessIdentity;
+use orx_sandbox::{identity, tree};
+use orx_store::{SessionRow, StoreError, events, sessions as table};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Sessions, end_row, holder, lost};
+
+/// How long what a dead holder left behind may take to end politely.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What is true of a session.
+enum Truth {
+    /// Its holder lives.
+    Runs(Holder),
+    /// It ended while nobody watched.
+    Ended(Ended),
+    /// Its holder is gone without a record; these processes of it still run.
+    Lost(Vec<ProcessIdentity>),
+}
+
+/// What reconciling found, for the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Sessions that still run.
+    pub running: usize,
+    /// Sessions that ended while the daemon was away.
+    pub ended: usize,
+    /// Sessions of which it is not known how they ended.
+    pub lost: usize,
+}
+
+impl Sessions {
+    /// Brings every record in line with what runs, in one transaction, and watches what still runs.
+    ///
+    /// # Errors
+    /// As the store cannot be read or written.
+    pub async fn reconcile(&self) -> Result<Found, StoreError> {
+        let rows = self.store().read(table::unfinished).await?;
+        let mut orphans: Option<HashMap<String, Vec<ProcessIdentity>>> = None;
+        let mut found = Found::default();
+        let mut changes: Vec<(SessionRow, &'static str, serde_json::Value)> = Vec::new();
+        let mut watched: Vec<(SessionId, PathBuf, Holder)> = Vec::new();
+        let mut left: Vec<ProcessIdentity> = Vec::new();
+        for mut row in rows {
+            let session = row.session.session;
+            match truth(&row, &self.directory(session), &mut orphans) {
+                Truth::Runs(process) => {
+                    found.running += 1;
+                    watched.push((session, PathBuf::from(&row.socket), process.clone()));
+                    if row.session.state != SessionState::Running {
+                        row.session.state = SessionState::Running;
+                        row.session.pid = Some(process.child.pid);
+                        let data = serde_json::json!({"pid": process.child.pid, "holder": process.holder.pid, "found_again": true});
+                        row.holder = Some(process);
+                        changes.push((row, kind::SESSION_STARTED, data));
+                    }
+                }
+                Truth::Ended(ended) => {
+                    found.ended += 1;
+                    changes.extend(end_row(&mut row, ended).map(|(kind, data)| (row, kind, data)));
+                }
+                Truth::Lost(processes) => {
+                    found.lost += 1;
+                    left.extend(processes);
+                    let ended = lost("its holder was gone when the daemon came back, and left no record of the end");
+                    changes.extend(end_row(&mut row, ended).map(|(kind, data)| (row, kind, data)));
+                }
+            }
+        }
+        if !changes.is_empty() {
+            self.store()
+                .write(move |tx| {
+                    for (row, kind, data) in &changes {
+                        table::update(tx, row)?;
+                        events::append(tx, kind, &row.session.session.to_string(), data)?;
+                    }
+                    Ok::<_, StoreError>(())
+                })
+                .await?;
+            self.announce();
+        }
+        for (session, socket, process) in watched {
+            self.watch(session, socket, process);
+        }
+        if !left.is_empty() {
+            self.0.tasks.spawn_blocking(move || {
+                let members = || left.iter().copied().filter(|process| identity::is_alive(*process)).collect();
+                tree::end(members, GRACE);
+            });
+        }
+        Ok(found)
+    }
+}
+
+fn truth(row: &SessionRow, directory: &Path, orphans: &mut Option<HashMap<String, Vec<ProcessIdentity>>>) -> Truth {
+    if let Some(ended) = holder::read_ended(directory) {
+        return Truth::Ended(ended);
+    }
+    // A daemon that died between the start and its record finds the holder by the holder's own record.
+    let known = row.holder.clone().or_else(|| holder::read_holder(directory));
+    if let Some(process) = known
+        && identity::is_alive(process.holder)
+    {
+        return Truth::Runs(process);
+    }
+    if let Some(ended) = holder::read_ended(directory) {
+        return Truth::Ended(ended);
+    }
+    let orphans = orphans.get_or_insert_with(|| tree::marked(variable::SESSION));
+    Truth::Lost(orphans.remove(&row.session.session.to_string()).unwrap_or_default())
+}

@@ -1,0 +1,58 @@
+//! One file a command: its arguments, and what it does with them.
+
+pub mod attach;
+pub mod call;
+pub mod cancel;
+pub mod clean;
+pub mod completions;
+pub mod doctor;
+pub mod down;
+pub mod events;
+pub mod init;
+pub mod keys;
+pub mod logs;
+pub mod ls;
+pub mod new;
+pub mod resume;
+pub mod run;
+pub mod screen;
+pub mod send;
+pub mod status;
+pub mod stop;
+pub mod token;
+pub mod up;
+pub mod wait;
+pub mod workers;
+
+use crate::arguments::Command;
+use crate::context::Context;
+use crate::failure::{Failure, Status};
+
+/// Does what the command line says.
+pub(crate) async fn run(command: Command, context: &Context) -> Result<Status, Failure> {
+    match command {
+        Command::Up(arguments) => up::run(context, &arguments).await,
+        Command::Down(arguments) => down::run(context, &arguments).await,
+        Command::Status(arguments) => status::run(context, &arguments).await,
+        Command::Doctor(arguments) => doctor::run(context, &arguments).await,
+        Command::Init(arguments) => init::run(context, &arguments).await,
+        Command::Run(arguments) => run::run(context, &arguments).await,
+        Command::Resume(arguments) => resume::run(context, &arguments).await,
+        Command::Cancel(arguments) => cancel::run(context, &arguments).await,
+        Command::Clean(arguments) => clean::run(context, &arguments).await,
+        Command::New(arguments) => new::run(context, arguments).await,
+        Command::Ls(arguments) => ls::run(context, &arguments).await,
+        Command::Attach(arguments) => attach::run(context, &arguments).await,
+        Command::Send(arguments) => send::run(context, &arguments).await,
+        Command::Keys(arguments) => keys::run(context, arguments).await,
+        Command::Screen(arguments) => screen::run(context, &arguments).await,
+        Command::Logs(arguments) => logs::run(context, &arguments).await,
+        Command::Wait(arguments) => wait::run(context, &arguments).await,
+        Command::Stop(arguments) => stop::run(context, &arguments).await,
+        Command::Events(arguments) => events::run(context, arguments).await,
+        Command::Workers(arguments) => workers::run(context, &arguments).await,
+        Command::Call(arguments) => call::run(context, &arguments).await,
+        Command::Token(arguments) => token::run(context, &arguments),
+        Command::Completions(arguments) => completions::run(context, &arguments),
+    }
+}

@@ -1,0 +1,93 @@
+//! `orxctl new`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use orx_protocol::api::session::{AttachMode, CreateParams, Created};
+
+use crate::commands::attach;
+use crate::context::{self, Context};
+use crate::failure::{Failure, Status};
+use crate::progress::Progress;
+use crate::{terminal, words};
+
+/// The engine that runs any program.
+const COMMAND: &str = "command";
+
+/// Arguments of `new`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orxctl new claude
+  orxctl new codex --worktree --prompt \"fix the flaky test\" --detach
+  orxctl new gemini --cwd ../api -- --model gemini-2.5-pro
+  orxctl new command -- bash -l
+
+With --json the session is started and not attached to.")]
+pub struct New {
+    /// claude, codex, gemini, opencode, or command for any program
+    pub engine: String,
+    /// Further arguments of the engine; the program and its arguments for `command`
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    pub arguments: Vec<String>,
+    /// Working directory [default: this one]
+    #[arg(long, value_name = "PATH")]
+    pub cwd: Option<PathBuf>,
+    /// A line that says what the session is for
+    #[arg(short, long)]
+    pub title: Option<String>,
+    /// Work in a worktree of the repository
+    #[arg(short, long)]
+    pub worktree: bool,
+    /// First prompt: text, @file, or - for standard input
+    #[arg(short, long, value_name = "TEXT|@FILE|-", allow_hyphen_values = true)]
+    pub prompt: Option<String>,
+    /// A variable of the session's environment; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+    /// Do not attach; print the session's identifier
+    #[arg(short, long)]
+    pub detach: bool,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not NAME=VALUE")),
+    }
+}
+
+pub(crate) async fn run(context: &Context, arguments: New) -> Result<Status, Failure> {
+    let detach = arguments.detach || context.output.json;
+    if arguments.engine == COMMAND && arguments.arguments.is_empty() {
+        return Err(Failure::usage("the engine `command` needs a program to run")
+            .with_hint("write it after --, such as: orxctl new command -- bash"));
+    }
+    if !detach {
+        terminal::require()?;
+    }
+    let size = terminal::size();
+    let params = CreateParams {
+        engine: arguments.engine,
+        argv: arguments.arguments,
+        cwd: context::directory(arguments.cwd.as_deref().unwrap_or(Path::new(".")))?,
+        title: arguments.title,
+        cols: size.map(|size| size.cols),
+        rows: size.map(|size| size.rows),
+        env: arguments.env.into_iter().collect::<BTreeMap<_, _>>(),
+        worktree: arguments.worktree,
+        prompt: arguments.prompt.as_deref().map(|prompt| words::read(prompt, "prompt")).transpose()?,
+    };
+    let client = context.connect().await?;
+    let progress = Progress::new(context.output, "starting the session");
+    let created: Created = progress.during(client.call("session.create", &params)).await?;
+    if context.output.json {
+        context.output.json(&created)?;
+        return Ok(Status::Done);
+    }
+    if detach {
+        context.output.text(&created.session.to_string())?;
+        return Ok(Status::Done);
+    }
+    attach::attach(context, created.session, AttachMode::Control).await
+}

@@ -1,0 +1,153 @@
+//! Which session or run is meant: its full identifier, or any unique beginning or end of it.
+
+use orx_protocol::api::{run, session};
+use orx_protocol::{RunId, SessionId};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::text;
+
+/// Fewest characters of a short name: one character too few should not stop somebody's session.
+const SHORTEST: usize = 3;
+/// Candidates that are listed.
+const LISTED: usize = 10;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Lookup<T> {
+    One(T),
+    None,
+    Many(Vec<T>),
+    TooShort,
+}
+
+/// Looks `given` up among identifiers with `prefix`; case does not matter and the prefix may be left out.
+fn look_up<T: Copy + ToString>(given: &str, prefix: &str, ids: &[T]) -> Lookup<T> {
+    let wanted = given.to_ascii_lowercase();
+    let wanted = wanted.strip_prefix(prefix).unwrap_or(&wanted);
+    if wanted.chars().count() < SHORTEST {
+        return Lookup::TooShort;
+    }
+    let fits = |id: &T| {
+        let id = id.to_string().to_ascii_lowercase();
+        let bare = id.strip_prefix(prefix).unwrap_or(&id);
+        bare.starts_with(wanted) || bare.ends_with(wanted)
+    };
+    let mut found: Vec<T> = ids.iter().copied().filter(fits).collect();
+    match found.len() {
+        0 => Lookup::None,
+        1 => found.pop().map_or(Lookup::None, Lookup::One),
+        _ => Lookup::Many(found),
+    }
+}
+
+fn decide<T: Copy + ToString>(
+    given: &str,
+    what: &str,
+    list: &str,
+    lookup: Lookup<T>,
+    describe: impl Fn(T) -> String,
+) -> Result<T, Failure> {
+    let given = text::clean_line(given);
+    match lookup {
+        Lookup::One(id) => Ok(id),
+        Lookup::None => Err(Failure::failed(format!("no {what} is named `{given}`"))
+            .with_hint(format!("`{list}` lists them; a {what} is named by its identifier or a unique beginning or end of it"))),
+        Lookup::TooShort => Err(Failure::usage(format!("`{given}` is too short to name a {what}: give at least {SHORTEST} characters"))
+            .with_hint(format!("`{list}` lists them"))),
+        Lookup::Many(candidates) => {
+            let mut message = format!("`{given}` fits {} {what}s:", candidates.len());
+            for candidate in candidates.iter().take(LISTED) {
+                message.push_str(&format!("\n  {}  {}", candidate.to_string(), describe(*candidate)));
+            }
+            if candidates.len() > LISTED {
+                message.push_str("\n  ...");
+            }
+            Err(Failure::usage(message).with_hint("give more characters; the end of an identifier differs sooner than its beginning"))
+        }
+    }
+}
+
+/// The session that is meant.
+///
+/// # Errors
+/// When none or several are, and what the daemon says.
+pub(crate) async fn session(context: &Context, given: &str) -> Result<SessionId, Failure> {
+    if let Ok(id) = given.parse() {
+        return Ok(id);
+    }
+    let sessions: session::Sessions = context.call("session.list", &session::ListParams { all: true }).await?;
+    let ids: Vec<SessionId> = sessions.sessions.iter().map(|session| session.session).collect();
+    let describe = |id| {
+        sessions.sessions.iter().find(|session| session.session == id).map_or_else(String::new, |session| {
+            let title = text::clean_line(session.title.as_deref().unwrap_or(&session.cwd));
+            format!("{} {} {title}", text::clean_line(&session.engine), session.state.as_str())
+        })
+    };
+    decide(given, "session", "orxctl ls --all", look_up(given, SessionId::PREFIX, &ids), describe)
+}
+
+/// The run that is meant.
+///
+/// # Errors
+/// When none or several are, and what the daemon says.
+pub(crate) async fn run(context: &Context, given: &str) -> Result<RunId, Failure> {
+    if let Ok(id) = given.parse() {
+        return Ok(id);
+    }
+    let runs: run::Runs =
+        context.call("run.list", &run::ListParams { repository: None, limit: Some(1000) }).await?;
+    let ids: Vec<RunId> = runs.runs.iter().map(|run| run.run).collect();
+    let describe = |id| {
+        runs.runs.iter().find(|run| run.run == id).map_or_else(String::new, |run| {
+            format!("{} {}", run.state.as_str(), text::shorten(&text::clean_line(&run.task), 50))
+        })
+    };
+    decide(given, "run", "orxctl call run.list", look_up(given, RunId::PREFIX, &ids), describe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Status;
+
+    fn ids() -> Vec<SessionId> {
+        ["ses_01ARZ3NDEKTSV4RRFFQ69G5FAV", "ses_01ARZ3NDEKTSV4RRFFQ69G5XYZ", "ses_01BX5ZZKBKACTAV9WEVGEMMVRZ"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn unique_beginnings_and_ends_name_a_session_in_any_case() {
+        let ids = ids();
+        let table: [(&str, Lookup<SessionId>); 12] = [
+            ("ses_01ARZ3NDEKTSV4RRFFQ69G5FAV", Lookup::One(ids[0])),
+            ("01ARZ3NDEKTSV4RRFFQ69G5FAV", Lookup::One(ids[0])),
+            ("SES_01bx", Lookup::One(ids[2])),
+            ("01bx", Lookup::One(ids[2])),
+            ("fav", Lookup::One(ids[0])),
+            ("5XYZ", Lookup::One(ids[1])),
+            ("ses_mvrz", Lookup::One(ids[2])),
+            ("01arz", Lookup::Many(vec![ids[0], ids[1]])),
+            ("zzz", Lookup::None),
+            ("ndek", Lookup::None),
+            ("ses_", Lookup::TooShort),
+            ("av", Lookup::TooShort),
+        ];
+        for (given, wanted) in table {
+            assert_eq!(look_up(given, SessionId::PREFIX, &ids), wanted, "{given}");
+        }
+    }
+
+    #[test]
+    fn an_ambiguous_name_lists_its_candidates() {
+        let ids = ids();
+        let failure =
+            decide("01arz", "session", "orxctl ls", look_up("01arz", "ses_", &ids), |_| "claude running".to_owned()).unwrap_err();
+        assert_eq!(failure.status, Status::Usage);
+        assert!(failure.message.contains(&ids[0].to_string()) && failure.message.contains(&ids[1].to_string()));
+        assert!(!failure.message.contains(&ids[2].to_string()));
+        let failure = decide("zzz", "session", "orxctl ls", look_up("zzz", "ses_", &ids), |_| String::new()).unwrap_err();
+        assert_eq!(failure.status, Status::Failed);
+    }
+}

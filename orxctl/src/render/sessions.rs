@@ -1,0 +1,104 @@
+//! Sessions as a table, and how one ended.
+
+use orx_protocol::api::session::{Session, SessionState};
+
+use crate::figures;
+use crate::output::Output;
+use crate::table::{Cell, Table};
+use crate::text;
+
+/// A table of sessions.
+pub(crate) fn list(sessions: &[Session], now_ms: u64, output: Output) -> String {
+    let mut table = Table::new(&["SESSION", "ENGINE", "STATE", "AGE", "PID", "TITLE", "DIRECTORY"]);
+    for session in sessions {
+        let title = session.title.as_deref().or(session.owner.as_deref()).unwrap_or("-");
+        table.row(vec![
+            Cell::new(session.session.to_string()),
+            Cell::new(&session.engine),
+            Cell::word(state(session)),
+            Cell::new(figures::age(session.created_at_ms, now_ms)),
+            Cell::new(session.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string())),
+            Cell::new(title),
+            Cell::new(&session.cwd),
+        ]);
+    }
+    table.render(output)
+}
+
+/// The state, with the exit where the process ended badly.
+fn state(session: &Session) -> String {
+    match (session.state, session.exit) {
+        (SessionState::Ended, Some(exit)) if !exit.is_success() => format!("ended, {exit}"),
+        (state, _) => state.as_str().to_owned(),
+    }
+}
+
+/// One line that says how a session stands.
+pub(crate) fn ending(session: &Session) -> String {
+    let exit = match (session.state.is_final(), session.exit) {
+        (true, Some(exit)) => format!(", {exit}"),
+        (true, None) if session.state == SessionState::Ended => ", how is not known".to_owned(),
+        (_, _) => String::new(),
+    };
+    let message = session.message.as_deref().map_or_else(String::new, |message| format!(": {}", text::clean_line(message)));
+    format!("{}: {}{exit}{message}", session.session, session.state.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orx_protocol::api::session::Sessions;
+    use orx_protocol::process::{EndReason, Exit};
+
+    fn sample() -> Vec<Session> {
+        let running = Session {
+            session: "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+            engine: "claude".into(),
+            state: SessionState::Running,
+            pid: Some(4321),
+            cwd: "/home/ann/src/service".into(),
+            cols: 120,
+            rows: 40,
+            created_at_ms: 1_700_000_000_000,
+            ended_at_ms: None,
+            exit: None,
+            reason: None,
+            message: None,
+            title: Some("\u{1b}[31mflaky\u{1b}[0m 漢字 test\n".into()),
+            argv: vec!["claude".into()],
+            owner: None,
+            directory: "/home/ann/.local/state/orx/sessions/x".into(),
+        };
+        let ended = Session {
+            session: "ses_01ARZ3NDEKTSV4RRFFQ69G5XYZ".parse().unwrap(),
+            engine: "command".into(),
+            state: SessionState::Ended,
+            pid: None,
+            ended_at_ms: Some(1_700_000_100_000),
+            exit: Some(Exit::Signal(9)),
+            reason: Some(EndReason::Stopped),
+            title: None,
+            owner: Some("run_01ARZ3NDEKTSV4RRFFQ69G5FAV/implement".into()),
+            ..running.clone()
+        };
+        vec![running, ended]
+    }
+
+    #[test]
+    fn sessions_are_listed_plainly_narrowly_and_as_json() {
+        let now = 1_700_000_240_000;
+        insta::assert_snapshot!("list", list(&sample(), now, Output::plain(None)));
+        let narrow = list(&sample(), now, Output::plain(Some(80)));
+        assert!(narrow.lines().all(|line| text::width(line) <= 80), "{narrow}");
+        insta::assert_snapshot!("list_in_80_columns", narrow);
+        insta::assert_snapshot!("list_json", serde_json::to_string_pretty(&Sessions { sessions: sample() }).unwrap());
+    }
+
+    #[test]
+    fn an_end_is_said_with_what_is_known_of_it() {
+        let lost = Session { state: SessionState::Unknown, exit: None, message: Some("the holder is gone".into()), ..sample().remove(0) };
+        assert_eq!(ending(&lost), "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV: unknown: the holder is gone");
+        assert_eq!(ending(&sample()[1]), "ses_01ARZ3NDEKTSV4RRFFQ69G5XYZ: ended, signal 9");
+        assert_eq!(ending(&sample()[0]), "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV: running");
+    }
+}

@@ -1,0 +1,141 @@
+//! Tables that align by display width and fit the terminal.
+
+use crate::output::{Colour, Output};
+use crate::text;
+
+/// Blanks between columns.
+const GAP: usize = 2;
+
+/// One cell.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    text: String,
+    colour: Colour,
+}
+
+impl Cell {
+    /// A text from anywhere; it is made safe to show.
+    pub(crate) fn new(text: impl AsRef<str>) -> Self {
+        Self { text: text::clean_line(text.as_ref()), colour: Colour::Plain }
+    }
+
+    /// A state, verdict or level in its colour.
+    pub(crate) fn word(word: impl AsRef<str>) -> Self {
+        let text = text::clean_line(word.as_ref());
+        Self { colour: Colour::of_word(&text), text }
+    }
+}
+
+/// A table; its last column takes what room is left and is cut first.
+#[derive(Debug)]
+pub(crate) struct Table {
+    headings: &'static [&'static str],
+    rows: Vec<Vec<Cell>>,
+    indent: usize,
+}
+
+impl Table {
+    /// An empty table.
+    pub(crate) const fn new(headings: &'static [&'static str]) -> Self {
+        Self { headings, rows: Vec::new(), indent: 0 }
+    }
+
+    /// With this many blanks before each line.
+    pub(crate) const fn indented(mut self, indent: usize) -> Self {
+        self.indent = indent;
+        self
+    }
+
+    /// Adds a row.
+    pub(crate) fn row(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
+    }
+
+    /// Whether there is no row.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn widths(&self, room: Option<usize>) -> Vec<usize> {
+        let mut widths: Vec<usize> = self.headings.iter().map(|heading| text::width(heading)).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(text::width(&cell.text));
+            }
+        }
+        let Some(room) = room else { return widths };
+        let gaps = GAP * widths.len().saturating_sub(1) + self.indent;
+        // Columns give way from the last to the first, each down to its heading.
+        for position in (0..widths.len()).rev() {
+            let total: usize = widths.iter().sum::<usize>() + gaps;
+            let Some(excess) = total.checked_sub(room).filter(|excess| *excess > 0) else { break };
+            let least = self.headings.get(position).map_or(1, |heading| text::width(heading)).max(4);
+            if let Some(width) = widths.get_mut(position) {
+                *width = width.saturating_sub(excess).max(least.min(*width));
+            }
+        }
+        widths
+    }
+
+    /// The table as text, each line ended.
+    pub(crate) fn render(&self, output: Output) -> String {
+        let widths = self.widths(output.columns);
+        let mut out = String::new();
+        let headings: Vec<Cell> =
+            self.headings.iter().map(|heading| Cell { text: (*heading).to_owned(), colour: Colour::Bold }).collect();
+        for row in std::iter::once(&headings).chain(&self.rows) {
+            let mut line = " ".repeat(self.indent);
+            for (position, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let shown = text::shorten(&cell.text, *width);
+                let blanks = width.saturating_sub(text::width(&shown));
+                line.push_str(&cell.colour.paint(&shown, output.colour));
+                if position + 1 < row.len() {
+                    line.push_str(&" ".repeat(blanks + GAP));
+                }
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// Names and values, one pair a line, the values aligned.
+pub(crate) fn pairs(pairs: &[(&str, String)], output: Output) -> String {
+    let widest = pairs.iter().map(|(name, _)| text::width(name)).max().unwrap_or(0);
+    let mut out = String::new();
+    for (name, value) in pairs {
+        let name = Colour::Dim.paint(&text::pad(name, widest), output.colour);
+        out.push_str(&format!("  {name}  {value}\n"));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Table {
+        let mut table = Table::new(&["NAME", "STATE", "TITLE"]);
+        table.row(vec![Cell::new("漢字"), Cell::word("running"), Cell::new("a long title that says what is going on")]);
+        table.row(vec![Cell::new("abc"), Cell::word("done"), Cell::new("\u{1b}[31mred\u{1b}[0m")]);
+        table
+    }
+
+    #[test]
+    fn columns_align_by_display_width() {
+        let shown = sample().render(Output::plain(None));
+        assert_eq!(
+            shown,
+            "NAME  STATE    TITLE\n漢字  running  a long title that says what is going on\nabc   done     red\n"
+        );
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for columns in [20, 24, 30, 80] {
+            let shown = sample().render(Output::plain(Some(columns)));
+            assert!(shown.lines().all(|line| text::width(line) <= columns), "{columns}: {shown}");
+        }
+    }
+}

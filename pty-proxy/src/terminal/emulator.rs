@@ -1,0 +1,260 @@
+//! One program's terminal: takes what the program writes, keeps the model, answers queries, and gives what viewers and
+//! recordings get: whole sequences, without queries.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use alacritty_terminal::vte::ansi::{CursorShape, CursorStyle, Processor, Timeout};
+use orx_protocol::hold::{ScreenText, TerminalSize};
+
+use super::answers;
+use super::handler::reported_position;
+use super::redraw;
+use super::scan::{Piece, Scanner};
+use super::screen::Screen;
+use super::sequence::{Query, Sequence, embedded_controls, modes_for_viewers};
+use super::style;
+
+/// How long a synchronized update may stay open before the screen counts as drawn.
+const SYNCHRONIZED_LIMIT: Duration = Duration::from_millis(150);
+
+/// alacritty's own buffering of synchronized updates is off: the model follows the stream, so that answers are given
+/// in order and a viewer can join at any time.
+#[derive(Default)]
+struct NoBuffering;
+
+impl Timeout for NoBuffering {
+    fn set_timeout(&mut self, _duration: Duration) {}
+
+    fn clear_timeout(&mut self) {}
+
+    fn pending_timeout(&self) -> bool {
+        false
+    }
+}
+
+/// What viewers get of some output.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// Whole sequences, without queries.
+    pub bytes: Vec<u8>,
+    /// Parts of `bytes` that no recording keeps.
+    pub private: Vec<Range<usize>>,
+}
+
+impl Passed {
+    /// What a recording keeps.
+    #[must_use]
+    pub fn recorded(&self) -> std::borrow::Cow<'_, [u8]> {
+        if self.private.is_empty() {
+            return std::borrow::Cow::Borrowed(&self.bytes);
+        }
+        let mut kept = Vec::with_capacity(self.bytes.len());
+        let mut from = 0;
+        for part in &self.private {
+            kept.extend_from_slice(self.bytes.get(from..part.start).unwrap_or_default());
+            from = part.end;
+        }
+        kept.extend_from_slice(self.bytes.get(from..).unwrap_or_default());
+        std::borrow::Cow::Owned(kept)
+    }
+}
+
+/// A program's terminal.
+pub struct Emulator {
+    scanner: Scanner,
+    drawing: Drawing,
+    synchronized_until: Option<Instant>,
+}
+
+/// The parser and what it draws on.
+struct Drawing {
+    parser: Processor<NoBuffering>,
+    screen: Screen,
+    defects: u64,
+}
+
+impl Drawing {
+    /// Lets the model follow `bytes`. A defect in the model must not end somebody's session: it starts anew, blank.
+    fn draw(&mut self, bytes: &[u8]) {
+        let Self { parser, screen, .. } = self;
+        if catch_unwind(AssertUnwindSafe(|| parser.advance(screen, bytes))).is_err() {
+            let size = self.screen.size();
+            self.parser = Processor::new();
+            self.screen = Screen::new(size);
+            self.defects += 1;
+        }
+    }
+
+    fn answer(&mut self, query: Query<'_>) {
+        let screen = &mut self.screen;
+        match query {
+            Query::Version => screen.reply(answers::VERSION),
+            Query::ColorScheme => screen.reply(answers::COLOR_SCHEME),
+            Query::ExtendedCursorPosition => {
+                let (row, column) = reported_position(screen);
+                screen.reply(&format!("\x1b[?{row};{column};1R"));
+            }
+            Query::CellPixels => {
+                let (width, height) = answers::CELL_PIXELS;
+                screen.reply(&format!("\x1b[6;{height};{width}t"));
+            }
+            Query::Capabilities(names) => screen.reply(&answers::capabilities(names)),
+            Query::Setting(setting) => {
+                let answer = self.setting(setting);
+                self.screen.reply(&answer);
+            }
+            Query::Silent => {}
+        }
+    }
+
+    /// The answer to DECRQSS.
+    fn setting(&self, setting: &[u8]) -> String {
+        let screen = &self.screen;
+        let told = match setting {
+            b"m" => style::select(&screen.term.grid().cursor.template),
+            b"r" => format!("{};{}r", screen.tracked.region.start + 1, screen.tracked.region.end),
+            b" q" => format!("{} q", cursor_style_number(screen.tracked.style.unwrap_or_default())),
+            b"\"p" => "62;1\"p".to_owned(),
+            _ => return "\x1bP0$r\x1b\\".to_owned(),
+        };
+        format!("\x1bP1$r{told}\x1b\\")
+    }
+}
+
+/// The number of DECSCUSR.
+pub(super) fn cursor_style_number(style: CursorStyle) -> u8 {
+    let steady = u8::from(!style.blinking);
+    match style.shape {
+        CursorShape::Underline => 3 + steady,
+        CursorShape::Beam => 5 + steady,
+        CursorShape::Block | CursorShape::HollowBlock | CursorShape::Hidden => 1 + steady,
+    }
+}
+
+impl std::fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Emulator").field("screen", &self.drawing.screen).finish_non_exhaustive()
+    }
+}
+
+impl Emulator {
+    /// A blank terminal.
+    #[must_use]
+    pub fn new(size: TerminalSize) -> Self {
+        Self {
+            scanner: Scanner::default(),
+            drawing: Drawing { parser: Processor::new(), screen: Screen::new(size), defects: 0 },
+            synchronized_until: None,
+        }
+    }
+
+    /// Takes what the program wrote at `now` and gives what viewers get of it.
+    pub fn accept(&mut self, output: &[u8], now: Instant) -> Passed {
+        let mut passed = Passed { bytes: Vec::with_capacity(output.len()), private: Vec::new() };
+        let drawing = &mut self.drawing;
+        self.scanner.scan(output, |piece| take(drawing, piece, &mut passed));
+        if !drawing.screen.tracked.synchronized {
+            self.synchronized_until = None;
+        } else if self.synchronized_until.is_none() {
+            self.synchronized_until = Some(now + SYNCHRONIZED_LIMIT);
+        }
+        passed
+    }
+
+    /// When the open synchronized update runs out; `None` when none is open at `now`.
+    #[must_use]
+    pub fn drawing_until(&self, now: Instant) -> Option<Instant> {
+        self.synchronized_until.filter(|until| *until > now)
+    }
+
+    /// Ends a synchronized update that ran out of time.
+    pub fn expire(&mut self, now: Instant) {
+        if self.synchronized_until.is_some_and(|until| until <= now) {
+            self.drawing.screen.tracked.synchronized = false;
+            self.synchronized_until = None;
+        }
+    }
+
+    /// Takes the answers that wait for the program.
+    pub fn take_replies(&mut self) -> Vec<u8> {
+        self.drawing.screen.take_replies()
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&mut self, size: TerminalSize) {
+        let screen = &mut self.drawing.screen;
+        if catch_unwind(AssertUnwindSafe(|| screen.resize(size))).is_err() {
+            self.drawing = Drawing { parser: Processor::new(), screen: Screen::new(size), defects: self.drawing.defects + 1 };
+        }
+    }
+
+    /// The screen.
+    #[must_use]
+    pub fn screen(&self) -> &Screen {
+        &self.drawing.screen
+    }
+
+    /// The screen as text.
+    #[must_use]
+    pub fn text(&self) -> ScreenText {
+        self.screen().text()
+    }
+
+    /// Bytes that make any terminal show the screen as it is now, in parts that end between sequences.
+    #[must_use]
+    pub fn redraw(&self) -> Vec<Vec<u8>> {
+        redraw::redraw(self.screen())
+    }
+
+    /// How often the model failed and started anew.
+    #[must_use]
+    pub fn defects(&self) -> u64 {
+        self.drawing.defects
+    }
+}
+
+/// Lets the model, the viewers and the program have their part of one piece.
+fn take(drawing: &mut Drawing, piece: Piece<'_>, passed: &mut Passed) {
+    let sequence = match piece {
+        Piece::Plain(bytes) => {
+            passed.bytes.extend_from_slice(bytes);
+            drawing.draw(bytes);
+            return;
+        }
+        Piece::Decide(sequence) => sequence,
+    };
+    match sequence {
+        Sequence::Enquiry => {}
+        Sequence::ModelQuery(bytes) => {
+            drawing.draw(bytes);
+            passed.bytes.extend(embedded_controls(bytes));
+        }
+        Sequence::Query(query, bytes) => {
+            let controls: Vec<u8> = embedded_controls(bytes).collect();
+            drawing.draw(&controls);
+            passed.bytes.extend_from_slice(&controls);
+            drawing.answer(query);
+        }
+        Sequence::Refused(bytes) => {
+            let controls: Vec<u8> = embedded_controls(bytes).collect();
+            drawing.draw(&controls);
+            passed.bytes.extend_from_slice(&controls);
+        }
+        Sequence::Modes(bytes) => {
+            drawing.draw(bytes);
+            passed.bytes.extend(embedded_controls(bytes));
+            passed.bytes.extend_from_slice(&modes_for_viewers(bytes));
+        }
+        Sequence::SoftReset(bytes) => {
+            drawing.screen.soft_reset();
+            passed.bytes.extend_from_slice(bytes);
+        }
+        Sequence::Private(bytes) => {
+            let from = passed.bytes.len();
+            passed.bytes.extend_from_slice(bytes);
+            passed.private.push(from..passed.bytes.len());
+        }
+    }
+}

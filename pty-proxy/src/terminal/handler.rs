@@ -1,0 +1,511 @@
+//! What each sequence does to the screen: alacritty does nearly all of it; here is what it does otherwise than the
+//! terminals that viewers have, what it leaves open, and the answers to queries.
+
+use alacritty_terminal::grid::Dimensions;
+use alacritty_terminal::index::{Column, Line};
+use alacritty_terminal::term::TermMode;
+use alacritty_terminal::term::cell::Flags;
+use alacritty_terminal::vte::ansi::{
+    Attr, CharsetIndex, ClearMode, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
+    KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, NamedColor, NamedMode, NamedPrivateMode,
+    PrivateMode, Rgb, StandardCharset, TabulationClearMode,
+};
+use unicode_width::UnicodeWidthChar;
+
+use super::answers;
+use super::screen::{PRIVATE_MODES, Screen, default_tabs};
+use super::sequence::ALTERNATE_SCREEN_ALIASES;
+
+/// Combining characters kept on one cell; a stream of nothing else must not fill the memory.
+const COMBINING_LIMIT: usize = 16;
+/// Longest link kept with a cell, in bytes; the limit of other terminals too.
+const LINK_LIMIT: usize = 2083;
+/// Longest title, in characters.
+const TITLE_LIMIT: usize = 1024;
+/// Most titles and keyboard modes kept for their return.
+const STACK_LIMIT: usize = 32;
+/// Bytes of answers that may wait for a program that asks and does not read.
+const REPLY_LIMIT: usize = 64 * 1024;
+/// Modes that the model does not need and viewers' terminals do: reverse video, X10 mouse, reverse wrap, the urxvt and
+/// pixel encodings of the mouse, meta keys, and the colour scheme's changes.
+const EXTRA_MODES: [u16; 9] = [5, 9, 45, 1015, 1016, 1034, 1036, 1039, 2031];
+/// Save and restore the cursor, without the screen.
+const SAVE_CURSOR_MODE: u16 = 1048;
+
+macro_rules! as_alacritty_does {
+    ($($name:ident($($argument:ident: $kind:ty),*);)*) => {
+        $(
+            #[inline]
+            fn $name(&mut self, $($argument: $kind),*) {
+                Handler::$name(&mut self.term, $($argument),*);
+            }
+        )*
+    };
+}
+
+impl Screen {
+    /// Keeps an answer for the program; what is too much for it is dropped.
+    pub(super) fn reply(&mut self, answer: &str) {
+        if self.replies.len() + answer.len() <= REPLY_LIMIT {
+            self.replies.extend_from_slice(answer.as_bytes());
+        }
+    }
+
+    fn last_line(&self) -> i32 {
+        i32::from(self.size().rows) - 1
+    }
+
+    /// Moves the cursor by lines, within the scroll region when it is in there.
+    fn move_lines(&mut self, by: i32) {
+        let region = self.tracked.region.clone();
+        let last = self.last_line();
+        let cursor = &mut self.term.grid_mut().cursor;
+        let line = cursor.point.line.0;
+        let target = line.saturating_add(by);
+        cursor.point.line = Line(if by < 0 {
+            target.max(if line >= region.start { region.start } else { 0 })
+        } else {
+            target.min(if line < region.end { region.end - 1 } else { last })
+        });
+        cursor.input_needs_wrap = false;
+    }
+
+    fn next_tab(&self, from: usize) -> usize {
+        let last = self.term.columns().saturating_sub(1);
+        let stop = self.tracked.tabs.iter().enumerate().skip(from + 1).find(|(_, stop)| **stop);
+        stop.map_or(last, |(column, _)| column.min(last))
+    }
+
+    fn tab_forward(&mut self, count: u16) {
+        for _ in 0..count {
+            let cursor = &self.term.grid().cursor;
+            let column = cursor.point.column.0;
+            if cursor.input_needs_wrap || column + 1 >= self.term.columns() {
+                return;
+            }
+            let next = self.next_tab(column);
+            self.term.grid_mut().cursor.point.column = Column(next);
+        }
+    }
+
+    /// Whether the cell that a combining character would join has its fill of them.
+    fn is_full_of_combining(&self) -> bool {
+        let grid = self.term.grid();
+        let row = &grid[grid.cursor.point.line];
+        let mut column = grid.cursor.point.column.0;
+        if !grid.cursor.input_needs_wrap {
+            column = column.saturating_sub(1);
+        }
+        if row[Column(column)].flags.contains(Flags::WIDE_CHAR_SPACER) {
+            column = column.saturating_sub(1);
+        }
+        row[Column(column)].zerowidth().is_some_and(|joined| joined.len() >= COMBINING_LIMIT)
+    }
+
+    /// DECSTR: the modes and settings of a program, without the screen.
+    pub(super) fn soft_reset(&mut self) {
+        let term = &mut self.term;
+        for off in [NamedPrivateMode::Origin, NamedPrivateMode::CursorKeys] {
+            term.unset_private_mode(off.into());
+        }
+        for on in [NamedPrivateMode::LineWrap, NamedPrivateMode::ShowCursor] {
+            term.set_private_mode(on.into());
+        }
+        term.unset_mode(NamedMode::Insert.into());
+        term.unset_keypad_application_mode();
+        let point = term.grid().cursor.point;
+        term.set_scrolling_region(1, None);
+        let cursor = &mut term.grid_mut().cursor;
+        cursor.point = point;
+        cursor.template = Default::default();
+        cursor.charsets = Default::default();
+        term.grid_mut().saved_cursor = Default::default();
+        term.set_active_charset(CharsetIndex::G0);
+        self.tracked.charset = CharsetIndex::G0;
+        self.tracked.region = 0..i32::from(self.size().rows);
+    }
+
+    fn enter_alternate(&mut self) {
+        if !self.is_alternate() {
+            let mut behind = self.term.grid().clone();
+            behind.saved_cursor = behind.cursor.clone();
+            self.behind = Some(behind);
+            self.term.swap_alt();
+        }
+    }
+
+    fn leave_alternate(&mut self) {
+        if self.is_alternate() {
+            self.term.swap_alt();
+            self.behind = None;
+        }
+    }
+
+    fn set_named_mode(&mut self, mode: NamedPrivateMode, on: bool) {
+        match (mode, on) {
+            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, true) => self.enter_alternate(),
+            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, false) => self.leave_alternate(),
+            // A terminal of one width has no other to change to.
+            (NamedPrivateMode::ColumnMode, _) => {}
+            (NamedPrivateMode::SyncUpdate, on) => self.tracked.synchronized = on,
+            (NamedPrivateMode::BlinkingCursor, on) => {
+                self.tracked.style.get_or_insert_default().blinking = on;
+            }
+            (NamedPrivateMode::Origin, false) => {
+                self.term.unset_private_mode(mode.into());
+                self.term.goto(0, 0);
+            }
+            (mode, on) => {
+                self.tracked.touched.alternate_scroll |= matches!(mode, NamedPrivateMode::AlternateScroll);
+                if on { self.term.set_private_mode(mode.into()) } else { self.term.unset_private_mode(mode.into()) }
+            }
+        }
+    }
+
+    fn set_other_mode(&mut self, mode: u16, on: bool) {
+        if ALTERNATE_SCREEN_ALIASES.contains(&mode) {
+            self.set_named_mode(NamedPrivateMode::SwapScreenAndSetRestoreCursor, on);
+        } else if mode == SAVE_CURSOR_MODE {
+            if on { self.term.save_cursor_position() } else { self.term.restore_cursor_position() }
+        } else if EXTRA_MODES.contains(&mode) {
+            if on { self.tracked.extra_modes.insert(mode) } else { self.tracked.extra_modes.remove(&mode) };
+        }
+    }
+
+    /// How DECRPM says a private mode's state: 0 not known, 1 set, 2 not set.
+    fn private_mode_state(&self, mode: PrivateMode) -> u8 {
+        let told = |on: bool| if on { 1 } else { 2 };
+        match mode {
+            PrivateMode::Named(NamedPrivateMode::SyncUpdate) => told(self.tracked.synchronized),
+            PrivateMode::Named(NamedPrivateMode::ColumnMode) => 0,
+            PrivateMode::Named(NamedPrivateMode::BlinkingCursor) => {
+                told(self.tracked.style.is_some_and(|style| style.blinking))
+            }
+            PrivateMode::Named(NamedPrivateMode::SwapScreenAndSetRestoreCursor) => told(self.is_alternate()),
+            PrivateMode::Named(name) => PRIVATE_MODES
+                .iter()
+                .find(|(_, known)| *known as u16 == name as u16)
+                .map_or(0, |(flag, _)| told(self.mode().contains(*flag))),
+            PrivateMode::Unknown(mode) if ALTERNATE_SCREEN_ALIASES.contains(&mode) => told(self.is_alternate()),
+            PrivateMode::Unknown(_) => 0,
+        }
+    }
+}
+
+/// The row and column that a cursor report tells: from 1, within the scroll region when that is the origin.
+pub(super) fn reported_position(screen: &Screen) -> (i32, usize) {
+    let point = screen.term.grid().cursor.point;
+    let origin = if screen.mode().contains(TermMode::ORIGIN) { screen.tracked.region.start } else { 0 };
+    (point.line.0 - origin + 1, point.column.0 + 1)
+}
+
+impl Handler for Screen {
+    as_alacritty_does! {
+        goto(line: i32, column: usize);
+        goto_line(line: i32);
+        insert_blank(count: usize);
+        move_forward(columns: usize);
+        move_backward(columns: usize);
+        backspace();
+        carriage_return();
+        scroll_up(count: usize);
+        scroll_down(count: usize);
+        insert_blank_lines(count: usize);
+        delete_lines(count: usize);
+        erase_chars(count: usize);
+        save_cursor_position();
+        restore_cursor_position();
+        clear_line(mode: LineClearMode);
+        reverse_index();
+        terminal_attribute(attribute: Attr);
+        set_mode(mode: Mode);
+        unset_mode(mode: Mode);
+        set_keypad_application_mode();
+        unset_keypad_application_mode();
+        configure_charset(index: CharsetIndex, charset: StandardCharset);
+        decaln();
+    }
+
+    #[inline]
+    fn input(&mut self, character: char) {
+        let combines = character >= '\u{300}' && character.width() == Some(0);
+        if !(combines && self.is_full_of_combining()) {
+            self.term.input(character);
+        }
+    }
+
+    fn linefeed(&mut self) {
+        self.term.newline();
+    }
+
+    fn goto_col(&mut self, column: usize) {
+        let last = self.term.columns().saturating_sub(1);
+        let cursor = &mut self.term.grid_mut().cursor;
+        cursor.point.column = Column(column.min(last));
+        cursor.input_needs_wrap = false;
+    }
+
+    fn move_up(&mut self, lines: usize) {
+        self.move_lines(-i32::try_from(lines).unwrap_or(i32::MAX));
+    }
+
+    fn move_down(&mut self, lines: usize) {
+        self.move_lines(i32::try_from(lines).unwrap_or(i32::MAX));
+    }
+
+    fn move_up_and_cr(&mut self, lines: usize) {
+        self.move_up(lines);
+        self.goto_col(0);
+    }
+
+    fn move_down_and_cr(&mut self, lines: usize) {
+        self.move_down(lines);
+        self.goto_col(0);
+    }
+
+    fn put_tab(&mut self, count: u16) {
+        self.tab_forward(count);
+    }
+
+    fn move_forward_tabs(&mut self, count: u16) {
+        self.tab_forward(count);
+    }
+
+    fn move_backward_tabs(&mut self, count: u16) {
+        for _ in 0..count {
+            let cursor = &self.term.grid().cursor;
+            if cursor.input_needs_wrap || cursor.point.column.0 == 0 {
+                return;
+            }
+            let before = self.tracked.tabs.iter().take(cursor.point.column.0).rposition(|stop| *stop);
+            self.term.grid_mut().cursor.point.column = Column(before.unwrap_or(0));
+        }
+    }
+
+    fn set_horizontal_tabstop(&mut self) {
+        let column = self.term.grid().cursor.point.column.0;
+        if let Some(stop) = self.tracked.tabs.get_mut(column) {
+            *stop = true;
+        }
+        self.tracked.touched.tabs = true;
+    }
+
+    fn clear_tabs(&mut self, mode: TabulationClearMode) {
+        let column = self.term.grid().cursor.point.column.0;
+        match mode {
+            TabulationClearMode::Current => {
+                if let Some(stop) = self.tracked.tabs.get_mut(column) {
+                    *stop = false;
+                }
+            }
+            TabulationClearMode::All => self.tracked.tabs.fill(false),
+        }
+        self.tracked.touched.tabs = true;
+    }
+
+    fn set_tabs(&mut self, _interval: u16) {
+        self.tracked.tabs = default_tabs(self.term.columns());
+        self.tracked.touched.tabs = true;
+    }
+
+    fn delete_chars(&mut self, count: usize) {
+        // alacritty would also blank cells before the cursor when more is to be deleted than is there.
+        let room = self.term.columns() - self.term.grid().cursor.point.column.0;
+        self.term.delete_chars(count.min(room));
+    }
+
+    fn clear_screen(&mut self, mode: ClearMode) {
+        let above = matches!(mode, ClearMode::Above);
+        self.term.clear_screen(mode);
+        // alacritty leaves the first line when the cursor is on the second.
+        if above && self.term.grid().cursor.point.line.0 == 1 {
+            self.term.grid_mut().reset_region(Line(0)..Line(1));
+        }
+    }
+
+    fn reset_state(&mut self) {
+        self.leave_alternate();
+        self.term.reset_state();
+        self.reset_colors();
+        let size = self.size();
+        self.tracked.reset(size);
+    }
+
+    fn set_scrolling_region(&mut self, top: usize, bottom: Option<usize>) {
+        let rows = usize::from(self.size().rows);
+        let bottom = bottom.unwrap_or(rows).min(rows);
+        if top >= bottom {
+            return;
+        }
+        let line = |number: usize| i32::try_from(number).unwrap_or(0);
+        self.tracked.region = line(top) - 1..line(bottom);
+        self.term.set_scrolling_region(top, Some(bottom));
+    }
+
+    fn set_active_charset(&mut self, index: CharsetIndex) {
+        self.tracked.charset = index;
+        self.term.set_active_charset(index);
+    }
+
+    fn set_hyperlink(&mut self, link: Option<Hyperlink>) {
+        let keep = |link: &Hyperlink| link.uri.len() + link.id.as_ref().map_or(0, String::len) <= LINK_LIMIT;
+        self.term.set_hyperlink(link.filter(keep));
+    }
+
+    fn set_title(&mut self, title: Option<String>) {
+        let visible = |title: String| title.chars().filter(|character| !character.is_control()).take(TITLE_LIMIT).collect();
+        self.tracked.title = title.map(visible);
+        self.tracked.touched.title = true;
+    }
+
+    fn push_title(&mut self) {
+        if self.tracked.titles.len() >= STACK_LIMIT {
+            self.tracked.titles.remove(0);
+        }
+        self.tracked.titles.push(self.tracked.title.clone());
+    }
+
+    fn pop_title(&mut self) {
+        if let Some(title) = self.tracked.titles.pop() {
+            self.tracked.title = title;
+        }
+    }
+
+    fn set_cursor_style(&mut self, style: Option<CursorStyle>) {
+        self.tracked.style = style;
+    }
+
+    fn set_cursor_shape(&mut self, shape: CursorShape) {
+        self.tracked.style.get_or_insert_default().shape = shape;
+    }
+
+    fn set_color(&mut self, index: usize, color: Rgb) {
+        self.tracked.touched.colors = true;
+        self.term.set_color(index, color);
+    }
+
+    fn reset_color(&mut self, index: usize) {
+        self.term.reset_color(index);
+    }
+
+    fn set_private_mode(&mut self, mode: PrivateMode) {
+        match mode {
+            PrivateMode::Named(name) => self.set_named_mode(name, true),
+            PrivateMode::Unknown(number) => self.set_other_mode(number, true),
+        }
+    }
+
+    fn unset_private_mode(&mut self, mode: PrivateMode) {
+        match mode {
+            PrivateMode::Named(name) => self.set_named_mode(name, false),
+            PrivateMode::Unknown(number) => self.set_other_mode(number, false),
+        }
+    }
+
+    fn push_keyboard_mode(&mut self, mode: KeyboardModes) {
+        self.tracked.touched.kitty = true;
+        let keyboard = self.keyboard_mut();
+        if keyboard.stack.len() >= STACK_LIMIT {
+            keyboard.stack.remove(0);
+        }
+        keyboard.stack.push(keyboard.flags);
+        keyboard.flags = mode.bits();
+    }
+
+    fn pop_keyboard_modes(&mut self, count: u16) {
+        self.tracked.touched.kitty = true;
+        let keyboard = self.keyboard_mut();
+        for _ in 0..count {
+            match keyboard.stack.pop() {
+                Some(flags) => keyboard.flags = flags,
+                None => {
+                    keyboard.flags = 0;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn set_keyboard_mode(&mut self, mode: KeyboardModes, behavior: KeyboardModesApplyBehavior) {
+        self.tracked.touched.kitty = true;
+        let flags = &mut self.keyboard_mut().flags;
+        match behavior {
+            KeyboardModesApplyBehavior::Replace => *flags = mode.bits(),
+            KeyboardModesApplyBehavior::Union => *flags |= mode.bits(),
+            KeyboardModesApplyBehavior::Difference => *flags &= !mode.bits(),
+        }
+    }
+
+    fn set_modify_other_keys(&mut self, mode: ModifyOtherKeys) {
+        self.tracked.touched.modify_other_keys = true;
+        self.tracked.modify_other_keys = match mode {
+            ModifyOtherKeys::Reset => 0,
+            ModifyOtherKeys::EnableExceptWellDefined => 1,
+            ModifyOtherKeys::EnableAll => 2,
+        };
+    }
+
+    fn report_modify_other_keys(&mut self) {
+        let mode = self.tracked.modify_other_keys;
+        self.reply(&format!("\x1b[>4;{mode}m"));
+    }
+
+    fn report_keyboard_mode(&mut self) {
+        let flags = self.keyboard().flags;
+        self.reply(&format!("\x1b[?{flags}u"));
+    }
+
+    fn identify_terminal(&mut self, intermediate: Option<char>) {
+        match intermediate {
+            None => self.reply(answers::PRIMARY_ATTRIBUTES),
+            Some('>') => self.reply(answers::SECONDARY_ATTRIBUTES),
+            Some('=') => self.reply(answers::TERTIARY_ATTRIBUTES),
+            Some(_) => {}
+        }
+    }
+
+    fn device_status(&mut self, kind: usize) {
+        match kind {
+            5 => self.reply("\x1b[0n"),
+            6 => {
+                let (row, column) = reported_position(self);
+                self.reply(&format!("\x1b[{row};{column}R"));
+            }
+            _ => {}
+        }
+    }
+
+    fn report_mode(&mut self, mode: Mode) {
+        let told = |on: bool| if on { 1 } else { 2 };
+        let state = match mode {
+            Mode::Named(NamedMode::Insert) => told(self.mode().contains(TermMode::INSERT)),
+            Mode::Named(NamedMode::LineFeedNewLine) => told(self.mode().contains(TermMode::LINE_FEED_NEW_LINE)),
+            Mode::Unknown(_) => 0,
+        };
+        self.reply(&format!("\x1b[{};{state}$y", mode.raw()));
+    }
+
+    fn report_private_mode(&mut self, mode: PrivateMode) {
+        let state = self.private_mode_state(mode);
+        self.reply(&format!("\x1b[?{};{state}$y", mode.raw()));
+    }
+
+    fn text_area_size_pixels(&mut self) {
+        let size = self.size();
+        let (width, height) = answers::CELL_PIXELS;
+        let (width, height) = (u32::from(size.cols) * u32::from(width), u32::from(size.rows) * u32::from(height));
+        self.reply(&format!("\x1b[4;{height};{width}t"));
+    }
+
+    fn text_area_size_chars(&mut self) {
+        let size = self.size();
+        self.reply(&format!("\x1b[8;{};{}t", size.rows, size.cols));
+    }
+
+    fn dynamic_color_sequence(&mut self, prefix: String, index: usize, terminator: &str) {
+        let known = index <= NamedColor::Cursor as usize;
+        let color = if known { self.term.colors()[index] } else { None }.unwrap_or_else(|| answers::default_color(index));
+        let Rgb { r, g, b } = color;
+        self.reply(&format!("\x1b]{prefix};rgb:{r:02x}{r:02x}/{g:02x}{g:02x}/{b:02x}{b:02x}{terminator}"));
+    }
+}

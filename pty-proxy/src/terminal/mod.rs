@@ -1,0 +1,13 @@
+//! The terminal that the program believes to be talking to: cutting its output into sequences, answering its queries,
+//! the model of its screen, and redrawing that screen on another terminal.
+//!
+//! Nothing here does I/O or knows of viewers, files or processes.
+
+pub mod answers;
+pub mod emulator;
+mod handler;
+pub mod redraw;
+pub mod scan;
+pub mod screen;
+pub mod sequence;
+mod style;

@@ -1,0 +1,300 @@
+//! Draws a screen on another terminal: bytes that bring any terminal, whatever it shows now, to the same text, styles,
+//! cursor and modes, on both screens, so that the program's further output continues there as on the first one.
+
+use alacritty_terminal::grid::{Cursor, Grid};
+use alacritty_terminal::index::{Column, Line};
+use alacritty_terminal::term::TermMode;
+use alacritty_terminal::term::cell::{Cell, Flags};
+use alacritty_terminal::vte::ansi::{CharsetIndex, NamedPrivateMode, StandardCharset};
+
+use super::emulator::cursor_style_number;
+use super::screen::{Keyboard, PRIVATE_MODES, Screen, is_second_half, last_column, shown_character};
+use super::style::{Pen, Style};
+
+/// A part is closed when it has this many bytes; a viewer's frame holds several.
+const PART: usize = 512 * 1024;
+/// Shortest run of blank cells that is skipped or erased instead of written.
+const RUN: usize = 6;
+
+/// The parts of a redraw.
+struct Parts {
+    done: Vec<Vec<u8>>,
+    open: Vec<u8>,
+}
+
+impl Parts {
+    /// Between any two sequences: a place where a part may end.
+    fn may_end(&mut self) {
+        if self.open.len() >= PART {
+            self.done.push(std::mem::take(&mut self.open));
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        self.open.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// Bytes that make any terminal show `screen`, in parts that end between sequences.
+#[must_use]
+pub fn redraw(screen: &Screen) -> Vec<Vec<u8>> {
+    let mut parts = Parts { done: Vec::new(), open: Vec::with_capacity(8 * 1024) };
+    let tracked = &screen.tracked;
+    let mode = screen.mode();
+    // One picture at once where the terminal can; the plain state of all that drawing depends on.
+    parts.write("\x1b[?2026h\x1b[?1049l\x1b[?25l\x1b[?6l\x1b[4l\x1b[20l\x1b[?7h\x1b[r");
+    parts.write("\x1b(B\x1b)B\x1b*B\x1b+B\x0f");
+    let mut pen = Pen::reset(&mut parts.open);
+    settings(screen, &mut parts);
+    match &screen.behind {
+        Some(behind) => {
+            keyboard(screen, &tracked.main_keyboard, &mut parts);
+            clear(&mut pen, &mut parts);
+            draw_grid(behind, &mut pen, &mut parts);
+            place_cursor(behind, &behind.cursor, 0, &mut pen, &mut parts);
+            charsets(&behind.cursor, &mut parts);
+            parts.write("\x1b[?1049h\x1b(B\x1b)B\x1b*B\x1b+B");
+            keyboard(screen, &tracked.alternate_keyboard, &mut parts);
+        }
+        None => keyboard(screen, screen.keyboard(), &mut parts),
+    }
+    let grid = screen.term.grid();
+    // Before the screen is drawn, since a cursor that waits behind the last column is saved by writing there.
+    saved_cursor(grid, &mut pen, &mut parts);
+    clear(&mut pen, &mut parts);
+    draw_grid(grid, &mut pen, &mut parts);
+    let size = screen.size();
+    let region = &tracked.region;
+    if *region != (0..i32::from(size.rows)) {
+        parts.write(&format!("\x1b[{};{}r", region.start + 1, region.end));
+    }
+    let origin = if mode.contains(TermMode::ORIGIN) {
+        parts.write("\x1b[?6h");
+        region.start
+    } else {
+        0
+    };
+    place_cursor(grid, &grid.cursor, origin, &mut pen, &mut parts);
+    charsets(&grid.cursor, &mut parts);
+    if tracked.charset == CharsetIndex::G1 {
+        parts.write("\x0e");
+    }
+    last_modes(mode, &mut parts);
+    if !tracked.synchronized {
+        parts.write("\x1b[?2026l");
+    }
+    parts.done.push(parts.open);
+    parts.done
+}
+
+/// What does not depend on the cursor: title, colours, tabs, and the modes of keyboard and mouse.
+fn settings(screen: &Screen, parts: &mut Parts) {
+    let tracked = &screen.tracked;
+    let touched = tracked.touched;
+    if touched.title {
+        parts.write(&format!("\x1b]2;{}\x1b\\", screen.title()));
+    }
+    if touched.colors {
+        parts.write("\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\");
+        for (index, color) in screen.set_colors() {
+            let value = format!("rgb:{:02x}/{:02x}/{:02x}", color.r, color.g, color.b);
+            match index {
+                0..=255 => parts.write(&format!("\x1b]4;{index};{value}\x1b\\")),
+                _ => parts.write(&format!("\x1b]{};{value}\x1b\\", index - 256 + 10)),
+            }
+        }
+    }
+    if touched.tabs {
+        parts.write("\x1b[3g");
+        for (column, _) in tracked.tabs.iter().enumerate().filter(|(_, stop)| **stop) {
+            parts.write(&format!("\x1b[{}G\x1bH", column + 1));
+        }
+    }
+    if touched.modify_other_keys {
+        parts.write(&format!("\x1b[>4;{}m", tracked.modify_other_keys));
+    }
+    parts.write(&format!("\x1b[{} q", tracked.style.map_or(0, cursor_style_number)));
+    let mode = screen.mode();
+    parts.write(if mode.contains(TermMode::APP_KEYPAD) { "\x1b=" } else { "\x1b>" });
+    let mut off = Vec::new();
+    let mut on = Vec::new();
+    for (flag, name) in PRIVATE_MODES {
+        let touches_drawing = matches!(
+            name,
+            NamedPrivateMode::Origin | NamedPrivateMode::LineWrap | NamedPrivateMode::ShowCursor | NamedPrivateMode::UrgencyHints
+        );
+        let untouched = matches!(name, NamedPrivateMode::AlternateScroll) && !touched.alternate_scroll;
+        if !touches_drawing && !untouched {
+            if mode.contains(flag) { on.push(name as u16) } else { off.push(name as u16) }
+        }
+    }
+    on.extend(&tracked.extra_modes);
+    // Off before on: mouse modes switch each other off.
+    for (modes, last) in [(off, 'l'), (on, 'h')] {
+        if !modes.is_empty() {
+            let list = modes.iter().map(u16::to_string).collect::<Vec<_>>().join(";");
+            parts.write(&format!("\x1b[?{list}{last}"));
+        }
+    }
+}
+
+/// The keyboard modes of the screen that is shown, with what a program's `pop` goes back to.
+fn keyboard(screen: &Screen, keyboard: &Keyboard, parts: &mut Parts) {
+    if !screen.tracked.touched.kitty {
+        return;
+    }
+    parts.write("\x1b[<64u");
+    let mut entries = keyboard.stack.iter().chain([&keyboard.flags]);
+    if let Some(first) = entries.next() {
+        parts.write(&format!("\x1b[={first};1u"));
+    }
+    for flags in entries {
+        parts.write(&format!("\x1b[>{flags}u"));
+    }
+}
+
+/// Erases the screen; erasing below from home leaves a viewer's scrollback as it is.
+fn clear(pen: &mut Pen, parts: &mut Parts) {
+    pen.change(&Style::plain(), &mut parts.open);
+    parts.write("\x1b[H\x1b[J");
+}
+
+fn draw_grid(grid: &Grid<Cell>, pen: &mut Pen, parts: &mut Parts) {
+    let mut wrapped = false;
+    for line in 0..i32::try_from(grid_lines(grid)).unwrap_or(0) {
+        let row = &grid[Line(line)][..];
+        wrapped = draw_row(row, line, wrapped, pen, parts);
+    }
+}
+
+fn grid_lines(grid: &Grid<Cell>) -> usize {
+    use alacritty_terminal::grid::Dimensions;
+    grid.screen_lines()
+}
+
+/// Draws a row; gives whether it wraps into the next, which then must follow without a move of the cursor.
+fn draw_row(row: &[Cell], line: i32, wrapped: bool, pen: &mut Pen, parts: &mut Parts) -> bool {
+    let wraps = row.last().is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE));
+    let used = row.iter().rposition(|cell| !is_blank(cell)).map_or(0, |last| last + 1);
+    let end = if wraps { row.len() } else { used.max(usize::from(wrapped)) };
+    if end == 0 {
+        return false;
+    }
+    if !wrapped {
+        parts.write(&format!("\x1b[{}H", line + 1));
+    }
+    let mut column = 0;
+    while column < end {
+        parts.may_end();
+        let Some(cell) = row.get(column) else { break };
+        // The wide character that did not fit here puts this gap by itself when it wraps.
+        let gap = wraps && column + 1 == row.len() && cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER);
+        if gap || is_second_half(row, column) {
+            column += 1;
+            continue;
+        }
+        let run = if column == 0 && wrapped { 0 } else { erased_run(row, column, end - usize::from(wraps)) };
+        if run >= RUN {
+            let style = Style::of(cell);
+            if style != Style::plain() {
+                pen.change(&style, &mut parts.open);
+                parts.write(&format!("\x1b[{run}X"));
+            }
+            column += run;
+            if column < row.len() {
+                parts.write(&format!("\x1b[{run}C"));
+            }
+            continue;
+        }
+        draw_cell(row, column, pen, parts);
+        column += 1;
+    }
+    wraps
+}
+
+fn draw_cell(row: &[Cell], column: usize, pen: &mut Pen, parts: &mut Parts) {
+    let Some(cell) = row.get(column) else { return };
+    pen.change(&Style::of(cell), &mut parts.open);
+    let mut buffer = [0; 4];
+    parts.open.extend_from_slice(shown_character(row, column).encode_utf8(&mut buffer).as_bytes());
+    if let Some(joined) = cell.zerowidth().filter(|joined| !joined.is_empty()) {
+        for character in joined {
+            parts.open.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
+        }
+        // Terminals disagree on the width of joined characters: the next one is put where it belongs.
+        let next = column + if cell.flags.contains(Flags::WIDE_CHAR) { 2 } else { 1 };
+        if next < row.len() {
+            parts.write(&format!("\x1b[{}G", next + 1));
+        }
+    }
+}
+
+/// Whether a cell is as the cleared screen has it.
+fn is_blank(cell: &Cell) -> bool {
+    (cell.c == ' ' || cell.c == '\t') && is_empty(cell) && Style::of(cell) == Style::plain()
+}
+
+fn is_empty(cell: &Cell) -> bool {
+    let layout = Flags::WRAPLINE.union(Flags::WIDE_CHAR).union(Flags::WIDE_CHAR_SPACER).union(Flags::LEADING_WIDE_CHAR_SPACER);
+    !cell.flags.intersects(layout) && cell.zerowidth().is_none_or(<[char]>::is_empty)
+}
+
+/// How many cells from `column` on are as erasing with one ground leaves them.
+fn erased_run(row: &[Cell], column: usize, end: usize) -> usize {
+    let Some(first) = row.get(column) else { return 0 };
+    let style = Style::of(first);
+    if !style.is_ground() {
+        return 0;
+    }
+    row.iter()
+        .take(end)
+        .skip(column)
+        .take_while(|cell| cell.c == ' ' && is_empty(cell) && Style::of(cell) == style)
+        .count()
+}
+
+/// Puts the cursor and its style; a cursor that waits behind the last column waits there again.
+fn place_cursor(grid: &Grid<Cell>, cursor: &Cursor<Cell>, origin: i32, pen: &mut Pen, parts: &mut Parts) {
+    let point = cursor.point;
+    let row = &grid[point.line][..];
+    let line = (point.line.0 - origin).max(0) + 1;
+    let last = last_column(grid);
+    if cursor.input_needs_wrap && point.column == last {
+        let column = if is_second_half(row, last.0) { Column(last.0.saturating_sub(1)) } else { last };
+        parts.write(&format!("\x1b[{line};{}H", column.0 + 1));
+        draw_cell(row, column.0, pen, parts);
+    } else {
+        parts.write(&format!("\x1b[{line};{}H", point.column.0 + 1));
+    }
+    pen.change(&Style::of(&cursor.template), &mut parts.open);
+}
+
+/// Saves the cursor where the program saved it, for its later return.
+fn saved_cursor(grid: &Grid<Cell>, pen: &mut Pen, parts: &mut Parts) {
+    place_cursor(grid, &grid.saved_cursor, 0, pen, parts);
+    charsets(&grid.saved_cursor, parts);
+    parts.write("\x1b7\x1b(B\x1b)B\x1b*B\x1b+B");
+}
+
+fn charsets(cursor: &Cursor<Cell>, parts: &mut Parts) {
+    for (index, name) in [(CharsetIndex::G0, '('), (CharsetIndex::G1, ')'), (CharsetIndex::G2, '*'), (CharsetIndex::G3, '+')] {
+        if cursor.charsets[index] == StandardCharset::SpecialCharacterAndLineDrawing {
+            parts.write(&format!("\x1b{name}0"));
+        }
+    }
+}
+
+/// The modes that drawing depends on, set when all is drawn.
+fn last_modes(mode: TermMode, parts: &mut Parts) {
+    let settings = [
+        (TermMode::LINE_WRAP, false, "\x1b[?7l"),
+        (TermMode::INSERT, true, "\x1b[4h"),
+        (TermMode::LINE_FEED_NEW_LINE, true, "\x1b[20h"),
+        (TermMode::SHOW_CURSOR, true, "\x1b[?25h"),
+    ];
+    for (flag, when, text) in settings {
+        if mode.contains(flag) == when {
+            parts.write(text);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Decides what becomes of each sequence: most pass, queries are answered here and never reach a viewer's terminal
+//! (which would type its own answer into the program), and what the model does not know is kept from viewers too, so
+//! that all see the same screen.
+
+/// A whole sequence that does not simply pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sequence<'a> {
+    /// ENQ: a terminal may answer it with a text of its own; this one stays silent.
+    Enquiry,
+    /// A query that the model answers from its state.
+    ModelQuery(&'a [u8]),
+    /// A query that is answered without the model.
+    Query(Query<'a>, &'a [u8]),
+    /// What neither the model nor any viewer gets.
+    Refused(&'a [u8]),
+    /// Private modes of which viewers get only those that the model knows.
+    Modes(&'a [u8]),
+    /// DECSTR, which the parser of the model does not know.
+    SoftReset(&'a [u8]),
+    /// What viewers get and recordings do not (a text for the clipboard).
+    Private(&'a [u8]),
+}
+
+/// A query that is answered without the model's parser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Query<'a> {
+    /// XTVERSION: name and version of the terminal.
+    Version,
+    /// DECXCPR: cursor position with page.
+    ExtendedCursorPosition,
+    /// The colour scheme, dark or light.
+    ColorScheme,
+    /// Size of a cell in pixels.
+    CellPixels,
+    /// XTGETTCAP: terminfo capabilities, as hexadecimal names.
+    Capabilities(&'a [u8]),
+    /// DECRQSS: a setting.
+    Setting(&'a [u8]),
+    /// A query that is known and left without an answer, as by terminals that lack the feature.
+    Silent,
+}
+
+/// Private modes that viewers do not get: 3 (132 columns) and 69 (left and right margins), 2027 (grapheme clusters)
+/// would draw differently from the model; 2048 makes a terminal type its size into the program.
+const WITHHELD_MODES: [u16; 4] = [3, 69, 2027, 2048];
+
+/// The older ways to the alternate screen, which the model treats as 1049.
+pub(super) const ALTERNATE_SCREEN_ALIASES: [u16; 2] = [47, 1047];
+
+impl<'a> Sequence<'a> {
+    /// The sequence, when it needs a decision; `None` when it simply passes.
+    #[must_use]
+    pub fn to_decide(bytes: &'a [u8]) -> Option<Self> {
+        match bytes.get(1)? {
+            b'[' => control(bytes),
+            b']' => system_command(bytes),
+            b'P' => device_control(bytes),
+            // Kitty graphics: the terminal answers each transfer, and the model has no graphics.
+            b'_' if bytes.get(2) == Some(&b'G') => Some(Self::Refused(bytes)),
+            b'Z' => Some(Self::ModelQuery(bytes)),
+            _ => None,
+        }
+    }
+
+    /// The bytes of the sequence.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Enquiry => b"\x05",
+            Self::ModelQuery(bytes)
+            | Self::Query(_, bytes)
+            | Self::Refused(bytes)
+            | Self::Modes(bytes)
+            | Self::SoftReset(bytes)
+            | Self::Private(bytes) => bytes,
+        }
+    }
+}
+
+/// The parts of a CSI sequence.
+struct Control<'a> {
+    marker: Option<u8>,
+    parameters: &'a [u8],
+    intermediates: &'a [u8],
+    last: u8,
+}
+
+fn parts(bytes: &[u8]) -> Option<Control<'_>> {
+    let (&last, body) = bytes.get(2..)?.split_last()?;
+    let (marker, body) = match body.split_first() {
+        Some((&marker @ b'<'..=b'?', rest)) => (Some(marker), rest),
+        _ => (None, body),
+    };
+    let split = body.iter().position(|byte| matches!(byte, 0x20..=0x2f)).unwrap_or(body.len());
+    let (parameters, intermediates) = body.split_at(split);
+    Some(Control { marker, parameters, intermediates, last })
+}
+
+fn first_number(parameters: &[u8]) -> u16 {
+    numbers(parameters).next().unwrap_or(0)
+}
+
+/// The numbers of a parameter list; control characters in between count as absent.
+fn numbers(parameters: &[u8]) -> impl Iterator<Item = u16> + '_ {
+    parameters.split(|byte| *byte == b';').map(|text| {
+        text.iter()
+            .filter(|byte| byte.is_ascii_digit())
+            .fold(0u16, |sum, digit| sum.saturating_mul(10).saturating_add(u16::from(digit - b'0')))
+    })
+}
+
+fn control(bytes: &[u8]) -> Option<Sequence<'_>> {
+    let Control { marker, parameters, intermediates, last } = parts(bytes)?;
+    let first = || first_number(parameters);
+    let query = |query| Some(Sequence::Query(query, bytes));
+    match (marker, intermediates, last) {
+        (None | Some(b'>' | b'='), [], b'c') => Some(Sequence::ModelQuery(bytes)),
+        (None, [], b'n') => Some(Sequence::ModelQuery(bytes)),
+        (Some(b'?'), [], b'n') => match first() {
+            6 => query(Query::ExtendedCursorPosition),
+            996 => query(Query::ColorScheme),
+            _ => query(Query::Silent),
+        },
+        (None | Some(b'?'), [b'$'], b'p') => Some(Sequence::ModelQuery(bytes)),
+        (None, [b'!'], b'p') => Some(Sequence::SoftReset(bytes)),
+        (Some(b'>'), [], b'q') => query(Query::Version),
+        (None, [], b't') => match first() {
+            14 | 18 => Some(Sequence::ModelQuery(bytes)),
+            16 => query(Query::CellPixels),
+            11 | 13 | 15 | 19 | 20 | 21 => query(Query::Silent),
+            // The size of a viewer's window is its own.
+            3 | 4 | 8 | 9 | 10 => Some(Sequence::Refused(bytes)),
+            number if number >= 24 => Some(Sequence::Refused(bytes)),
+            _ => None,
+        },
+        (Some(b'?'), [], b'u' | b'm') => Some(Sequence::ModelQuery(bytes)),
+        (Some(b'?'), [], b's' | b'r' | b'S') | (None, [], b'x') => query(Query::Silent),
+        (_, [b'$'], b'w' | b'u') | (_, [b'&'], b'u') | (_, [b'*'], b'y') | (_, [b'\''], b'|') | (_, [b'#'], b'R' | b'|' | b'S') => {
+            query(Query::Silent)
+        }
+        (Some(b'?'), [], b'h' | b'l')
+            if numbers(parameters)
+                .any(|mode| WITHHELD_MODES.contains(&mode) || ALTERNATE_SCREEN_ALIASES.contains(&mode)) =>
+        {
+            Some(Sequence::Modes(bytes))
+        }
+        _ => None,
+    }
+}
+
+/// What viewers get of a sequence of private modes: those that the model knows, in its spelling.
+#[must_use]
+pub fn modes_for_viewers(bytes: &[u8]) -> Vec<u8> {
+    let Some(Control { parameters, last, .. }) = parts(bytes) else { return Vec::new() };
+    let mut kept: Vec<u16> = Vec::new();
+    for mode in numbers(parameters).filter(|mode| !WITHHELD_MODES.contains(mode)) {
+        let mode = if ALTERNATE_SCREEN_ALIASES.contains(&mode) { 1049 } else { mode };
+        if kept.last() != Some(&mode) {
+            kept.push(mode);
+        }
+    }
+    if kept.is_empty() {
+        return Vec::new();
+    }
+    let list = kept.iter().map(u16::to_string).collect::<Vec<_>>().join(";");
+    let mut out = format!("\x1b[?{list}").into_bytes();
+    out.push(last);
+    out
+}
+
+/// The body of a string sequence, without its introducer and its terminator.
+fn body(bytes: &[u8]) -> &[u8] {
+    let body = bytes.get(2..).unwrap_or_default();
+    body.strip_suffix(b"\x1b\\").or_else(|| body.strip_suffix(b"\x07")).or_else(|| body.strip_suffix(b"\x9c")).unwrap_or(body)
+}
+
+fn system_command(bytes: &[u8]) -> Option<Sequence<'_>> {
+    let body = body(bytes);
+    let mut members = body.split(|byte| *byte == b';');
+    let number = members.next()?;
+    let rest = members.clone();
+    let asks = || rest.clone().any(|member| member.starts_with(b"?"));
+    match number {
+        b"4" | b"10" | b"11" | b"12" => asks().then_some(Sequence::ModelQuery(bytes)),
+        // Reading the user's clipboard is never a program's business here.
+        b"52" if asks() => Some(Sequence::Query(Query::Silent, bytes)),
+        b"52" => Some(Sequence::Private(bytes)),
+        // The text-sizing protocol draws text that the model would not see.
+        b"66" => Some(Sequence::Refused(bytes)),
+        b"60" | b"61" => Some(Sequence::Query(Query::Silent, bytes)),
+        b"21" => body.contains(&b'?').then_some(Sequence::Query(Query::Silent, bytes)),
+        b"99" => {
+            let asks = members.next().is_some_and(|keys| keys.split(|byte| *byte == b':').any(|key| key == b"p=?"));
+            asks.then_some(Sequence::Query(Query::Silent, bytes))
+        }
+        b"1337" => {
+            let name = members.next().unwrap_or_default();
+            let asks = [&b"ReportCellSize"[..], b"Capabilities", b"ReportVariable", b"RequestUpload"];
+            asks.iter().any(|ask| name.starts_with(ask)).then_some(Sequence::Query(Query::Silent, bytes))
+        }
+        b"3" | b"5" | b"13" | b"14" | b"15" | b"16" | b"17" | b"18" | b"19" | b"22" | b"50" | b"701" | b"702" | b"708" => {
+            asks().then_some(Sequence::Query(Query::Silent, bytes))
+        }
+        _ => None,
+    }
+}
+
+fn device_control(bytes: &[u8]) -> Option<Sequence<'_>> {
+    let body = body(bytes);
+    if let Some(names) = body.strip_prefix(b"+q") {
+        return Some(Sequence::Query(Query::Capabilities(names), bytes));
+    }
+    if let Some(setting) = body.strip_prefix(b"$q") {
+        return Some(Sequence::Query(Query::Setting(setting), bytes));
+    }
+    if body.starts_with(b"+Q") {
+        return Some(Sequence::Query(Query::Silent, bytes));
+    }
+    // A multiplexer around a viewer would unwrap what is in it, queries included.
+    if body.starts_with(b"tmux;") {
+        return Some(Sequence::Refused(bytes));
+    }
+    None
+}
+
+/// The control characters within a sequence that is not passed on; a terminal would still have obeyed them.
+pub fn embedded_controls(bytes: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let is_control_sequence = bytes.get(1) == Some(&b'[');
+    bytes.iter().copied().skip(2).filter(move |byte| is_control_sequence && matches!(byte, 0x08..=0x0d))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_of_the_coding_clis_are_told_from_drawing() {
+        let queries = [
+            "\x1b[c", "\x1b[0c", "\x1b[>c", "\x1b[=c", "\x1b[5n", "\x1b[6n", "\x1b[?6n", "\x1b[?996n", "\x1b[?2026$p",
+            "\x1b[?1016$p", "\x1b[4$p", "\x1b[>q", "\x1b[>0q", "\x1b[?u", "\x1b[?4m", "\x1b[14t", "\x1b[16t", "\x1b[18t",
+            "\x1b[21t", "\x1b]10;?\x07", "\x1b]11;?\x1b\\", "\x1b]4;0;?\x07", "\x1b]52;c;?\x07", "\x1bP+q4d73\x1b\\",
+            "\x1bP$qm\x1b\\", "\x1b]99;i=1:p=?;\x1b\\", "\x1b]1337;ReportCellSize\x07", "\x1bZ",
+        ];
+        for query in queries {
+            let decided = Sequence::to_decide(query.as_bytes());
+            assert!(matches!(decided, Some(Sequence::ModelQuery(_) | Sequence::Query(..))), "{query:?}: {decided:?}");
+        }
+        let drawing = [
+            "\x1b[31m", "\x1b[2J", "\x1b[?25h", "\x1b[?2026h", "\x1b[>7u", "\x1b[<u", "\x1b[=1u", "\x1b[>4;2m", "\x1b[2 q",
+            "\x1b]0;what is this?\x07", "\x1b]8;;http://a/?b;?\x1b\\", "\x1b]11;#123456\x07", "\x1b7", "\x1b(0", "\x1b[22t",
+            "\x1b[?1049h", "\x1b[3g", "\x1b[u", "\x1b[s",
+        ];
+        for draw in drawing {
+            assert_eq!(Sequence::to_decide(draw.as_bytes()), None, "{draw:?}");
+        }
+    }
+
+    #[test]
+    fn viewers_get_the_modes_that_the_model_knows() {
+        assert_eq!(modes_for_viewers(b"\x1b[?2027h"), b"");
+        assert_eq!(modes_for_viewers(b"\x1b[?2004;2048;1004h"), b"\x1b[?2004;1004h");
+        assert_eq!(modes_for_viewers(b"\x1b[?1047l"), b"\x1b[?1049l");
+    }
+}

@@ -1,0 +1,159 @@
+//! Styles of cells as sequences.
+
+use alacritty_terminal::term::cell::{Cell, Flags, Hyperlink};
+use alacritty_terminal::vte::ansi::{Color, NamedColor, Rgb};
+
+/// The flags that are style; the others are about layout.
+const STYLE_FLAGS: Flags = Flags::INVERSE
+    .union(Flags::BOLD)
+    .union(Flags::ITALIC)
+    .union(Flags::DIM)
+    .union(Flags::HIDDEN)
+    .union(Flags::STRIKEOUT)
+    .union(Flags::ALL_UNDERLINES);
+
+/// The selections of style flags.
+const FLAG_SELECTIONS: [(Flags, &str); 11] = [
+    (Flags::BOLD, ";1"),
+    (Flags::DIM, ";2"),
+    (Flags::ITALIC, ";3"),
+    (Flags::UNDERLINE, ";4"),
+    (Flags::DOUBLE_UNDERLINE, ";4:2"),
+    (Flags::UNDERCURL, ";4:3"),
+    (Flags::DOTTED_UNDERLINE, ";4:4"),
+    (Flags::DASHED_UNDERLINE, ";4:5"),
+    (Flags::INVERSE, ";7"),
+    (Flags::HIDDEN, ";8"),
+    (Flags::STRIKEOUT, ";9"),
+];
+
+/// How a cell looks, without what it shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Style {
+    foreground: Color,
+    background: Color,
+    flags: Flags,
+    underline: Option<Color>,
+    link: Option<Hyperlink>,
+}
+
+impl Style {
+    pub(super) fn of(cell: &Cell) -> Self {
+        Self {
+            foreground: cell.fg,
+            background: cell.bg,
+            flags: cell.flags.intersection(STYLE_FLAGS),
+            underline: cell.underline_color(),
+            link: cell.hyperlink(),
+        }
+    }
+
+    pub(super) fn plain() -> Self {
+        Self::of(&Cell::default())
+    }
+
+    /// Whether nothing but the ground's colour differs from a cell never written: what erasing leaves.
+    pub(super) fn is_ground(&self) -> bool {
+        Self { background: Color::Named(NamedColor::Background), ..self.clone() } == Self::plain()
+    }
+}
+
+/// What the terminal draws with now, so that only changes are written.
+#[derive(Debug)]
+pub(super) struct Pen {
+    style: Style,
+}
+
+impl Pen {
+    /// Writes what brings any terminal to the plain style.
+    pub(super) fn reset(out: &mut Vec<u8>) -> Self {
+        out.extend_from_slice(b"\x1b[m\x1b]8;;\x1b\\");
+        Self { style: Style::plain() }
+    }
+
+    /// Writes what brings the terminal to `style`.
+    pub(super) fn change(&mut self, style: &Style, out: &mut Vec<u8>) {
+        if self.style == *style {
+            return;
+        }
+        self.change_attributes(style, out);
+        if self.style.link != style.link {
+            match &style.link {
+                Some(link) => out.extend_from_slice(format!("\x1b]8;id={};{}\x1b\\", link.id(), link.uri()).as_bytes()),
+                None => out.extend_from_slice(b"\x1b]8;;\x1b\\"),
+            }
+        }
+        self.style = style.clone();
+    }
+
+    fn change_attributes(&self, style: &Style, out: &mut Vec<u8>) {
+        let now = &self.style;
+        let mut selection = String::new();
+        if now.flags == style.flags && now.underline == style.underline {
+            if now.foreground != style.foreground {
+                push_color(&mut selection, style.foreground, Layer::Foreground);
+            }
+            if now.background != style.background {
+                push_color(&mut selection, style.background, Layer::Background);
+            }
+        } else {
+            selection = select_style(style);
+        }
+        if !selection.is_empty() {
+            let selection = selection.trim_start_matches(';');
+            out.extend_from_slice(format!("\x1b[{selection}m").as_bytes());
+        }
+    }
+}
+
+/// The SGR parameters of a cell's style from none, with the final `m`.
+pub(super) fn select(cell: &Cell) -> String {
+    format!("{}m", select_style(&Style::of(cell)))
+}
+
+fn select_style(style: &Style) -> String {
+    let mut selection = "0".to_owned();
+    for (flag, text) in FLAG_SELECTIONS {
+        if style.flags.contains(flag) {
+            selection.push_str(text);
+        }
+    }
+    if style.foreground != Color::Named(NamedColor::Foreground) {
+        push_color(&mut selection, style.foreground, Layer::Foreground);
+    }
+    if style.background != Color::Named(NamedColor::Background) {
+        push_color(&mut selection, style.background, Layer::Background);
+    }
+    if let Some(color) = style.underline {
+        push_color(&mut selection, color, Layer::Underline);
+    }
+    selection
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Foreground,
+    Background,
+    Underline,
+}
+
+fn push_color(selection: &mut String, color: Color, layer: Layer) {
+    let (base, bright, extended) = match layer {
+        Layer::Foreground => (30, 90, 38),
+        Layer::Background => (40, 100, 48),
+        Layer::Underline => (50, 50, 58),
+    };
+    let text = match color {
+        // Colons, so that a terminal that does not know 58 skips the colour's numbers with it.
+        Color::Spec(Rgb { r, g, b }) if layer == Layer::Underline => format!(";58:2::{r}:{g}:{b}"),
+        Color::Indexed(index) if layer == Layer::Underline => format!(";58:5:{index}"),
+        Color::Spec(Rgb { r, g, b }) => format!(";{extended};2;{r};{g};{b}"),
+        Color::Indexed(index) => format!(";{extended};5;{index}"),
+        Color::Named(name) => match name as usize {
+            index @ 0..=7 => format!(";{}", base + index),
+            index @ 8..=15 => format!(";{}", bright + index - 8),
+            _ => format!(";{}", base + 9),
+        },
+    };
+    selection.push_str(&text);
+}

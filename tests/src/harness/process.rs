@@ -1,0 +1,95 @@
+//! Looking at processes from outside, through `/proc`, and ending those that a test left behind.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use orx_protocol::process::ProcessIdentity;
+use orx_sandbox::{identity, tree};
+
+/// How long processes may take to disappear after SIGKILL.
+const GONE: Duration = Duration::from_secs(10);
+
+/// Open descriptors of a process.
+#[must_use]
+pub fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// What each open descriptor of a process points to, such as `socket:[4711]`.
+#[must_use]
+pub fn descriptor_targets(pid: u32) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    entries
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .map(|target| target.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Threads of a process.
+#[must_use]
+pub fn threads(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
+}
+
+/// Resident memory of a process, in KiB.
+#[must_use]
+pub fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().strip_suffix("kB"))
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+/// Processes that have to do with `directory`: it is in their command line, their environment or their working
+/// directory. The directory's name is unique to one test, so these are that test's processes, wherever they moved.
+#[must_use]
+pub fn of_directory(directory: &Path) -> Vec<ProcessIdentity> {
+    let needle = directory.to_string_lossy().into_owned().into_bytes();
+    let own = std::process::id();
+    let mentions = |path: PathBuf| std::fs::read(path).is_ok_and(|text| contains(&text, &needle));
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| *pid != own)
+        .filter(|pid| {
+            let base = PathBuf::from(format!("/proc/{pid}"));
+            mentions(base.join("cmdline"))
+                || mentions(base.join("environ"))
+                || std::fs::read_link(base.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory))
+        })
+        .filter_map(|pid| identity::of(i32::try_from(pid).ok()?))
+        .collect()
+}
+
+fn contains(text: &[u8], needle: &[u8]) -> bool {
+    text.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Ends every process that has to do with `directory`, and all that these started. Gives those that would not go.
+pub fn end_all_of(directory: &Path, also: &[ProcessIdentity]) -> Vec<ProcessIdentity> {
+    let members = || {
+        let mut members: Vec<ProcessIdentity> =
+            also.iter().copied().filter(|process| identity::is_alive(*process)).collect();
+        members.extend(of_directory(directory));
+        let below: Vec<ProcessIdentity> = members.iter().flat_map(|process| tree::descendants(process.pid)).collect();
+        members.extend(below);
+        members.sort_unstable_by_key(|process| process.pid);
+        members.dedup();
+        members
+    };
+    let started = std::time::Instant::now();
+    loop {
+        let left = members();
+        if left.is_empty() || started.elapsed() > GONE {
+            return left;
+        }
+        for process in &left {
+            tree::signal(*process, Signal::SIGKILL);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

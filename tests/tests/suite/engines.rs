@@ -1,0 +1,361 @@
+//! The real coding CLIs, launched as orx launches them, with a scripted model behind them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use orx_engines::{
+    Context, Endpoint, EngineKind, FailureKind, HeadlessRequest, InteractiveRequest, Launch, Mode, StageReport,
+};
+use orx_protocol::hold::Ended;
+use orx_protocol::process::{EndReason, Exit};
+use orx_tests::model::{Action, Failure, Scenario, ScriptedModel, Step, Usage};
+use orx_tests::terminal::Terminal;
+use tokio::io::AsyncWriteExt as _;
+
+/// The longest that one CLI may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// The key of the endpoint.
+const KEY: &str = "scripted-endpoint-key-0123456789";
+
+/// Where the CLIs are installed.
+fn engines() -> PathBuf {
+    std::env::var_os("ORX_TEST_ENGINES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/engines"), PathBuf::from)
+}
+
+/// A CLI with its model, its directory, and an operator whose files must not be touched.
+struct Bed {
+    kind: EngineKind,
+    model: ScriptedModel,
+    scratch: tempfile::TempDir,
+    context: Context,
+}
+
+impl Bed {
+    async fn new(kind: EngineKind, steps: Vec<Step>) -> Self {
+        let program = engines().join(kind.name()).join("node_modules/.bin").join(kind.name());
+        assert!(
+            program.exists(),
+            "{kind} is not installed for the tests ({} is missing): `cargo xtask setup` installs it",
+            program.display()
+        );
+        let model = ScriptedModel::start(Scenario::always(steps)).await.unwrap();
+        let scratch = tempfile::Builder::new().prefix("orx-engine-").tempdir().unwrap();
+        for directory in ["work", "home/.config", "homes"] {
+            std::fs::create_dir_all(scratch.path().join(directory)).unwrap();
+        }
+        std::fs::write(scratch.path().join("home/.claude.json"), "{\"mine\":true}").unwrap();
+        std::fs::write(scratch.path().join("work/there.txt"), "old text\n").unwrap();
+        let mut environment = BTreeMap::from([
+            ("HOME".to_owned(), scratch.path().join("home").to_string_lossy().into_owned()),
+            ("PATH".to_owned(), std::env::var("PATH").unwrap()),
+            ("LANG".to_owned(), "C.UTF-8".to_owned()),
+        ]);
+        // Keys of the operator's own must not reach the endpoint.
+        for name in ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY", "GEMINI_API_KEY", "ORX_TOKEN"] {
+            environment.insert(name.to_owned(), "the-operators-own".to_owned());
+        }
+        let context = Context {
+            environment,
+            endpoint: Some(Endpoint { url: model.url.clone(), key: KEY.to_owned() }),
+            private_homes: scratch.path().join("homes"),
+            binaries: [(kind.name().to_owned(), program.to_string_lossy().into_owned())].into(),
+            ..Context::default()
+        };
+        Self { kind, model, scratch, context }
+    }
+
+    fn work(&self) -> PathBuf {
+        self.scratch.path().join("work")
+    }
+
+    fn cwd(&self) -> String {
+        self.work().to_string_lossy().into_owned()
+    }
+
+    fn launch(&self, prompt: &str, mode: Mode) -> Launch {
+        let request = HeadlessRequest {
+            prompt: prompt.to_owned(),
+            mode,
+            cwd: self.cwd(),
+            model: None,
+            reasoning_effort: None,
+            extra_args: Vec::new(),
+            command: None,
+        };
+        orx_engines::prepare(self.kind, &self.context, &self.cwd()).unwrap();
+        orx_engines::headless(self.kind, &self.context, &request).unwrap()
+    }
+
+    async fn run(&self, prompt: &str, mode: Mode) -> StageReport {
+        self.finish(&self.launch(prompt, mode), mode).await
+    }
+
+    async fn finish(&self, launch: &Launch, mode: Mode) -> StageReport {
+        let Finished { stdout, stderr, ended } = start(launch, &self.work()).finish().await;
+        keep(self.kind, mode, &stdout);
+        let report = orx_engines::report(self.kind, &stdout, &stderr, &ended);
+        eprintln!("{}: {report:?}\n{}", self.kind, String::from_utf8_lossy(&stderr));
+        report
+    }
+
+    /// Each request that reached the model carried the endpoint's key and nothing of the operator's.
+    fn assert_only_the_endpoints_key(&self) {
+        let requests = self.model.requests();
+        assert!(requests.iter().any(|request| request.outcome == "answer"));
+        for request in requests.iter().filter(|request| request.api.is_some()) {
+            assert_eq!(request.key.as_deref(), Some(KEY), "{}", request.path);
+        }
+    }
+}
+
+/// With `ORX_TEST_RECORD=<directory>`, what the CLIs print is kept there: the samples that the parsers are tested with.
+fn keep(kind: EngineKind, mode: Mode, stdout: &[u8]) {
+    if let Some(directory) = std::env::var_os("ORX_TEST_RECORD") {
+        let name = std::thread::current().name().unwrap_or("test").replace("::", "-");
+        std::fs::write(Path::new(&directory).join(format!("{kind}-{name}-{mode:?}.jsonl")), stdout).unwrap();
+    }
+}
+
+struct Running {
+    child: tokio::process::Child,
+    feeding: tokio::task::JoinHandle<()>,
+}
+
+struct Finished {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    ended: Ended,
+}
+
+fn start(launch: &Launch, cwd: &Path) -> Running {
+    let mut child = tokio::process::Command::new(&launch.argv[0])
+        .args(&launch.argv[1..])
+        .env_clear()
+        .envs(&launch.environment)
+        .current_dir(cwd)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = launch.input.clone().unwrap_or_default();
+    let feeding = tokio::spawn(async move {
+        let _ = stdin.write_all(input.as_bytes()).await;
+        let _ = stdin.shutdown().await;
+    });
+    Running { child, feeding }
+}
+
+impl Running {
+    fn kill(&self) {
+        let group = i32::try_from(self.child.id().unwrap()).unwrap();
+        nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
+    async fn finish(self) -> Finished {
+        let output = tokio::time::timeout(PATIENCE, self.child.wait_with_output())
+            .await
+            .expect("the CLI came to no end")
+            .unwrap();
+        self.feeding.abort();
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = output.status;
+        let exit = status.code().map(Exit::Code).or_else(|| status.signal().map(Exit::Signal));
+        let ended = Ended { exit, reason: EndReason::Exited, message: None, ended_at_ms: 0 };
+        Finished { stdout: output.stdout, stderr: output.stderr, ended }
+    }
+}
+
+fn says(text: &str) -> Step {
+    Step { text: text.to_owned(), usage: Usage { input: 1234, output: 56, cached: 34 }, ..Step::default() }
+}
+
+/// All files below a directory with their content.
+fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.insert(path.clone(), Vec::new());
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), std::fs::read(&path).unwrap_or_default());
+        }
+    }
+    found
+}
+
+async fn answers_with_tokens_and_leaves_the_users_home_alone(kind: EngineKind) {
+    let bed = Bed::new(kind, vec![says("The answer.\n\nIn two paragraphs.")]).await;
+    let home = bed.scratch.path().join("home");
+    let before = files(&home);
+    let report = bed.run("What is the answer?", Mode::Text).await;
+    assert_eq!(report.failure, None);
+    assert_eq!(report.text.trim(), "The answer.\n\nIn two paragraphs.");
+    // Gemini CLI counts the small call that chooses the model too.
+    assert!((1234..1300).contains(&report.tokens.input.unwrap()), "{:?}", report.tokens);
+    assert!((56..80).contains(&report.tokens.output.unwrap()), "{:?}", report.tokens);
+    assert_eq!(report.tokens.cached, Some(34));
+    assert!(report.engine_session.is_some());
+    assert_eq!(report.tool_calls, 0);
+    assert_eq!(files(&home), before, "the user's home was written to");
+    bed.assert_only_the_endpoints_key();
+}
+
+fn writes() -> Vec<Step> {
+    let tools = vec![
+        Action::WriteFile { path: "made.txt".to_owned(), content: "it's \"made\"\n$HOME\n".to_owned() },
+        Action::EditFile { path: "there.txt".to_owned(), old: "old text".to_owned(), new: "new text".to_owned() },
+        Action::Run { command: "echo ran > ran.txt".to_owned() },
+    ];
+    vec![Step { text: "I write.".to_owned(), tools, ..Step::default() }, says("Written.")]
+}
+
+async fn in_text_mode_nothing_is_written(kind: EngineKind) {
+    let bed = Bed::new(kind, writes()).await;
+    let before = files(&bed.work());
+    let report = bed.run("Please write.", Mode::Text).await;
+    assert_eq!(report.failure, None);
+    assert_eq!(report.text.trim(), "Written.");
+    assert_eq!(files(&bed.work()), before, "a file was written in text mode");
+    let asked = bed.model.requests().into_iter().any(|request| request.turn == 1 && request.outcome == "answer");
+    assert!(asked, "the CLI never told the model what came of its tools");
+}
+
+async fn in_apply_mode_files_are_written_without_asking(kind: EngineKind) {
+    let bed = Bed::new(kind, writes()).await;
+    let report = bed.run("Please write.", Mode::Apply).await;
+    assert_eq!(report.failure, None);
+    assert_eq!(report.text.trim(), "Written.");
+    let read = |name: &str| std::fs::read_to_string(bed.work().join(name)).unwrap();
+    assert_eq!(read("made.txt"), "it's \"made\"\n$HOME\n");
+    assert_eq!(read("there.txt"), "new text\n");
+    assert_eq!(read("ran.txt"), "ran\n");
+    assert!(report.tool_calls >= 3, "{}", report.tool_calls);
+    assert!(report.tokens.input.unwrap() >= 2234, "the tokens of all turns count: {:?}", report.tokens);
+}
+
+async fn a_rate_limit_is_waited_out(kind: EngineKind) {
+    let limit = Failure::Status { code: 429, retry_after_s: Some(1) };
+    let bed = Bed::new(kind, vec![Step { failures: vec![limit], ..says("After the limit.") }]).await;
+    let report = bed.run("Be patient.", Mode::Text).await;
+    assert_eq!(report.failure, None);
+    assert_eq!(report.text.trim(), "After the limit.");
+    assert!(bed.model.requests().iter().any(|request| request.outcome == "status 429"));
+}
+
+async fn a_refused_key_is_told_as_such(kind: EngineKind) {
+    let refusal = Failure::Status { code: 401, retry_after_s: None };
+    let bed = Bed::new(kind, vec![Step { failures: vec![refusal; 40], ..says("never") }]).await;
+    let mut launch = bed.launch("Let me in.", Mode::Text);
+    // Claude Code asks eleven times, over minutes, before it gives up.
+    launch.environment.insert("CLAUDE_CODE_MAX_RETRIES".to_owned(), "1".to_owned());
+    let report = bed.finish(&launch, Mode::Text).await;
+    let failure = report.failure.expect("a refused key is no success");
+    assert_eq!(failure.kind, FailureKind::NotLoggedIn, "{}", failure.message);
+}
+
+async fn a_killed_cli_is_no_success(kind: EngineKind) {
+    let reading = vec![Action::ReadFile { path: "there.txt".to_owned() }];
+    let bed = Bed::new(
+        kind,
+        vec![
+            Step { text: "I look.".to_owned(), tools: reading, ..Step::default() },
+            Step { wait_for_file: Some("never".to_owned()), ..says("late") },
+        ],
+    )
+    .await;
+    let running = start(&bed.launch("Look at it.", Mode::Apply), &bed.work());
+    bed.model.wait_for(PATIENCE, |request| request.turn == 1 && request.outcome == "answer").await.unwrap();
+    running.kill();
+    let Finished { stdout, stderr, ended } = running.finish().await;
+    keep(kind, Mode::Apply, &stdout);
+    assert_eq!(ended.exit, Some(Exit::Signal(9)));
+    let report = orx_engines::report(kind, &stdout, &stderr, &ended);
+    assert_eq!(report.failure.unwrap().kind, FailureKind::Crashed);
+    assert_ne!(report.text, "late");
+}
+
+async fn any_prompt_arrives_intact(kind: EngineKind) {
+    let bed = Bed::new(kind, vec![says("Read.")]).await;
+    let mut prompt = String::from(
+        "--not-an-option 'single' \"double\" `tick` $(rm -rf x) ${HOME} %s \\n \\ ; & | > < * ? ! # ~ \t tab\n\n\
+         @dataclass and @there.txt and a@b.example, /help, <tag attr=\"1\">&amp;</tag>, \u{1F980} é ß 漢字\n",
+    );
+    while prompt.len() < 200 * 1024 {
+        prompt.push_str("A line of \"text\" that makes the prompt longer than an argument may be.\n");
+    }
+    prompt.push_str("the last line");
+    let report = bed.run(&prompt, Mode::Text).await;
+    assert_eq!(report.failure, None);
+    let requests = bed.model.requests();
+    let received = requests.iter().find(|request| request.outcome == "answer").unwrap();
+    let same = received.prompt.chars().zip(prompt.chars()).take_while(|(a, b)| a == b).count();
+    assert!(
+        received.prompt.trim_end() == prompt,
+        "after {same} characters: {:?}",
+        received.prompt.chars().skip(same.saturating_sub(20)).take(80).collect::<String>()
+    );
+}
+
+async fn the_version_is_told(kind: EngineKind) {
+    let bed = Bed::new(kind, Vec::from([says("x")])).await;
+    let version = orx_engines::version(kind, &bed.context).await.unwrap();
+    assert!((version.major, version.minor, version.patch) > (0, 0, 0));
+}
+
+async fn a_session_in_a_terminal_starts_without_a_dialog(kind: EngineKind) {
+    let bed = Bed::new(kind, vec![says("Hello from the script.")]).await;
+    let request = InteractiveRequest {
+        cwd: bed.cwd(),
+        prompt: Some("Greet me from the \"terminal\".".to_owned()),
+        argv: Vec::new(),
+    };
+    orx_engines::prepare(kind, &bed.context, &bed.cwd()).unwrap();
+    let launch = orx_engines::interactive(kind, &bed.context, &request).unwrap();
+    let terminal = Terminal::start(&launch.argv, &launch.environment, &bed.work()).unwrap();
+    terminal.wait_for("Hello from the script.", PATIENCE).await.unwrap();
+    let asked =
+        bed.model.requests().into_iter().any(|request| request.prompt.contains("Greet me from the \"terminal\"."));
+    assert!(asked, "the model was never asked");
+    bed.assert_only_the_endpoints_key();
+}
+
+macro_rules! for_each_engine {
+    ($($test:ident,)+) => {
+        for_each_engine!(@ claude EngineKind::Claude, $($test)+);
+        for_each_engine!(@ codex EngineKind::Codex, $($test)+);
+        for_each_engine!(@ gemini EngineKind::Gemini, $($test)+);
+        for_each_engine!(@ opencode EngineKind::Opencode, $($test)+);
+    };
+    (@ $engine:ident $kind:path,) => {};
+    (@ $engine:ident $kind:path, $($test:ident)+) => {
+        mod $engine {
+            use super::EngineKind;
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test($kind).await;
+                }
+            )+
+        }
+    };
+}
+
+for_each_engine! {
+    answers_with_tokens_and_leaves_the_users_home_alone,
+    in_text_mode_nothing_is_written,
+    in_apply_mode_files_are_written_without_asking,
+    a_rate_limit_is_waited_out,
+    a_refused_key_is_told_as_such,
+    a_killed_cli_is_no_success,
+    any_prompt_arrives_intact,
+    the_version_is_told,
+    a_session_in_a_terminal_starts_without_a_dialog,
+}

@@ -1,0 +1,25 @@
+//! The suites, one file a room. A file that is not listed here would never run, so its absence fails.
+
+mod engines;
+mod frames;
+mod http;
+mod naming;
+mod python_readme;
+mod settings;
+mod socket;
+
+use std::path::Path;
+
+#[test]
+fn every_file_here_is_listed() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite");
+    let listed = include_str!("mod.rs");
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "mod") else { continue };
+        assert!(
+            listed.lines().any(|line| line == format!("mod {module};")),
+            "tests/tests/suite/{name} is not run: add `mod {module};` to tests/tests/suite/mod.rs"
+        );
+    }
+}

@@ -1,0 +1,167 @@
+//! `cargo xtask test`: everything that must hold, one named and timed step after the other; the first failure stops.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{self, bold, green, red, yellow};
+use crate::{arch, demo, golden, rows, setup};
+
+/// How long a step may take: a cold build on a slow machine, with room.
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// Which part to run.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only these steps, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "STEP,…")]
+    only: Vec<String>,
+    /// Arguments for `cargo test`, such as the name of a test.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+struct Step {
+    name: &'static str,
+    what: &'static str,
+    run: fn(&Arguments) -> Result<()>,
+}
+
+const STEPS: [Step; 12] = [
+    Step { name: "setup", what: "tools and coding CLIs", run: |_| setup::run() },
+    Step { name: "fmt", what: "format", run: |_| cargo(&["fmt", "--all", "--check"]) },
+    Step { name: "arch", what: "architecture", run: |_| arch::run() },
+    Step { name: "rows", what: "security rows", run: |_| rows::run() },
+    Step { name: "deny", what: "licences, bans and sources of dependencies", run: |_| deny() },
+    Step { name: "advisories", what: "known vulnerabilities of dependencies", run: |_| advisories() },
+    Step {
+        name: "clippy",
+        what: "lints",
+        run: |_| cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+    },
+    Step { name: "doc", what: "documentation", run: |_| doc() },
+    Step { name: "build", what: "programs", run: |_| cargo(&["build", "--workspace", "--bins", "--locked"]) },
+    Step {
+        name: "golden",
+        what: "command line as documented",
+        run: |_| golden::run(&golden::Arguments { check: true }),
+    },
+    Step { name: "units", what: "systemd units", run: |_| units() },
+    Step { name: "test", what: "tests", run: test },
+];
+
+/// Runs the steps.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let names = STEPS.map(|step| step.name).join(", ");
+    if let Some(unknown) = arguments.only.iter().find(|name| !STEPS.iter().any(|step| step.name == **name)) {
+        bail!("there is no step `{unknown}`; there are {names}");
+    }
+    let started = Instant::now();
+    let wanted = |step: &&Step| arguments.only.is_empty() || arguments.only.iter().any(|name| name == step.name);
+    let mut times = Vec::new();
+    for step in STEPS.iter().filter(wanted) {
+        println!("{} {}", bold(&format!("▸ {}", step.name)), step.what);
+        let step_started = Instant::now();
+        let done = (step.run)(arguments);
+        let time = shell::seconds(step_started.elapsed());
+        match done {
+            Ok(()) => println!("{} {} {time}\n", green("✓"), step.name),
+            Err(error) => {
+                println!("{} {} {time}", red("✗"), step.name);
+                return Err(
+                    error.context(format!("step `{0}` failed; `cargo xtask test --only {0}` runs it alone", step.name))
+                );
+            }
+        }
+        times.push(format!("{} {time}", step.name));
+    }
+    println!("{} in {}: {}", green("everything holds"), shell::seconds(started.elapsed()), times.join(", "));
+    Ok(())
+}
+
+/// Runs what CI runs.
+pub fn ci() -> Result<()> {
+    run(&Arguments { only: Vec::new(), rest: Vec::new() })?;
+    demo::run(&demo::Arguments::default())
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    shell::run(&mut shell::cargo(arguments), LIMIT)
+}
+
+fn doc() -> Result<()> {
+    let mut command = shell::cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"]);
+    shell::run(command.env("RUSTDOCFLAGS", "-D warnings"), LIMIT)
+}
+
+fn test(arguments: &Arguments) -> Result<()> {
+    // The tests start the programs of this build, so a stale one would be tested in place of the code.
+    cargo(&["build", "--workspace", "--bins", "--locked"])?;
+    let mut command = shell::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    if !arguments.rest.is_empty() {
+        command.arg("--").args(&arguments.rest);
+    }
+    shell::run(&mut command, LIMIT)
+}
+
+fn deny() -> Result<()> {
+    let mut command = Command::new(setup::cargo_deny()?);
+    command.args(["--all-features", "check", "bans", "licenses", "sources"]).current_dir(shell::root());
+    shell::run(&mut command, LIMIT)
+}
+
+/// The advisories need a database from the network: without it nothing is known, and that is said.
+fn advisories() -> Result<()> {
+    let deny = setup::cargo_deny()?;
+    let fetched = Command::new(&deny)
+        .args(["fetch", "db"])
+        .current_dir(shell::root())
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .output()
+        .context("cargo-deny could not be started")?;
+    if !fetched.status.success() {
+        let said = String::from_utf8_lossy(&fetched.stderr);
+        let reason = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim().to_owned();
+        println!(
+            "  {}",
+            yellow("NOT CHECKED: the advisory database cannot be fetched, so vulnerabilities are unknown")
+        );
+        println!("  {reason}");
+        return Ok(());
+    }
+    let mut command = Command::new(&deny);
+    command.args(["--all-features", "check", "--disable-fetch", "advisories"]).current_dir(shell::root());
+    shell::run(&mut command, LIMIT)
+}
+
+/// Units are checked by systemd itself where it is there.
+fn units() -> Result<()> {
+    let Some(analyze) = shell::find("systemd-analyze") else {
+        println!("  {}", yellow("NOT CHECKED: there is no systemd-analyze here"));
+        return Ok(());
+    };
+    let directory = shell::root().join("systemd");
+    let mut units = Vec::new();
+    for entry in std::fs::read_dir(&directory).with_context(|| format!("{} cannot be read", directory.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "service" || extension == "socket") {
+            units.push(path);
+        }
+    }
+    if units.is_empty() {
+        bail!("{} has no units", directory.display());
+    }
+    units.sort();
+    // The programs are not installed where the units say on a machine that only builds them.
+    let output = Command::new(analyze).arg("verify").arg("--user").args(&units).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let wrong: Vec<&str> =
+        said.lines().filter(|line| line.contains("/systemd/") && !line.contains("is not executable")).collect();
+    if wrong.is_empty() {
+        println!("  {} units", units.len());
+        Ok(())
+    } else {
+        bail!("systemd-analyze verify says:\n{}", wrong.join("\n"))
+    }
+}
