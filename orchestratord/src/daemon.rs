@@ -10,13 +10,13 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::peer::Peer;
 use crate::config::{Limits, Settings};
 use crate::journal::Journal;
+use crate::listen::connections::Connections;
 use crate::runs::Runs;
 use crate::sessions::Sessions;
 use crate::workers::Dispatcher;
@@ -44,8 +44,7 @@ pub struct Daemon {
     /// Runs of pipelines.
     pub runs: Runs,
     /// Permits for open connections, over all doors.
-    pub connections: Arc<Semaphore>,
-    capacity: usize,
+    pub connections: Connections,
     /// Every task of the daemon.
     pub tasks: TaskTracker,
     /// Cancelled when the daemon begins to end.
@@ -83,13 +82,11 @@ impl Daemon {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let capacity = parts.settings.limits.connections;
         Arc::new(Self {
             journal: Journal::new(parts.store.clone()),
             dispatcher: Arc::new(Dispatcher::default()),
             supervisor: OnceLock::new(),
-            connections: Arc::new(Semaphore::new(capacity)),
-            capacity,
+            connections: Connections::new(parts.settings.limits.connections),
             draining: CancellationToken::new(),
             http: OnceLock::new(),
             started: Instant::now(),
@@ -216,12 +213,6 @@ impl Daemon {
             interfaces.extend(["http".to_owned(), "websocket".to_owned()]);
         }
         interfaces
-    }
-
-    /// Connections that are open.
-    #[must_use]
-    pub fn open_connections(&self) -> usize {
-        self.capacity.saturating_sub(self.connections.available_permits())
     }
 
     /// Notes that a worker registered.

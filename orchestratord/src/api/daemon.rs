@@ -45,7 +45,7 @@ pub(super) async fn status(daemon: Arc<Daemon>, _: Empty) -> Result<Status, RpcE
         runs: count(daemon.runs.unfinished().await?),
         journal_seq: *daemon.store.head().borrow(),
         workers: daemon.dispatcher.list(),
-        connections: count(daemon.open_connections()),
+        connections: count(daemon.connections.open()),
     })
 }
 

@@ -59,12 +59,10 @@ pub async fn serve(daemon: Arc<Daemon>, listener: TcpListener, token: Token, fur
     let port = listener.local_addr().map_or(0, |address| address.port());
     let router = router(Http { daemon: Arc::clone(&daemon), token, hosts: Arc::new(Hosts::new(port, &further_hosts)) });
     loop {
-        let permit = tokio::select! {
+        let mut permit = tokio::select! {
             () = stop.cancelled() => return,
-            permit = Arc::clone(&daemon.connections).acquire_owned() => permit,
+            permit = daemon.connections.permit() => permit,
         };
-        // The semaphore is never closed.
-        let Ok(permit) = permit else { return };
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
@@ -77,6 +75,7 @@ pub async fn serve(daemon: Arc<Daemon>, listener: TcpListener, token: Token, fur
                 continue;
             }
         };
+        permit.open();
         // Small answers are not held back for more; where it cannot be set they are only slower.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());

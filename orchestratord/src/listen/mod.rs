@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod connection;
+pub mod connections;
 pub mod http;
 pub mod outbox;
 pub mod unix;

@@ -193,12 +193,10 @@ const HALF_CLOSED: Duration = Duration::from_secs(60);
 /// Accepts until `stop`, then lets the connections end by themselves.
 pub async fn serve(daemon: Arc<Daemon>, bound: Bound, stop: CancellationToken) {
     loop {
-        let permit = tokio::select! {
+        let mut permit = tokio::select! {
             () = stop.cancelled() => break,
-            permit = Arc::clone(&daemon.connections).acquire_owned() => permit,
+            permit = daemon.connections.permit() => permit,
         };
-        // The semaphore is never closed.
-        let Ok(permit) = permit else { break };
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = bound.listener.accept() => accepted,
@@ -211,6 +209,7 @@ pub async fn serve(daemon: Arc<Daemon>, bound: Bound, stop: CancellationToken) {
                 continue;
             }
         };
+        permit.open();
         let credentials = peer::of(&stream);
         match credentials {
             Ok(credentials) if peer::is_allowed(credentials) => {

@@ -1,0 +1,91 @@
+//! The daemon under measurement, and processes beside it: release binaries, ended with their handles.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The directory of this program: the product's binaries are there too.
+pub fn binaries() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let directory = own.parent().context("this program is in no directory")?.to_owned();
+    for name in ["orchestratord", "agentd", "pty-proxy"] {
+        if !directory.join(name).is_file() {
+            bail!("{name} is not beside {}: `cargo build --release` makes it", own.display());
+        }
+    }
+    Ok(directory)
+}
+
+/// A process that ends with its handle.
+pub struct Process(pub Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// This program again, as a floor.
+pub fn floor(kind: &str, socket: &Path, next: Option<&Path>) -> Result<Process> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["floor", kind]).arg(socket).args(next);
+    Ok(Process(command.spawn()?))
+}
+
+/// A running daemon with a home of its own.
+pub struct Daemon {
+    pub process: Process,
+    pub home: TempDir,
+    pub ready: Duration,
+}
+
+impl Daemon {
+    /// Starts a daemon in `home` with `settings` as its file and waits for its first answer.
+    pub fn start_in(home: TempDir, settings: &str) -> Result<Self> {
+        let file = home.path().join("settings.yaml");
+        std::fs::write(&file, settings)?;
+        let log = std::fs::File::create(home.path().join("log"))?;
+        let started = Instant::now();
+        let child = Command::new(binaries()?.join("orchestratord"))
+            .args(["--http", "off", "--home"])
+            .arg(home.path())
+            .arg("--socket")
+            .arg(home.path().join("run/d.sock"))
+            .arg("--config")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        let daemon = Self { process: Process(child), home, ready: Duration::ZERO };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let ready = runtime.block_on(async {
+            let mut wire = crate::wire::Wire::connect(&daemon.socket()).await?;
+            wire.call(br#"{"jsonrpc":"2.0","id":1,"method":"health","params":{}}"#).await?;
+            anyhow::Ok(started.elapsed())
+        })?;
+        Ok(Self { ready, ..daemon })
+    }
+
+    /// Starts a daemon in a home of its own.
+    pub fn start(settings: &str) -> Result<Self> {
+        Self::start_in(home()?, settings)
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.home.path().join("run/d.sock")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+}
+
+/// A short directory.
+pub fn home() -> Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("orxb").tempdir_in("/tmp")?)
+}
