@@ -34,8 +34,11 @@ impl Context {
         };
         let lookup = |name: &str| flag(name).map(path_text).or_else(|| std::env::var(name).ok());
         let places = Places::resolve(lookup).map_err(|error| Failure::configuration(error.to_string()))?;
-        let places =
-            Places { home: absolute(&places.home)?, config: absolute(&places.config)?, socket: absolute(&places.socket)? };
+        let places = Places {
+            home: absolute(&places.home)?,
+            config: absolute(&places.config)?,
+            socket: absolute(&places.socket)?,
+        };
         Ok(Self { places, output })
     }
 

@@ -152,11 +152,10 @@ impl From<ClientError> for Failure {
                 Self::not_allowed(format!("the socket {} may not be opened: {source}", path.display()))
                     .with_hint("the daemon serves the user that started it; see `orxctl doctor`")
             }
-            ClientError::NotReachable { path, source } => Self::new(
-                Status::NotReachable,
-                format!("the daemon is not reachable at {}: {source}", path.display()),
-            )
-            .with_hint(hint),
+            ClientError::NotReachable { path, source } => {
+                Self::new(Status::NotReachable, format!("the daemon is not reachable at {}: {source}", path.display()))
+                    .with_hint(hint)
+            }
             ClientError::Closed => Self::new(Status::NotReachable, error.to_string()).with_hint(hint),
             ClientError::Rpc(error) => Self {
                 status: status_of(error.kind()),
@@ -203,7 +202,8 @@ mod tests {
 
     #[test]
     fn what_an_agent_put_into_an_error_is_shown_without_control_sequences() {
-        let failure = Failure::from(ClientError::Rpc(RpcError::new(ErrorKind::Upstream, "\u{1b}[31mred\u{1b}]0;x\u{7}\nend")));
+        let failure =
+            Failure::from(ClientError::Rpc(RpcError::new(ErrorKind::Upstream, "\u{1b}[31mred\u{1b}]0;x\u{7}\nend")));
         assert_eq!(failure.message, "red end");
     }
 }

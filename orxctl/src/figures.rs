@@ -96,7 +96,8 @@ pub(crate) fn moment(at_ms: u64) -> String {
 /// # Errors
 /// A sentence for the user.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration: give seconds, or a number with ms, s, m, h or d, such as 90s or 5m");
+    let wrong =
+        || format!("`{text}` is no duration: give seconds, or a number with ms, s, m, h or d, such as 90s or 5m");
     let split = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     let number: u64 = digits.parse().map_err(|_| wrong())?;
@@ -123,16 +124,30 @@ mod tests {
 
     #[test]
     fn figures_are_short_and_honest() {
-        let durations = [(0, "0ms"), (850, "850ms"), (4_230, "4.2s"), (59_000, "59s"), (61_000, "1m 01s"), (7_380_000, "2h 03m"), (90_000_000, "1d 01h")];
+        let durations = [
+            (0, "0ms"),
+            (850, "850ms"),
+            (4_230, "4.2s"),
+            (59_000, "59s"),
+            (61_000, "1m 01s"),
+            (7_380_000, "2h 03m"),
+            (90_000_000, "1d 01h"),
+        ];
         for (given, wanted) in durations {
             assert_eq!(duration_ms(given), wanted);
         }
         assert_eq!(age(1_000, 500), "0s");
         assert_eq!(age(0, 7_300_000), "2h");
         assert_eq!([count(999), count(1_234), count(2_500_000)], ["999", "1.2k", "2.5M"]);
-        assert_eq!([money(None), money(Some(0)), money(Some(12_345)), money(Some(3_456_789))], ["unknown", "$0.0000", "$0.0123", "$3.45"]);
+        assert_eq!(
+            [money(None), money(Some(0)), money(Some(12_345)), money(Some(3_456_789))],
+            ["unknown", "$0.0000", "$0.0123", "$3.45"]
+        );
         assert_eq!(tokens(Tokens::default()), "unknown");
-        assert_eq!(tokens(Tokens { input: Some(1500), output: None, cached: Some(10) }), "1.5k in (10 cached), unknown out");
+        assert_eq!(
+            tokens(Tokens { input: Some(1500), output: None, cached: Some(10) }),
+            "1.5k in (10 cached), unknown out"
+        );
         assert_eq!([size(12), size(1536), size(3 << 30)], ["12 B", "1.5 KiB", "3.0 GiB"]);
         assert_eq!(moment(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
         assert_eq!(moment(u64::MAX), "unknown");

@@ -50,10 +50,13 @@ fn decide<T: Copy + ToString>(
     let given = text::clean_line(given);
     match lookup {
         Lookup::One(id) => Ok(id),
-        Lookup::None => Err(Failure::failed(format!("no {what} is named `{given}`"))
-            .with_hint(format!("`{list}` lists them; a {what} is named by its identifier or a unique beginning or end of it"))),
-        Lookup::TooShort => Err(Failure::usage(format!("`{given}` is too short to name a {what}: give at least {SHORTEST} characters"))
-            .with_hint(format!("`{list}` lists them"))),
+        Lookup::None => Err(Failure::failed(format!("no {what} is named `{given}`")).with_hint(format!(
+            "`{list}` lists them; a {what} is named by its identifier or a unique beginning or end of it"
+        ))),
+        Lookup::TooShort => {
+            Err(Failure::usage(format!("`{given}` is too short to name a {what}: give at least {SHORTEST} characters"))
+                .with_hint(format!("`{list}` lists them")))
+        }
         Lookup::Many(candidates) => {
             let mut message = format!("`{given}` fits {} {what}s:", candidates.len());
             for candidate in candidates.iter().take(LISTED) {
@@ -62,7 +65,8 @@ fn decide<T: Copy + ToString>(
             if candidates.len() > LISTED {
                 message.push_str("\n  ...");
             }
-            Err(Failure::usage(message).with_hint("give more characters; the end of an identifier differs sooner than its beginning"))
+            Err(Failure::usage(message)
+                .with_hint("give more characters; the end of an identifier differs sooner than its beginning"))
         }
     }
 }
@@ -94,8 +98,7 @@ pub(crate) async fn run(context: &Context, given: &str) -> Result<RunId, Failure
     if let Ok(id) = given.parse() {
         return Ok(id);
     }
-    let runs: run::Runs =
-        context.call("run.list", &run::ListParams { repository: None, limit: Some(1000) }).await?;
+    let runs: run::Runs = context.call("run.list", &run::ListParams { repository: None, limit: Some(1000) }).await?;
     let ids: Vec<RunId> = runs.runs.iter().map(|run| run.run).collect();
     let describe = |id| {
         runs.runs.iter().find(|run| run.run == id).map_or_else(String::new, |run| {
@@ -143,11 +146,13 @@ mod tests {
     fn an_ambiguous_name_lists_its_candidates() {
         let ids = ids();
         let failure =
-            decide("01arz", "session", "orxctl ls", look_up("01arz", "ses_", &ids), |_| "claude running".to_owned()).unwrap_err();
+            decide("01arz", "session", "orxctl ls", look_up("01arz", "ses_", &ids), |_| "claude running".to_owned())
+                .unwrap_err();
         assert_eq!(failure.status, Status::Usage);
         assert!(failure.message.contains(&ids[0].to_string()) && failure.message.contains(&ids[1].to_string()));
         assert!(!failure.message.contains(&ids[2].to_string()));
-        let failure = decide("zzz", "session", "orxctl ls", look_up("zzz", "ses_", &ids), |_| String::new()).unwrap_err();
+        let failure =
+            decide("zzz", "session", "orxctl ls", look_up("zzz", "ses_", &ids), |_| String::new()).unwrap_err();
         assert_eq!(failure.status, Status::Failed);
     }
 }

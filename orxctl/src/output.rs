@@ -60,8 +60,8 @@ impl Colour {
         match word {
             "done" | "passed" | "completed" | "healthy" | "ok" | "ready" => Self::Green,
             "failed" | "error" | "fail" | "lost" => Self::Red,
-            "running" | "in_progress" | "starting" | "degraded" | "draining" | "warn" | "unresponsive" | "cancelled"
-            | "unknown" => Self::Yellow,
+            "running" | "in_progress" | "starting" | "degraded" | "draining" | "warn" | "unresponsive"
+            | "cancelled" | "unknown" => Self::Yellow,
             "skipped" | "ended" | "todo" => Self::Dim,
             _ => Self::Plain,
         }
@@ -116,15 +116,16 @@ impl Output {
     pub(crate) fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Failure> {
         let written =
             if self.columns.is_some() { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
-        let text = written.map_err(|error| Failure::failed(format!("the result could not be written as JSON: {error}")))?;
-        self.text(&text)
+        let text =
+            written.map_err(|error| Failure::failed(format!("the result could not be written as JSON: {error}")))?;
+        self.text(&text::clean_json(&text))
     }
 
     /// Writes a value as JSON in one line.
     pub(crate) fn json_line<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Failure> {
         let text = serde_json::to_string(value)
             .map_err(|error| Failure::failed(format!("the result could not be written as JSON: {error}")))?;
-        self.text(&text)
+        self.text(&text::clean_json(&text))
     }
 
     /// Writes a remark for a person to standard error; it is no part of the result.

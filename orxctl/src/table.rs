@@ -31,19 +31,12 @@ impl Cell {
 pub(crate) struct Table {
     headings: &'static [&'static str],
     rows: Vec<Vec<Cell>>,
-    indent: usize,
 }
 
 impl Table {
     /// An empty table.
     pub(crate) const fn new(headings: &'static [&'static str]) -> Self {
-        Self { headings, rows: Vec::new(), indent: 0 }
-    }
-
-    /// With this many blanks before each line.
-    pub(crate) const fn indented(mut self, indent: usize) -> Self {
-        self.indent = indent;
-        self
+        Self { headings, rows: Vec::new() }
     }
 
     /// Adds a row.
@@ -64,7 +57,7 @@ impl Table {
             }
         }
         let Some(room) = room else { return widths };
-        let gaps = GAP * widths.len().saturating_sub(1) + self.indent;
+        let gaps = GAP * widths.len().saturating_sub(1);
         // Columns give way from the last to the first, each down to its heading.
         for position in (0..widths.len()).rev() {
             let total: usize = widths.iter().sum::<usize>() + gaps;
@@ -84,7 +77,7 @@ impl Table {
         let headings: Vec<Cell> =
             self.headings.iter().map(|heading| Cell { text: (*heading).to_owned(), colour: Colour::Bold }).collect();
         for row in std::iter::once(&headings).chain(&self.rows) {
-            let mut line = " ".repeat(self.indent);
+            let mut line = String::new();
             for (position, (cell, width)) in row.iter().zip(&widths).enumerate() {
                 let shown = text::shorten(&cell.text, *width);
                 let blanks = width.saturating_sub(text::width(&shown));

@@ -75,6 +75,21 @@ const fn reorders(character: char) -> bool {
     matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}')
 }
 
+/// JSON that is safe on a terminal and means the same: what could control it is written as an escape. Such characters are
+/// found within texts alone.
+#[must_use]
+pub(crate) fn clean_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character != '\n' && (character.is_control() || reorders(character)) {
+            out.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
 /// Columns that a text takes on a terminal.
 #[must_use]
 pub(crate) fn width(text: &str) -> usize {
@@ -137,6 +152,14 @@ mod tests {
             assert_eq!(clean(given), wanted, "{given:?}");
         }
         assert_eq!(clean_line(" a\r\nb\n"), "a b");
+    }
+
+    #[test]
+    fn json_says_the_same_without_control_characters() {
+        let value = serde_json::json!({"a": "x\u{9b}2J\u{7f}\u{202e}\u{1b}[0m\ny"});
+        let shown = clean_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!shown.chars().any(|character| character != '\n' && (character.is_control() || reorders(character))));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 
     #[test]

@@ -184,8 +184,15 @@ pub fn failure(id: Option<&CallId>, error: &RpcError) -> Bytes {
 pub fn params<'a, P: Deserialize<'a>>(method: &str, raw: Option<&'a RawValue>) -> Result<P, RpcError> {
     let text = raw.map_or("{}", RawValue::get);
     let text = if text == "null" { "{}" } else { text };
-    serde_json::from_str(text)
-        .map_err(|error| RpcError::new(ErrorKind::InvalidParams, format!("`{method}`: the parameters do not fit: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        // Read a second time, now noting the way to the member: only a request that is refused pays for it.
+        let located: Result<P, _> = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text));
+        let what = match located {
+            Err(located) if located.path().iter().next().is_some() => format!("`{}` does not fit", located.path()),
+            Err(_) | Ok(_) => "the parameters do not fit".to_owned(),
+        };
+        RpcError::new(ErrorKind::InvalidParams, format!("`{method}`: {what}: {error}"))
+    })
 }
 
 #[cfg(test)]
@@ -221,6 +228,23 @@ mod tests {
         let body = br#"{"id":1,"method":"x.y","data":{"n":1}}"#;
         let Ok(Incoming::Call { params, .. }) = Incoming::parse(body) else { unreachable!() };
         assert_eq!(params.unwrap().get(), "{\"n\":1}");
+    }
+
+    #[test]
+    fn a_member_that_does_not_fit_is_named() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Wanted {
+            #[allow(dead_code)] // It is read by serde alone.
+            size: Option<Vec<u32>>,
+        }
+        let read = |text: &str| {
+            let raw = RawValue::from_string(text.to_owned()).unwrap();
+            params::<Wanted>("x.y", Some(&raw)).unwrap_err().message
+        };
+        assert!(read(r#"{"size":[1,"a"]}"#).starts_with("`x.y`: `size[1]` does not fit: invalid type"), "{}", read(r#"{"size":[1,"a"]}"#));
+        assert!(read(r#"{"colour":1}"#).contains("colour"));
+        assert!(read("[[1],2,3]").starts_with("`x.y`: the parameters do not fit"), "{}", read("[[1],2,3]"));
     }
 
     #[test]

@@ -4,4 +4,10 @@
 //! What a session is for, and which are there, belongs to `orchestratord`; the link between the two is
 //! `orx_protocol::hold`, that to viewers `orx_protocol::terminal`.
 
+pub mod hold;
+pub mod input;
+pub mod journal;
+pub mod link;
+pub mod output;
+pub mod process;
 pub mod terminal;

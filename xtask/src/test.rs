@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold, one named and timed step after the other; the first failure stops.
 
-use std::process::Command;
+use std::io::{Read, Seek};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +11,8 @@ use crate::{arch, demo, golden, rows, setup};
 
 /// How long a step may take: a cold build on a slow machine, with room.
 const LIMIT: Duration = Duration::from_secs(3600);
+/// How long the advisory database may take to come.
+const FETCH_LIMIT: Duration = Duration::from_secs(120);
 
 /// Which part to run.
 #[derive(clap::Args)]
@@ -114,20 +117,30 @@ fn deny() -> Result<()> {
 /// The advisories need a database from the network: without it nothing is known, and that is said.
 fn advisories() -> Result<()> {
     let deny = setup::cargo_deny()?;
-    let fetched = Command::new(&deny)
+    let mut said = tempfile::tempfile()?;
+    let mut fetching = Command::new(&deny)
         .args(["fetch", "db"])
         .current_dir(shell::root())
         .env("GIT_TERMINAL_PROMPT", "0")
-        .output()
+        .stdin(Stdio::null())
+        .stderr(said.try_clone()?)
+        .spawn()
         .context("cargo-deny could not be started")?;
-    if !fetched.status.success() {
-        let said = String::from_utf8_lossy(&fetched.stderr);
-        let reason = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim().to_owned();
+    let fetched = shell::wait(&mut fetching, FETCH_LIMIT, "fetching the advisory database");
+    if !fetched.as_ref().is_ok_and(ExitStatus::success) {
+        let mut text = String::new();
+        said.rewind()?;
+        said.read_to_string(&mut text)?;
         println!(
             "  {}",
             yellow("NOT CHECKED: the advisory database cannot be fetched, so vulnerabilities are unknown")
         );
-        println!("  {reason}");
+        if let Err(error) = fetched {
+            println!("  {error:#}");
+        }
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()).take(3) {
+            println!("  {line}");
+        }
         return Ok(());
     }
     let mut command = Command::new(&deny);

@@ -116,12 +116,24 @@ pub(crate) fn read(stdout: &[u8]) -> Outcome {
             Some("result") => result(&mut outcome, &event),
             _ => {}
         }
+        outcome.trouble = retrying(&event);
         if let Some(session) = text(&event, "/session_id") {
             outcome.report.engine_session = Some(session.to_owned());
         }
     }
     outcome.report.model = outcome.report.model.or(announced);
     outcome
+}
+
+/// What a notice says that a request is tried again.
+fn retrying(event: &Value) -> Option<String> {
+    if text(event, "/subtype") != Some("api_retry") {
+        return None;
+    }
+    let status = count(event, "/error_status").map_or_else(String::new, |status| format!("{status} "));
+    let error = text(event, "/error").unwrap_or("error");
+    let tries = (count(event, "/attempt")?, count(event, "/max_retries")?);
+    Some(format!("{status}{error}, retry {} of {}", tries.0, tries.1))
 }
 
 fn content(event: &Value) -> impl Iterator<Item = &Value> {
@@ -172,7 +184,7 @@ fn result(outcome: &mut Outcome, event: &Value) {
 pub(crate) fn progress(event: &Map<String, Value>) -> Option<String> {
     let event = Value::Object(event.clone());
     if text(&event, "/type") != Some("assistant") {
-        return None;
+        return retrying(&event);
     }
     content(&event).find_map(|block| match text(block, "/type")? {
         "text" => text(block, "/text").map(str::to_owned),

@@ -104,7 +104,6 @@ fn toml_text(text: &str) -> String {
 /// Reads `exec --json`.
 pub(crate) fn read(stdout: &[u8]) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut last_error = None;
     for event in events(stdout) {
         let event = Value::Object(event);
         let report = &mut outcome.report;
@@ -133,15 +132,18 @@ pub(crate) fn read(stdout: &[u8]) -> Outcome {
                 let message = text(&event, "/error/message").unwrap_or("the turn failed");
                 report.failure = Some(told(message, None));
             }
-            // Also said of trouble that is then overcome, so it counts only where nothing came after.
-            Some("error") => last_error = text(&event, "/message").map(str::to_owned),
             _ => {}
         }
+        // Also said of trouble that is then overcome, so it counts only where nothing came after.
+        outcome.trouble = match text(&event, "/type") {
+            Some("error") => text(&event, "/message").map(str::to_owned),
+            _ => None,
+        };
     }
     if !outcome.complete
-        && let Some(message) = last_error
+        && let Some(message) = &outcome.trouble
     {
-        outcome.report.failure = Some(told(&message, None));
+        outcome.report.failure = Some(told(message, None));
     }
     outcome
 }

@@ -37,5 +37,5 @@ pub(crate) fn interactive(
 /// All that it printed is its answer.
 pub(crate) fn read(stdout: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(stdout).trim_end().to_owned();
-    Outcome { report: StageReport { text, ..StageReport::default() }, complete: true }
+    Outcome { report: StageReport { text, ..StageReport::default() }, complete: true, trouble: None }
 }

@@ -99,7 +99,9 @@ impl From<EngineError> for orx_protocol::RpcError {
     fn from(error: EngineError) -> Self {
         use orx_protocol::ErrorKind;
         let (kind, hint) = match &error {
-            EngineError::NotInstalled { install, .. } => (ErrorKind::EngineMissing, format!("install it with `{install}`")),
+            EngineError::NotInstalled { install, .. } => {
+                (ErrorKind::EngineMissing, format!("install it with `{install}`"))
+            }
             EngineError::UnknownEngine { .. }
             | EngineError::NoCommand { .. }
             | EngineError::PromptTooLong { .. }
@@ -107,7 +109,9 @@ impl From<EngineError> for orx_protocol::RpcError {
             | EngineError::ExtraArgument { .. }
             | EngineError::RelativePath { .. } => (ErrorKind::InvalidParams, String::new()),
             EngineError::Prepare { .. } | EngineError::PrivateFile { .. } => (ErrorKind::Storage, String::new()),
-            EngineError::Probe { .. } => (ErrorKind::Upstream, "run the program by hand to see what it says".to_owned()),
+            EngineError::Probe { .. } => {
+                (ErrorKind::Upstream, "run the program by hand to see what it says".to_owned())
+            }
         };
         Self::new(kind, error.to_string()).with_hint(hint)
     }

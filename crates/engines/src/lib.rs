@@ -10,6 +10,8 @@ mod command;
 mod environment;
 mod error;
 mod gemini;
+#[cfg(test)]
+mod golden;
 mod home;
 mod kind;
 mod launch;

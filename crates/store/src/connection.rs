@@ -12,7 +12,7 @@ use crate::StoreError;
 use crate::migrations;
 
 /// How long a statement waits for another process that has the database locked.
-pub(crate) const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(2);
 /// Prepared statements kept by each connection.
 const STATEMENTS: usize = 128;
 /// What every SQLite database begins with.

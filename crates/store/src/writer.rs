@@ -45,13 +45,14 @@ pub(crate) trait Operation: Send {
 /// A write of one caller.
 pub(crate) struct Pending<F, T> {
     operation: Option<F>,
-    outcome: Result<T, StoreError>,
+    /// What the operation returned; `None` until it ran.
+    outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<F, T> Pending<F, T> {
     pub(crate) fn new(operation: F, reply: oneshot::Sender<Result<T, StoreError>>) -> Self {
-        Self { operation: Some(operation), outcome: Err(StoreError::Closed), reply }
+        Self { operation: Some(operation), outcome: None, reply }
     }
 }
 
@@ -61,17 +62,20 @@ where
     T: Send,
 {
     fn run(&mut self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
-        if let Some(operation) = self.operation.take() {
-            self.outcome = catch_unwind(AssertUnwindSafe(|| operation(tx)))
-                .unwrap_or_else(|panic| Err(StoreError::Panicked(message_of(&*panic))));
-        }
-        self.outcome.as_ref().map(|_| ()).map_err(Clone::clone)
+        let Some(operation) = self.operation.take() else { return Ok(()) };
+        let outcome = catch_unwind(AssertUnwindSafe(|| operation(tx)))
+            .unwrap_or_else(|panic| Err(StoreError::Panicked(message_of(&*panic))));
+        let kept = outcome.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.outcome = Some(outcome);
+        kept
     }
 
     fn answer(self: Box<Self>, batch: Result<(), StoreError>) {
         let answer = match (self.outcome, batch) {
-            (Ok(_), Err(_)) if false => unreachable!(),
-            (outcome, _) => outcome,
+            (Some(Err(own)), _) => Err(own),
+            (_, Err(of_batch)) => Err(of_batch),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(StoreError::Internal("an operation was passed over".to_owned())),
         };
         // A caller that went away has no use for the answer; what it asked for is done.
         drop(self.reply.send(answer));

@@ -104,10 +104,13 @@ fn read(file: File, limit: usize) -> Result<Content> {
 
 /// Whether the directory at `relative` holds nothing; what is no directory holds nothing either.
 pub(crate) fn is_hollow(root: &Path, relative: &Path) -> Result<bool> {
-    let opened = parent(root, relative).and_then(|(directory, name)| Ok(openat(&directory, &name, DIRECTORY, Mode::empty())?));
+    let opened =
+        parent(root, relative).and_then(|(directory, name)| Ok(openat(&directory, &name, DIRECTORY, Mode::empty())?));
     let directory = match opened {
         Ok(directory) => directory,
-        Err(error) if matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ENOTDIR | nix::libc::ELOOP)) => {
+        Err(error)
+            if matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ENOTDIR | nix::libc::ELOOP)) =>
+        {
             return Ok(true);
         }
         Err(error) => return Err(error),
@@ -145,7 +148,10 @@ mod tests {
             assert!(content(&root, Path::new(bad), 10).is_err(), "{bad}");
         }
         assert!(entry(&root, Path::new("out/secret")).is_err());
-        assert!(content(&scratch.path().join("tree/out"), Path::new("secret"), 10).is_err(), "the root itself is a link");
+        assert!(
+            content(&scratch.path().join("tree/out"), Path::new("secret"), 10).is_err(),
+            "the root itself is a link"
+        );
     }
 
     #[test]

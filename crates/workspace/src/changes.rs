@@ -64,9 +64,9 @@ impl Change {
                 std::path::Component::Normal(_) => depth += 1,
                 std::path::Component::CurDir => {}
                 std::path::Component::ParentDir if depth > 0 => depth -= 1,
-                std::path::Component::ParentDir
-                | std::path::Component::RootDir
-                | std::path::Component::Prefix(_) => return true,
+                std::path::Component::ParentDir | std::path::Component::RootDir | std::path::Component::Prefix(_) => {
+                    return true;
+                }
             }
         }
         false
@@ -115,7 +115,8 @@ impl Worktree {
 
     pub(crate) async fn list_changes(&self, _held: &Held) -> Result<Vec<Change>> {
         // It exits with 1 where a file was touched, which is what the listing is for.
-        let refreshed = self.invoke("looking at the files").arguments(&["update-index", "-q", "--refresh"]).run().await?;
+        let refreshed =
+            self.invoke("looking at the files").arguments(&["update-index", "-q", "--refresh"]).run().await?;
         if !matches!(refreshed.captured.exit, orx_protocol::process::Exit::Code(0 | 1)) {
             return Err(refreshed.failure());
         }

@@ -58,6 +58,7 @@ fn parse(record: &[u8]) -> Option<CommitInfo> {
     let mut lines = text.lines();
     let commit = lines.next()?.parse().ok()?;
     let subject = lines.next().unwrap_or_default().to_owned();
-    let trailer = |line: &str| line.split_once(':').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
+    let trailer =
+        |line: &str| line.split_once(':').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
     Some(CommitInfo { commit, subject, trailers: lines.filter_map(trailer).collect() })
 }

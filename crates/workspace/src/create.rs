@@ -69,7 +69,10 @@ impl Places {
                 let reference = self.git_dir.join("refs/heads").join(crate::layout::BRANCH);
                 let tip = fs::read_to_string(&reference).map_err(WorkspaceError::file("reading", &reference))?;
                 if tip.trim() != base.as_str() {
-                    return Err(WorkspaceError::WorktreeMissing { path: self.path.clone(), missing: self.path.clone() });
+                    return Err(WorkspaceError::WorktreeMissing {
+                        path: self.path.clone(),
+                        missing: self.path.clone(),
+                    });
                 }
                 // Somebody deleted a worktree that nothing was committed from: it is made again.
                 let git_dir = self.git_dir.clone();

@@ -155,8 +155,8 @@ pub enum WorkspaceError {
         /// Remotes there are.
         available: Vec<String>,
     },
-    /// A path leads out of the worktree, or is no regular file.
-    #[error("{path} is not read: {why}")]
+    /// A path leads out of the worktree, is no regular file, or has a name that git does not take.
+    #[error("{path} is refused: {why}")]
     PathRefused {
         /// The path.
         path: PathBuf,
@@ -327,7 +327,9 @@ impl WorkspaceError {
             Self::NotTrusted { .. } => ErrorKind::PermissionDenied,
             Self::BadBranch { .. } | Self::BadCommit { .. } | Self::BadMessage { .. } => ErrorKind::InvalidParams,
             Self::NotOurs { .. } | Self::PathRefused { .. } => ErrorKind::InvalidParams,
-            Self::BranchExists { .. } | Self::BranchCheckedOut { .. } | Self::BranchBlocked { .. } => ErrorKind::Conflict,
+            Self::BranchExists { .. } | Self::BranchCheckedOut { .. } | Self::BranchBlocked { .. } => {
+                ErrorKind::Conflict
+            }
             Self::WorktreeExists { .. } | Self::Foreign { .. } => ErrorKind::Conflict,
             Self::BadPlace { .. } => ErrorKind::Configuration,
             Self::Busy { .. } => ErrorKind::Unavailable,

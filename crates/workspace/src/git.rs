@@ -139,7 +139,9 @@ impl Git {
     pub(crate) fn as_user(&self, what: &'static str, cwd: &Path, prefixes: &[&str]) -> Invocation {
         let mut environment = environment::select(&self.inner.user, prefixes);
         // What the daemon was started inside must not decide which repository is meant.
-        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"] {
+        for name in
+            ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"]
+        {
             environment.remove(name);
         }
         environment.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());

@@ -64,7 +64,10 @@ impl Layout {
     fn config(&self) -> String {
         let is_default = self.object_format == "sha1";
         let mut config = format!("[core]\n\trepositoryformatversion = {}\n\tfilemode = true\n", u8::from(!is_default));
-        config.push_str(&format!("\tbare = {}\n\tlogallrefupdates = true\n\tautocrlf = false\n", self.identity.is_none()));
+        config.push_str(&format!(
+            "\tbare = {}\n\tlogallrefupdates = true\n\tautocrlf = false\n",
+            self.identity.is_none()
+        ));
         if !is_default {
             config.push_str(&format!("[extensions]\n\tobjectFormat = {}\n", self.object_format));
         }
@@ -94,14 +97,15 @@ pub(crate) fn object_directories(first: &Path) -> Result<Vec<PathBuf>> {
             let Ok(content) = crate::beneath::regular_file(&directory.join("info/alternates"), ALTERNATES_LIMIT) else {
                 continue;
             };
-            let named = content.bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+            let named =
+                content.bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"));
             for line in named {
                 // What is not there is passed over, as git does.
-                if let Ok(path) = fs::canonicalize(directory.join(lines::path(line))) {
-                    if !found.contains(&path) {
-                        found.push(path.clone());
-                        next.push(path);
-                    }
+                if let Ok(path) = fs::canonicalize(directory.join(lines::path(line)))
+                    && !found.contains(&path)
+                {
+                    found.push(path.clone());
+                    next.push(path);
                 }
             }
         }

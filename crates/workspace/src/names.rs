@@ -147,7 +147,8 @@ impl Identity {
         let fallback = Self::default();
         let clean = |text: &str, fallback: String| {
             let text: String = text.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>')).collect();
-            let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '.' | ',' | ':' | ';' | '"' | '\\' | '\''));
+            let text = text
+                .trim_matches(|c: char| c.is_whitespace() || matches!(c, '.' | ',' | ':' | ';' | '"' | '\\' | '\''));
             if text.is_empty() { fallback } else { text.to_owned() }
         };
         Self { name: clean(&self.name, fallback.name), email: clean(&self.email, fallback.email) }
@@ -173,8 +174,8 @@ mod tests {
             assert!(good.parse::<BranchName>().is_ok(), "{good}");
         }
         for bad in [
-            "", "-d", "a..b", "a b", "a~1", "a^", "a:b", "a?", "a*", "[a", "a\\b", ".a", "a/.b", "a//b", "/a", "a/", "a.lock",
-            "a.", "@", "HEAD", "a@{1}", "a\nb", "a\u{7f}",
+            "", "-d", "a..b", "a b", "a~1", "a^", "a:b", "a?", "a*", "[a", "a\\b", ".a", "a/.b", "a//b", "/a", "a/",
+            "a.lock", "a.", "@", "HEAD", "a@{1}", "a\nb", "a\u{7f}",
         ] {
             assert!(bad.parse::<BranchName>().is_err(), "{bad}");
         }

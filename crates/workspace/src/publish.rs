@@ -39,16 +39,16 @@ impl Repository {
     /// would disturb a checkout, `BranchBlocked`, `NotOurs`, `ObjectsMissing` when the base is no longer in the repository.
     pub async fn publish(&self, worktree: &Worktree, branch: &str, commit: &CommitId) -> Result<Published> {
         let branch: BranchName = branch.parse()?;
+        if self.resolve(worktree.base().as_str()).await?.is_none() {
+            let commit = worktree.base().to_string();
+            return Err(WorkspaceError::ObjectsMissing { commit, repository: self.root().to_owned() });
+        }
         worktree.check_ours(commit).await?;
         let found = self.resolve(&branch.reference()).await?;
         match &found {
             Some(found) if found == commit => return Ok(Published::Unchanged),
             Some(found) => self.check_forward(worktree, &branch, found, commit).await?,
             None => self.check_free(&branch).await?,
-        }
-        if self.resolve(worktree.base().as_str()).await?.is_none() {
-            let commit = worktree.base().to_string();
-            return Err(WorkspaceError::ObjectsMissing { commit, repository: self.root().to_owned() });
         }
         self.import(worktree, commit).await?;
         self.check_connected(worktree, commit).await?;
@@ -63,16 +63,29 @@ impl Repository {
         Ok(if found.is_some() { Published::Advanced } else { Published::Created })
     }
 
-    async fn check_forward(&self, worktree: &Worktree, branch: &BranchName, found: &CommitId, commit: &CommitId) -> Result<()> {
+    /// Moving or deleting a branch that is checked out somewhere would make that checkout look changed.
+    async fn check_not_checked_out(&self, branch: &BranchName) -> Result<()> {
         let listing = self
             .invoke("looking for checkouts of the branch")
             .arguments(&["for-each-ref", "--format=%(worktreepath)", &branch.reference()])
             .bytes()
             .await?;
         let at = lines::only_path(&listing);
-        if at != Path::new("") {
-            return Err(WorkspaceError::BranchCheckedOut { branch: branch.to_string(), at });
+        if at == Path::new("") {
+            Ok(())
+        } else {
+            Err(WorkspaceError::BranchCheckedOut { branch: branch.to_string(), at })
         }
+    }
+
+    async fn check_forward(
+        &self,
+        worktree: &Worktree,
+        branch: &BranchName,
+        found: &CommitId,
+        commit: &CommitId,
+    ) -> Result<()> {
+        self.check_not_checked_out(branch).await?;
         let forward = worktree
             .in_git_dir("comparing the branch")
             .arguments(&["merge-base", "--is-ancestor", found.as_str(), commit.as_str()])
@@ -89,9 +102,14 @@ impl Repository {
 
     /// A reference is a file, so `orx` and `orx/1` cannot both be there.
     async fn check_free(&self, branch: &BranchName) -> Result<()> {
-        let listing = self.invoke("listing branches").arguments(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"]).text().await?;
+        let listing = self
+            .invoke("listing branches")
+            .arguments(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"])
+            .text()
+            .await?;
         let beneath = format!("{branch}/");
-        let in_the_way = |other: &&str| other.starts_with(&beneath) || branch.as_str().starts_with(&format!("{other}/"));
+        let in_the_way =
+            |other: &&str| other.starts_with(&beneath) || branch.as_str().starts_with(&format!("{other}/"));
         match listing.lines().find(in_the_way) {
             None => Ok(()),
             Some(other) => Err(WorkspaceError::BranchBlocked {
@@ -117,7 +135,11 @@ impl Repository {
             .await?;
         let store = self.common_dir().join("objects/pack");
         let failed = WorkspaceError::file("copying the commits to", &store);
-        blocking("copying the commits", move || copy_packs(&out, &store)).await.map_err(failed)
+        blocking("copying the commits", move || {
+            copy_packs(&out, &store).and_then(|()| crate::remove::remove_tree(&out))
+        })
+        .await
+        .map_err(failed)
     }
 
     /// Everything the commit needs must be readable here before a reference names it.
@@ -168,16 +190,11 @@ impl Repository {
                 });
             }
         }
-        let listing = self
-            .invoke("looking for checkouts of the branch")
-            .arguments(&["for-each-ref", "--format=%(worktreepath)", &branch.reference()])
-            .bytes()
-            .await?;
-        let at = lines::only_path(&listing);
-        if at != Path::new("") {
-            return Err(WorkspaceError::BranchCheckedOut { branch: branch.to_string(), at });
-        }
-        self.invoke("deleting the branch").arguments(&["update-ref", "-d", &branch.reference(), commit.as_str()]).effect().await
+        self.check_not_checked_out(&branch).await?;
+        self.invoke("deleting the branch")
+            .arguments(&["update-ref", "-d", &branch.reference(), commit.as_str()])
+            .effect()
+            .await
     }
 
     /// Pushes a branch to a remote, as the user: with the user's settings, credentials and environment, but no hook. Only
@@ -190,7 +207,11 @@ impl Repository {
         let settings = self.settings().await?;
         let available = settings.subsections("remote", "url");
         if !available.iter().any(|name| name == remote) || remote.starts_with('-') {
-            return Err(WorkspaceError::RemoteMissing { name: remote.to_owned(), repository: self.root().to_owned(), available });
+            return Err(WorkspaceError::RemoteMissing {
+                name: remote.to_owned(),
+                repository: self.root().to_owned(),
+                available,
+            });
         }
         if self.resolve(&branch.reference()).await?.is_none() {
             self.branch(branch.as_str()).await?;

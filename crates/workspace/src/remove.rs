@@ -64,15 +64,19 @@ impl Worktree {
         let path = self.path().to_owned();
         let going = beside(&path, ".orx-removing").ok_or_else(|| WorkspaceError::BadPlace { path: path.clone() })?;
         let failed = |error| WorkspaceError::file("removing", &path)(error);
+        if !self.git_dir.exists() {
+            return Ok(Removal::WasMissing);
+        }
         let is_going = self.record.matches(&going).map_err(failed)?;
         let is_there = fs::symlink_metadata(&path).is_ok();
         if is_there && !self.record.matches(&path).map_err(failed)? {
             return Ok(Removal::Kept(KeptReason::Foreign));
         }
-        if !force && !is_going {
-            if let Some(reason) = self.would_lose(is_there).await? {
-                return Ok(Removal::Kept(reason));
-            }
+        if !force
+            && !is_going
+            && let Some(reason) = self.would_lose(is_there).await?
+        {
+            return Ok(Removal::Kept(reason));
         }
         let held = self.hold().await?;
         if is_there {
@@ -80,12 +84,17 @@ impl Worktree {
             fs::rename(&path, &going).map_err(failed)?;
         }
         let git_dir = self.git_dir.clone();
+        let git_dir_going =
+            beside(&git_dir, ".orx-removing").ok_or_else(|| WorkspaceError::BadPlace { path: git_dir.clone() })?;
         let remove_going = is_there || is_going;
         blocking("removing the worktree", move || {
             if remove_going {
                 remove_tree(&going)?;
             }
-            remove_tree(&git_dir)
+            // A record is there whole or not at all.
+            remove_tree(&git_dir_going)?;
+            fs::rename(&git_dir, &git_dir_going)?;
+            remove_tree(&git_dir_going)
         })
         .await
         .map_err(failed)?;
@@ -146,4 +155,28 @@ fn open_up(path: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_directories_are_opened_and_links_are_not_gone_through() {
+        let scratch = tempfile::tempdir().unwrap();
+        let tree = scratch.path().join("tree/a/b");
+        let outside = scratch.path().join("outside");
+        fs::create_dir_all(&tree).unwrap();
+        fs::create_dir(&outside).unwrap();
+        std::os::unix::fs::symlink(&outside, tree.join("link")).unwrap();
+        for closed in [&tree, &outside] {
+            fs::set_permissions(closed, fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        open_up(&scratch.path().join("tree")).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&tree), mode(&outside)), (0o700, 0o555));
+        remove_tree(&scratch.path().join("tree")).unwrap();
+        remove_tree(&scratch.path().join("tree")).unwrap();
+        assert!(outside.exists());
+    }
 }

@@ -55,7 +55,9 @@ impl Repository {
             return Err(WorkspaceError::NotARepository { path: directory });
         }
         let discover = |arguments: &[&str]| {
-            git.as_user("finding the repository", &directory, &["GIT_CONFIG_"]).argument("rev-parse").arguments(arguments)
+            git.as_user("finding the repository", &directory, &["GIT_CONFIG_"])
+                .argument("rev-parse")
+                .arguments(arguments)
         };
         let facts = discover(&["--is-bare-repository", "--is-inside-work-tree", "--show-object-format"]).run().await?;
         if !facts.is_success() {
@@ -166,10 +168,10 @@ impl Repository {
                 return Ok(Base { branch: name.to_string(), commit });
             }
         }
-        if let Ok(commit) = name.as_str().parse::<CommitId>() {
-            if self.resolve(commit.as_str()).await?.is_some() {
-                return Ok(Base { branch: name.to_string(), commit });
-            }
+        if let Ok(commit) = name.as_str().parse::<CommitId>()
+            && self.resolve(commit.as_str()).await?.is_some()
+        {
+            return Ok(Base { branch: name.to_string(), commit });
         }
         let listing = self
             .invoke("listing branches")

@@ -29,7 +29,9 @@ impl Settings {
         let entry = |record: &[u8]| {
             let record = String::from_utf8_lossy(record).into_owned();
             // A name without a value is git's way to say true.
-            record.split_once('\n').map_or((record.clone(), "true".to_owned()), |(name, value)| (name.to_owned(), value.to_owned()))
+            record
+                .split_once('\n')
+                .map_or((record.clone(), "true".to_owned()), |(name, value)| (name.to_owned(), value.to_owned()))
         };
         Self { entries: lines::zero_ended(output).map(entry).collect() }
     }
@@ -93,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_last_value_is_in_force_and_a_bare_name_is_true() {
-        let settings = Settings::parse(b"core.bare\nfalse\0user.name\nA\0user.name\nB\nC\0core.filemode\0remote.a.b.url\nx\0");
+        let settings =
+            Settings::parse(b"core.bare\nfalse\0user.name\nA\0user.name\nB\nC\0core.filemode\0remote.a.b.url\nx\0");
         assert_eq!(settings.get("user.name"), Some("B\nC"));
         assert_eq!(settings.get("core.filemode"), Some("true"));
         assert_eq!(settings.get("core.eol"), None);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::changes::{Change, ChangeKind, GITLINK, parse_raw};
 use crate::error::{Result, WorkspaceError};
-use crate::git::{Invocation, LONG};
+use crate::git::Invocation;
 use crate::layout::BRANCH;
 use crate::lines;
 use crate::names::{CommitId, Identity};
@@ -116,7 +116,8 @@ impl Worktree {
         self.refuse_new_gitlinks().await?;
         let parent = self.tip().await?;
         let tree: CommitId = self.staged("writing the tree").argument("write-tree").text().await?.trim().parse()?;
-        let before = self.in_git_dir("reading the tree").arguments(&["rev-parse", "--verify", "HEAD^{tree}"]).text().await?;
+        let before =
+            self.in_git_dir("reading the tree").arguments(&["rev-parse", "--verify", "HEAD^{tree}"]).text().await?;
         if before.trim() == tree.as_str() {
             return Ok(None);
         }
@@ -132,7 +133,13 @@ impl Worktree {
         Ok(Some(commit))
     }
 
-    async fn write_commit(&self, tree: &CommitId, parent: &CommitId, message: &str, author: &Identity) -> Result<CommitId> {
+    async fn write_commit(
+        &self,
+        tree: &CommitId,
+        parent: &CommitId,
+        message: &str,
+        author: &Identity,
+    ) -> Result<CommitId> {
         let Identity { name, email } = author.cleaned();
         let mut message = message.trim_end().to_owned();
         message.push('\n');
@@ -170,10 +177,28 @@ impl Worktree {
         };
         // Deletions come first: a file may now stand where a directory was.
         let deleted = listed(|change| change.kind == ChangeKind::Deleted);
-        let written = listed(|change| !matches!(change.kind, ChangeKind::Deleted | ChangeKind::Submodule) && change.new_mode != 0);
-        for (options, paths) in [(["--force-remove", "-z", "--stdin"].as_slice(), deleted), (&["--add", "--replace", "--remove", "-z", "--stdin"], written)] {
-            if !paths.is_empty() {
-                self.staged("staging files").argument("update-index").arguments(options).input(paths).deadline(LONG).effect().await?;
+        let written = listed(|change| {
+            !matches!(change.kind, ChangeKind::Deleted | ChangeKind::Submodule) && change.new_mode != 0
+        });
+        for (options, paths) in [
+            (["--force-remove", "-z", "--stdin"].as_slice(), deleted),
+            (&["--add", "--replace", "--remove", "-z", "--stdin"], written),
+        ] {
+            if paths.is_empty() {
+                continue;
+            }
+            let ended = self
+                .staged("staging files")
+                .argument("update-index")
+                .arguments(options)
+                .input(paths)
+                .run()
+                .await?
+                .checked()?;
+            // Git passes over names that would be a git directory on another file system, and goes on.
+            let stderr = ended.captured.stderr_text();
+            if let Some(path) = stderr.lines().find_map(|line| line.strip_prefix("Ignoring path ")) {
+                return Err(WorkspaceError::PathRefused { path: path.into(), why: "git refuses a file of this name" });
             }
         }
         Ok(changes)
@@ -191,7 +216,8 @@ impl Worktree {
             path: self.path().to_owned(),
             detail: String::from_utf8_lossy(&output).chars().take(200).collect(),
         })?;
-        let paths: Vec<PathBuf> = staged.into_iter().filter(|raw| raw.new_mode == GITLINK).map(|raw| raw.path).collect();
+        let paths: Vec<PathBuf> =
+            staged.into_iter().filter(|raw| raw.new_mode == GITLINK).map(|raw| raw.path).collect();
         if paths.is_empty() {
             Ok(())
         } else {

@@ -53,11 +53,15 @@ impl Repository {
     pub async fn uncommitted(&self) -> Result<Uncommitted> {
         let settings = self.settings().await?;
         let head = self.head().await?;
-        let scratch = tempfile::tempdir().map_err(WorkspaceError::file("making a directory in", &std::env::temp_dir()))?;
+        let scratch =
+            tempfile::tempdir().map_err(WorkspaceError::file("making a directory in", &std::env::temp_dir()))?;
         let git_dir = scratch.path().join("git");
-        let git_dir_text = git_dir.to_str().map(str::to_owned).ok_or(WorkspaceError::BadPlace { path: git_dir.clone() })?;
+        let git_dir_text =
+            git_dir.to_str().map(str::to_owned).ok_or(WorkspaceError::BadPlace { path: git_dir.clone() })?;
         let common = self.common_dir().to_owned();
-        let rules = |name: &str| beneath::regular_file(&common.join("info").join(name), RULES_LIMIT).map(|content| content.bytes);
+        let rules = |name: &str| {
+            beneath::regular_file(&common.join("info").join(name), RULES_LIMIT).map(|content| content.bytes)
+        };
         let mut ignore_rules = settings.ignore_rules(&self.git, self.git_dir());
         ignore_rules.push(b'\n');
         ignore_rules.extend(rules("exclude").unwrap_or_default());
@@ -93,7 +97,14 @@ impl Repository {
         }
         let output = status
             .argument(format!("--git-dir={git_dir_text}"))
-            .arguments(&["--work-tree=.", "status", "--porcelain=v1", "-z", "--no-renames", "--ignore-submodules=dirty"])
+            .arguments(&[
+                "--work-tree=.",
+                "status",
+                "--porcelain=v1",
+                "-z",
+                "--no-renames",
+                "--ignore-submodules=dirty",
+            ])
             .argument("--untracked-files=normal")
             .deadline(LONG)
             .bytes()
@@ -120,7 +131,9 @@ fn copy_index(from: &Path, to: &Path) -> std::io::Result<()> {
 fn parse(output: &[u8]) -> Uncommitted {
     let mut found = Uncommitted::default();
     for record in lines::zero_ended(output) {
-        let (Some(index), Some(checkout), Some(path)) = (record.first(), record.get(1), record.get(3..)) else { continue };
+        let (Some(index), Some(checkout), Some(path)) = (record.first(), record.get(1), record.get(3..)) else {
+            continue;
+        };
         let path = lines::path(path);
         if *index == b'?' {
             found.untracked.push(path);

@@ -51,13 +51,22 @@ impl Worktree {
     /// # Errors
     /// [`WorkspaceError::WorktreeExists`] or `Foreign` when something else is there, `ObjectsMissing` when the commit is
     /// not whole in the repository, `BadPlace`, or what could not be written.
-    pub async fn create(git: &Git, repository: &Repository, base: &CommitId, path: &Path, git_dir: &Path) -> Result<Self> {
+    pub async fn create(
+        git: &Git,
+        repository: &Repository,
+        base: &CommitId,
+        path: &Path,
+        git_dir: &Path,
+    ) -> Result<Self> {
         let places = Places::of(path, git_dir)?;
         if let Some(found) = places.resume(git, base).await? {
             return Ok(found);
         }
         if repository.resolve(base.as_str()).await?.is_none() {
-            return Err(WorkspaceError::ObjectsMissing { commit: base.to_string(), repository: repository.root().to_owned() });
+            return Err(WorkspaceError::ObjectsMissing {
+                commit: base.to_string(),
+                repository: repository.root().to_owned(),
+            });
         }
         let settings = repository.settings().await?;
         let mut ignore_rules = settings.ignore_rules(git, repository.git_dir());
@@ -104,7 +113,8 @@ impl Worktree {
     /// earlier daemon still works there.
     pub async fn open(git: &Git, path: &Path, git_dir: &Path) -> Result<Self> {
         let git_dir_text = text(git_dir)?;
-        let missing = |missing: &Path| WorkspaceError::WorktreeMissing { path: path.to_owned(), missing: missing.to_owned() };
+        let missing =
+            |missing: &Path| WorkspaceError::WorktreeMissing { path: path.to_owned(), missing: missing.to_owned() };
         let record = Record::load(git_dir).map_err(WorkspaceError::file("reading", git_dir))?;
         let record = record.ok_or_else(|| missing(git_dir))?;
         if record.worktree != path {
@@ -147,7 +157,12 @@ impl Worktree {
     /// # Errors
     /// How git failed.
     pub async fn tip(&self) -> Result<CommitId> {
-        self.in_git_dir("reading the last commit").arguments(&["rev-parse", "--verify", "HEAD^{commit}"]).text().await?.trim().parse()
+        self.in_git_dir("reading the last commit")
+            .arguments(&["rev-parse", "--verify", "HEAD^{commit}"])
+            .text()
+            .await?
+            .trim()
+            .parse()
     }
 
     /// A hardened git on the daemon's git directory and the agent's files.
@@ -202,7 +217,8 @@ impl Worktree {
     pub(crate) async fn hold(&self) -> Result<Held> {
         let path = self.git_dir.join("orx.lock");
         let failed = |error| WorkspaceError::file("locking", &path)(error);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             match file.try_lock() {
@@ -217,7 +233,8 @@ impl Worktree {
     }
 
     async fn remove_stale_locks(&self) -> Result<()> {
-        let stale: Vec<PathBuf> = LOCKS.iter().map(|name| self.git_dir.join(name)).filter(|path| path.exists()).collect();
+        let stale: Vec<PathBuf> =
+            LOCKS.iter().map(|name| self.git_dir.join(name)).filter(|path| path.exists()).collect();
         if stale.is_empty() {
             return Ok(());
         }
@@ -239,9 +256,11 @@ impl Worktree {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mark = self.git_dir_text.clone();
-            let strays = blocking("looking for processes", move || Ok(orx_sandbox::tree::marked(MARK).remove(&mark).unwrap_or_default()))
-                .await
-                .map_err(WorkspaceError::file("looking for processes of", &self.git_dir))?;
+            let strays = blocking("looking for processes", move || {
+                Ok(orx_sandbox::tree::marked(MARK).remove(&mark).unwrap_or_default())
+            })
+            .await
+            .map_err(WorkspaceError::file("looking for processes of", &self.git_dir))?;
             if strays.is_empty() {
                 return Ok(());
             }
@@ -254,7 +273,11 @@ impl Worktree {
 
     /// Makes the index that of the last commit, which it is not when a commit or reset was cut short.
     async fn settle(&self, _held: &Held) -> Result<()> {
-        let same = self.in_git_dir("reading the index").arguments(&["diff-index", "--cached", "--quiet", "HEAD", "--"]).run().await?;
+        let same = self
+            .in_git_dir("reading the index")
+            .arguments(&["diff-index", "--cached", "--quiet", "HEAD", "--"])
+            .run()
+            .await?;
         match same.captured.exit {
             Exit::Code(0) => return Ok(()),
             Exit::Code(1) => {}
@@ -269,7 +292,7 @@ impl Worktree {
                 }
             }
         }
-        self.in_git_dir("restoring the index").arguments(&["read-tree", "-m", "HEAD"]).deadline(LONG).effect().await
+        self.invoke("restoring the index").arguments(&["read-tree", "-m", "HEAD"]).effect().await
     }
 
     async fn check_out(&self, tree: &Path, repository: &Repository) -> Result<()> {
@@ -289,7 +312,8 @@ impl Worktree {
     }
 
     async fn find_submodules(&self, tree: &Path) -> Result<Vec<PathBuf>> {
-        let listing = self.in_tree("listing submodules", tree).arguments(&["ls-files", "--stage", "-z"]).bytes().await?;
+        let listing =
+            self.in_tree("listing submodules", tree).arguments(&["ls-files", "--stage", "-z"]).bytes().await?;
         let path = |record: &[u8]| {
             let tab = record.iter().position(|byte| *byte == b'\t')?;
             record.starts_with(b"160000 ").then(|| lines::path(record.get(tab + 1..).unwrap_or_default()))

@@ -4,6 +4,7 @@
 pub mod attach;
 pub mod create;
 pub mod holder;
+pub mod host;
 pub mod log;
 pub mod reconcile;
 

@@ -41,8 +41,10 @@ pub(crate) async fn run(context: &Context, arguments: &Attach) -> Result<Status,
 /// Attaches this terminal to a session until the user leaves or the session ends.
 pub(crate) async fn attach(context: &Context, session: SessionId, mode: AttachMode) -> Result<Status, Failure> {
     if std::env::var(variable::SESSION).is_ok_and(|own| own == session.to_string()) {
-        return Err(Failure::usage("this terminal is that very session: attached to itself it would show itself for ever")
-            .with_hint("attach from another terminal"));
+        return Err(Failure::usage(
+            "this terminal is that very session: attached to itself it would show itself for ever",
+        )
+        .with_hint("attach from another terminal"));
     }
     match terminal::view(&context.places.socket, session, mode).await? {
         Left::Detached => {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::context::Context;
 use crate::failure::{Failure, Status};
 use crate::progress::Progress;
-use crate::{figures, words};
+use crate::{figures, text, words};
 
 /// Arguments of `call`.
 #[derive(Debug, Args)]
@@ -48,8 +48,8 @@ pub(crate) async fn run(context: &Context, arguments: &Call) -> Result<Status, F
         Err(error) => {
             let failure = Failure::from(error);
             let Some(rpc) = &failure.rpc else { return Err(failure) };
-            // serde_json escapes control characters, so that the text is safe on a terminal.
-            context.output.note(&serde_json::to_string(rpc).unwrap_or_else(|_| failure.message.clone()));
+            let shown = serde_json::to_string(rpc).unwrap_or_else(|_| failure.message.clone());
+            context.output.note(&text::clean_json(&shown));
             Ok(failure.status)
         }
     }
@@ -58,7 +58,8 @@ pub(crate) async fn run(context: &Context, arguments: &Call) -> Result<Status, F
 /// The parameters untouched, once they are known to be an object or a list.
 fn parameters(text: &str) -> Result<Box<RawValue>, Failure> {
     let wrong = |why: String| {
-        Failure::usage(format!("the parameters are not JSON: {why}")).with_hint("write an object such as '{\"all\": true}'")
+        Failure::usage(format!("the parameters are not JSON: {why}"))
+            .with_hint("write an object such as '{\"all\": true}'")
     };
     match serde_json::from_str::<Value>(text).map_err(|error| wrong(error.to_string()))? {
         Value::Object(_) | Value::Array(_) => {}
@@ -73,7 +74,7 @@ fn parameters(text: &str) -> Result<Box<RawValue>, Failure> {
 fn show(context: &Context, result: &RawValue) -> Result<(), Failure> {
     match serde_json::from_str::<Value>(result.get()) {
         Ok(value) if context.output.columns.is_some() => context.output.json(&value),
-        Ok(_) | Err(_) => context.output.text(result.get()),
+        Ok(_) | Err(_) => context.output.text(&text::clean_json(result.get())),
     }
 }
 

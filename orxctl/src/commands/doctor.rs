@@ -50,7 +50,9 @@ async fn reachable(context: &Context) -> Vec<Check> {
     };
     let mut checks = vec![match status.health.status {
         daemon::HealthStatus::Healthy => Check::ok("daemon", format!("healthy, pid {}", status.pid)),
-        daemon::HealthStatus::Degraded => Check::warn("daemon", "runs and is degraded", "orxctl workers shows what is missing"),
+        daemon::HealthStatus::Degraded => {
+            Check::warn("daemon", "runs and is degraded", "orxctl workers shows what is missing")
+        }
         daemon::HealthStatus::Draining => Check::warn("daemon", "is ending", "orxctl up starts the next one"),
     }];
     let own = env!("CARGO_PKG_VERSION");

@@ -77,8 +77,11 @@ async fn identify(client: &Client) -> Result<(ProcessIdentity, daemon::Status), 
     let again: daemon::Status = client.call("status", &Empty {}).await?;
     match found {
         Some(process) if again.pid == status.pid => Ok((process, again)),
-        _ => Err(Failure::failed(format!("the daemon says that its pid is {}, and there is no such process here", status.pid))
-            .with_hint("it may run in a container or under another user: end it there")),
+        _ => Err(Failure::failed(format!(
+            "the daemon says that its pid is {}, and there is no such process here",
+            status.pid
+        ))
+        .with_hint("it may run in a container or under another user: end it there")),
     }
 }
 

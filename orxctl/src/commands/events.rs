@@ -51,12 +51,8 @@ pub(crate) async fn run(context: &Context, arguments: Events) -> Result<Status, 
     let client = context.connect().await?;
     let mut since = arguments.since;
     loop {
-        let params = ListParams {
-            since,
-            kinds: arguments.kind.clone(),
-            subject: arguments.subject.clone(),
-            limit: Some(PAGE),
-        };
+        let params =
+            ListParams { since, kinds: arguments.kind.clone(), subject: arguments.subject.clone(), limit: Some(PAGE) };
         let page: Page = client.call("event.list", &params).await?;
         for event in &page.events {
             show(context, event)?;

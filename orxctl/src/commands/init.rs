@@ -49,8 +49,13 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
         return Err(Failure::failed(format!("the daemon named no absolute path for the file: {}", path.display())));
     }
     let mut options = OpenOptions::new();
-    if force { options.write(true).create(true).truncate(true) } else { options.write(true).create_new(true) };
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    if force {
+        options.write(true).create(true).truncate(true)
+    } else {
+        options.write(true).create_new(true)
+    };
+    let written =
+        options.open(path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Failure::failed(format!("{} exists already and was left as it is", path.display()))
             .with_hint("`orxctl init --force` replaces it"),

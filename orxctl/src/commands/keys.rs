@@ -18,7 +18,7 @@ pub struct Keys {
     /// The session: its identifier, or a unique beginning or end of it
     pub session: String,
     /// Keys: enter, escape, tab, up, ctrl-c, f5, alt-x, or single characters
-    #[arg(required = true, allow_hyphen_values = true, value_name = "KEY")]
+    #[arg(required = true, value_name = "KEY")]
     pub keys: Vec<String>,
 }
 

@@ -100,8 +100,7 @@ impl Reader<'_> {
             Some(client) => client,
             None => orx_client::Client::connect(&self.context.places.socket).await?,
         };
-        let params =
-            LogParams { session: self.session, from: Some(self.from), limit: Some(PAGE), stderr: self.stderr };
+        let params = LogParams { session: self.session, from: Some(self.from), limit: Some(PAGE), stderr: self.stderr };
         let page: Log = self.client.insert(client).call("session.log", &params).await?;
         self.from = page.next;
         Ok(page)
@@ -113,7 +112,7 @@ fn show<'a>(context: &Context, lines: impl Iterator<Item = &'a String>) -> Resul
     for line in lines {
         if context.output.json {
             let line = serde_json::to_string(&Line { line }).unwrap_or_default();
-            shown.push_str(&line);
+            shown.push_str(&text::clean_json(&line));
         } else {
             shown.push_str(&text::clean(line));
         }

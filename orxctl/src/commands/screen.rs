@@ -32,7 +32,12 @@ pub(crate) async fn run(context: &Context, arguments: &Screen) -> Result<Status,
 /// The rows down to the last one that shows something.
 fn as_text(screen: &ScreenText) -> String {
     let rows = screen.lines.iter().rposition(|line| !line.trim().is_empty()).map_or(0, |last| last + 1);
-    screen.lines.iter().take(rows).map(|line| text::clean(line).replace('\n', " ").trim_end().to_owned() + "\n").collect()
+    screen
+        .lines
+        .iter()
+        .take(rows)
+        .map(|line| text::clean(line).replace('\n', " ").trim_end().to_owned() + "\n")
+        .collect()
 }
 
 #[cfg(test)]

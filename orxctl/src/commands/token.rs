@@ -58,7 +58,11 @@ pub(crate) fn run(context: &Context, arguments: &Token) -> Result<Status, Failur
     let path = context.places.token();
     let unreadable = |error: std::io::Error| {
         let message = format!("the token {} cannot be read: {error}", path.display());
-        if error.kind() == ErrorKind::PermissionDenied { Failure::not_allowed(message) } else { Failure::failed(message) }
+        if error.kind() == ErrorKind::PermissionDenied {
+            Failure::not_allowed(message)
+        } else {
+            Failure::failed(message)
+        }
     };
     let file = look(&path).map_err(unreadable)?;
     if !file.exists {
@@ -79,7 +83,11 @@ pub(crate) fn run(context: &Context, arguments: &Token) -> Result<Status, Failur
         context.output.json(&file)?;
     } else {
         let verdict = if file.private { "readable by you alone" } else { "NOT private" };
-        context.output.text(&format!("{} (mode {}, {verdict})", file.path, file.mode.as_deref().unwrap_or("unknown")))?;
+        context.output.text(&format!(
+            "{} (mode {}, {verdict})",
+            file.path,
+            file.mode.as_deref().unwrap_or("unknown")
+        ))?;
     }
     Ok(Status::of_success(file.private))
 }

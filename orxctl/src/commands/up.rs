@@ -1,6 +1,6 @@
 //! `orxctl up`.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -69,21 +69,10 @@ fn absent(error: ClientError) -> Result<Found, Failure> {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Up) -> Result<Status, Failure> {
-    let places = &context.places;
-    if let Found::Daemon(health) = ask(&places.socket).await? {
-        match health.status {
-            HealthStatus::Draining => {
-                let progress = Progress::new(context.output, "another daemon is ending; waiting for it");
-                progress.during(wait_until_gone(&places.socket)).await?;
-            }
-            HealthStatus::Healthy => return report(context, true).await,
-            HealthStatus::Degraded => {
-                let log = log_path(context);
-                let progress = Progress::new(context.output, "the daemon runs; waiting for its workers");
-                return progress.during(wait_until_healthy(context, arguments.timeout, None, &log, true)).await;
-            }
-        }
+    if let Some(done) = running(context, arguments).await? {
+        return Ok(done);
     }
+    let places = &context.places;
     let program = program()?;
     let length = places.socket.as_os_str().len();
     if length > SOCKET_PATH {
@@ -97,6 +86,12 @@ pub(crate) async fn run(context: &Context, arguments: &Up) -> Result<Status, Fai
         file::private_directory(directory)
             .map_err(|error| Failure::configuration(format!("{} cannot be used: {error}", directory.display())))?;
     }
+    let progress = Progress::new(context.output, "another `orxctl up` is at work; waiting for it");
+    let _turn = progress.during(turn(context, arguments.timeout)).await?;
+    // Whoever had the turn before may have started it.
+    if let Some(done) = running(context, arguments).await? {
+        return Ok(done);
+    }
     let path = log_path(context);
     let log = file::private_append(&path)
         .map_err(|error| Failure::failed(format!("the log {} cannot be opened: {error}", path.display())))?;
@@ -105,7 +100,45 @@ pub(crate) async fn run(context: &Context, arguments: &Up) -> Result<Status, Fai
         .map_err(|error| Failure::failed(format!("{DAEMON} could not be started: {error}")))?;
     let progress = Progress::new(context.output, format!("starting {DAEMON}"));
     let started = Started { child, from };
-    progress.during(wait_until_healthy(context, arguments.timeout, Some(started), &path, false)).await
+    progress.during(wait_until_healthy(context, arguments.timeout, Some(started), &path)).await
+}
+
+/// Deals with a daemon that is there already; `None` when there is none.
+async fn running(context: &Context, arguments: &Up) -> Result<Option<Status>, Failure> {
+    let Found::Daemon(health) = ask(&context.places.socket).await? else { return Ok(None) };
+    match health.status {
+        HealthStatus::Draining => {
+            let progress = Progress::new(context.output, "another daemon is ending; waiting for it");
+            progress.during(wait_until_gone(&context.places.socket)).await?;
+            Ok(None)
+        }
+        HealthStatus::Healthy => report(context, true).await.map(Some),
+        HealthStatus::Degraded => {
+            let progress = Progress::new(context.output, "the daemon runs; waiting for its workers");
+            let log = log_path(context);
+            progress.during(wait_until_healthy(context, arguments.timeout, None, &log)).await.map(Some)
+        }
+    }
+}
+
+/// The turn to start the daemon, so that two users of `up` do not start two; it ends with the returned file.
+async fn turn(context: &Context, timeout: Duration) -> Result<File, Failure> {
+    let path = context.places.home.join("up.lock");
+    let refused =
+        |error: &std::io::Error| Failure::failed(format!("the lock {} cannot be taken: {error}", path.display()));
+    let lock = file::private_append(&path).map_err(|error| refused(&error))?;
+    let deadline = Instant::now() + timeout;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::Error(error)) => return Err(refused(&error)),
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                return Err(Failure::failed("another `orxctl up` has been at work for too long")
+                    .with_hint("`orxctl status` says whether the daemon runs by now"));
+            }
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(POLL).await,
+        }
+    }
 }
 
 fn log_path(context: &Context) -> PathBuf {
@@ -114,9 +147,10 @@ fn log_path(context: &Context) -> PathBuf {
 
 /// The program beside this one, else on `PATH`.
 fn program() -> Result<String, Failure> {
-    locate(DAEMON)
-        .map(|path| path.to_string_lossy().into_owned())
-        .ok_or_else(|| Failure::failed(format!("the program {DAEMON} is neither beside orxctl nor on PATH")).with_hint("install orx as a whole; see `orxctl doctor`"))
+    locate(DAEMON).map(|path| path.to_string_lossy().into_owned()).ok_or_else(|| {
+        Failure::failed(format!("the program {DAEMON} is neither beside orxctl nor on PATH"))
+            .with_hint("install orx as a whole; see `orxctl doctor`")
+    })
 }
 
 /// A program of orx: beside this one, else on `PATH`.
@@ -163,7 +197,6 @@ async fn wait_until_healthy(
     timeout: Duration,
     mut started: Option<Started>,
     log: &Path,
-    already: bool,
 ) -> Result<Status, Failure> {
     let deadline = Instant::now() + timeout;
     let mut degraded = false;
@@ -172,8 +205,8 @@ async fn wait_until_healthy(
         let exit = started.as_mut().and_then(|started| started.child.try_wait().ok().flatten());
         if let Found::Daemon(health) = ask(&context.places.socket).await? {
             match health.status {
-                // Where two were started at once, one of them stays: that is as good.
-                HealthStatus::Healthy => return report(context, already || exit.is_some()).await,
+                // Where another way started one at the same moment, that one stays: it is as good.
+                HealthStatus::Healthy => return report(context, started.is_none() || exit.is_some()).await,
                 HealthStatus::Degraded | HealthStatus::Draining => degraded = true,
             }
         }

@@ -179,7 +179,12 @@ fn next_steps(run: &Run) -> Vec<String> {
     let id = run.run;
     let diff = run.branch.as_deref().filter(|_| !run.commits.is_empty()).map(|branch| {
         let repository = text::clean_line(&run.repository);
-        format!("git -C {} diff --stat {}..{}", quoted(&repository), quoted(&short(&run.base_commit)), quoted(&text::clean_line(branch)))
+        format!(
+            "git -C {} diff --stat {}..{}",
+            quoted(&repository),
+            quoted(&short(&run.base_commit)),
+            quoted(&text::clean_line(branch))
+        )
     });
     match run.state {
         RunState::Running => vec![format!("orxctl status {id} --follow"), format!("orxctl cancel {id}")],
@@ -193,19 +198,24 @@ fn next_steps(run: &Run) -> Vec<String> {
 /// A word for a shell line that a person may copy.
 fn quoted(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// What `orxctl run --dry-run` shows.
 pub(crate) fn plan(params: &StartParams, output: Output) -> String {
-    let chosen = |value: &Option<String>, default: &str| value.as_deref().map_or_else(|| default.to_owned(), text::clean_line);
+    let chosen =
+        |value: &Option<String>, default: &str| value.as_deref().map_or_else(|| default.to_owned(), text::clean_line);
     let mut facts = vec![
         ("repository", text::clean_line(&params.repository)),
         ("pipeline", chosen(&params.pipeline, "standard")),
         ("engine", chosen(&params.engine, "as orx.yaml says")),
     ];
     if let Some(settings) = &params.settings {
-        facts.push(("settings", settings.to_string()));
+        facts.push(("settings", text::clean_json(&settings.to_string())));
     }
     let task: String = text::clean(&params.task).lines().map(|line| format!("    {line}\n")).collect();
     format!("{}  task\n{task}", table::pairs(&facts, output))
@@ -286,7 +296,8 @@ mod tests {
         run.stage = "done".into();
         run.ended_at_ms = Some(1_700_000_180_000);
         run.items[0].status = "done".into();
-        run.commits = vec![Commit { commit: "fedcba9876543210".into(), subject: "feat: flag".into(), item: Some("W001".into()) }];
+        run.commits =
+            vec![Commit { commit: "fedcba9876543210".into(), subject: "feat: flag".into(), item: Some("W001".into()) }];
         insta::assert_snapshot!("summary_done", summary(&run, 0, Output::plain(Some(100))));
         run.state = RunState::Failed;
         run.commits.clear();

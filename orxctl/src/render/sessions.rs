@@ -40,7 +40,8 @@ pub(crate) fn ending(session: &Session) -> String {
         (true, None) if session.state == SessionState::Ended => ", how is not known".to_owned(),
         (_, _) => String::new(),
     };
-    let message = session.message.as_deref().map_or_else(String::new, |message| format!(": {}", text::clean_line(message)));
+    let message =
+        session.message.as_deref().map_or_else(String::new, |message| format!(": {}", text::clean_line(message)));
     format!("{}: {}{exit}{message}", session.session, session.state.as_str())
 }
 
@@ -96,7 +97,12 @@ mod tests {
 
     #[test]
     fn an_end_is_said_with_what_is_known_of_it() {
-        let lost = Session { state: SessionState::Unknown, exit: None, message: Some("the holder is gone".into()), ..sample().remove(0) };
+        let lost = Session {
+            state: SessionState::Unknown,
+            exit: None,
+            message: Some("the holder is gone".into()),
+            ..sample().remove(0)
+        };
         assert_eq!(ending(&lost), "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV: unknown: the holder is gone");
         assert_eq!(ending(&sample()[1]), "ses_01ARZ3NDEKTSV4RRFFQ69G5XYZ: ended, signal 9");
         assert_eq!(ending(&sample()[0]), "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV: running");

@@ -40,7 +40,9 @@ pub(crate) fn list(list: &Workers, output: Output) -> String {
             Cell::new(format!("{}/{}", process.role, process.instance)),
             Cell::new(process.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string())),
             Cell::new(process.restarts.to_string()),
-            Cell::new(process.retry_in_ms.map_or_else(|| "-".to_owned(), |wait| format!("in {}", figures::duration_ms(wait)))),
+            Cell::new(
+                process.retry_in_ms.map_or_else(|| "-".to_owned(), |wait| format!("in {}", figures::duration_ms(wait))),
+            ),
             Cell::new(process.last_exit.as_deref().unwrap_or("-")),
         ]);
     }

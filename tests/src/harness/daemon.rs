@@ -253,8 +253,10 @@ impl Daemon {
     #[must_use]
     #[track_caller]
     pub fn http(&self) -> Http {
-        let status = self.call("status", &json!({}));
-        let address = status["http"].as_str().unwrap_or_else(|| panic!("HTTP is closed: {status}"));
+        // The socket may answer a moment before the port is open.
+        let address = eventually("an open HTTP port", PATIENCE, || {
+            self.call("status", &json!({}))["http"].as_str().map(str::to_owned)
+        });
         let token = std::fs::read_to_string(self.places().token()).expect("the daemon made a token");
         Http {
             address: address.parse().unwrap_or_else(|error| panic!("{address}: {error}")),

@@ -94,7 +94,7 @@ pub enum Action {
         /// All of it.
         content: String,
     },
-    /// Replace a text that occurs once.
+    /// Replace whole lines that occur once: Codex edits by lines, the others by text.
     EditFile {
         /// The file.
         path: String,

@@ -10,6 +10,7 @@ use orx_engines::{
 };
 use orx_protocol::hold::Ended;
 use orx_protocol::process::{EndReason, Exit};
+use orx_tests::calculator;
 use orx_tests::model::{Action, Failure, Scenario, ScriptedModel, Step, Usage};
 use orx_tests::terminal::Terminal;
 use tokio::io::AsyncWriteExt as _;
@@ -35,13 +36,17 @@ struct Bed {
 
 impl Bed {
     async fn new(kind: EngineKind, steps: Vec<Step>) -> Self {
+        Self::with(kind, Scenario::always(steps)).await
+    }
+
+    async fn with(kind: EngineKind, scenario: Scenario) -> Self {
         let program = engines().join(kind.name()).join("node_modules/.bin").join(kind.name());
         assert!(
             program.exists(),
             "{kind} is not installed for the tests ({} is missing): `cargo xtask setup` installs it",
             program.display()
         );
-        let model = ScriptedModel::start(Scenario::always(steps)).await.unwrap();
+        let model = ScriptedModel::start(scenario).await.unwrap();
         let scratch = tempfile::Builder::new().prefix("orx-engine-").tempdir().unwrap();
         for directory in ["work", "home/.config", "homes"] {
             std::fs::create_dir_all(scratch.path().join(directory)).unwrap();
@@ -73,6 +78,60 @@ impl Bed {
 
     fn cwd(&self) -> String {
         self.work().to_string_lossy().into_owned()
+    }
+
+    /// Replaces the endpoint by what a person would have set up in their own home, and that as permissive as can be.
+    fn use_the_operators_own_login(&mut self) {
+        let url = self.model.url.clone();
+        self.context.endpoint = None;
+        let home = self.scratch.path().join("home");
+        let environment = &mut self.context.environment;
+        let mut set = |name: &str, value: &str| environment.insert(name.to_owned(), value.to_owned());
+        let (file, content) = match self.kind {
+            EngineKind::Claude => {
+                set("ANTHROPIC_BASE_URL", &url);
+                set("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
+                let permissions =
+                    serde_json::json!({ "allow": ["Write", "Edit", "Bash"], "defaultMode": "acceptEdits" });
+                (".claude/settings.json", serde_json::json!({ "permissions": permissions }).to_string())
+            }
+            EngineKind::Codex => {
+                let config = format!(
+                    "sandbox_mode = \"danger-full-access\"\napproval_policy = \"never\"\nmodel_provider = \"mine\"\n\
+                     [model_providers.mine]\nname = \"mine\"\nbase_url = \"{url}/v1\"\nenv_key = \"OPENAI_API_KEY\"\n\
+                     wire_api = \"responses\"\n[analytics]\nenabled = false\n"
+                );
+                (".codex/config.toml", config)
+            }
+            EngineKind::Gemini => {
+                set("GOOGLE_GEMINI_BASE_URL", &url);
+                let settings = serde_json::json!({
+                    "security": { "auth": { "selectedType": "gemini-api-key" } },
+                    "privacy": { "usageStatisticsEnabled": false },
+                    "general": { "disableAutoUpdate": true },
+                    "tools": { "allowed": ["write_file", "replace", "run_shell_command"] },
+                });
+                (".gemini/settings.json", settings.to_string())
+            }
+            EngineKind::Opencode => {
+                set("OPENCODE_DISABLE_MODELS_FETCH", "1");
+                let settings = serde_json::json!({
+                    "provider": { "mine": {
+                        "npm": "@ai-sdk/openai-compatible",
+                        "options": { "baseURL": format!("{url}/v1"), "apiKey": "the-operators-own" },
+                        "models": { "m": {} },
+                    } },
+                    "model": "mine/m",
+                    "small_model": "mine/m",
+                    "autoupdate": false,
+                    "permission": { "*": "allow", "edit": "allow", "bash": "allow" },
+                });
+                (".config/opencode/opencode.json", settings.to_string())
+            }
+            EngineKind::Command => unreachable!("it has no login"),
+        };
+        std::fs::create_dir_all(home.join(file).parent().unwrap()).unwrap();
+        std::fs::write(home.join(file), content).unwrap();
     }
 
     fn launch(&self, prompt: &str, mode: Mode) -> Launch {
@@ -241,6 +300,39 @@ async fn in_apply_mode_files_are_written_without_asking(kind: EngineKind) {
     assert!(report.tokens.input.unwrap() >= 2234, "the tokens of all turns count: {:?}", report.tokens);
 }
 
+async fn in_text_mode_nothing_is_written_whatever_the_operator_allows(kind: EngineKind) {
+    let mut bed = Bed::new(kind, writes()).await;
+    bed.use_the_operators_own_login();
+    let before = files(&bed.work());
+    let report = bed.run("Please write.", Mode::Text).await;
+    assert_eq!(report.failure, None);
+    assert_eq!(report.text.trim(), "Written.");
+    assert_eq!(files(&bed.work()), before, "a file was written in text mode");
+    let requests = bed.model.requests();
+    let answered: Vec<_> = requests.iter().filter(|request| request.outcome == "answer").collect();
+    assert_eq!(answered.len(), 2);
+    assert!(answered.iter().all(|request| request.key.as_deref() == Some("the-operators-own")), "{answered:?}");
+}
+
+async fn the_demonstration_works(kind: EngineKind) {
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/scenarios/demo.json");
+    let bed = Bed::with(kind, Scenario::load(&scenario).unwrap()).await;
+    for (name, content) in calculator::FILES {
+        std::fs::write(bed.work().join(name), content).unwrap();
+    }
+    let tests_pass = || {
+        let run =
+            std::process::Command::new("python3").args(["-m", "unittest"]).current_dir(bed.work()).output().unwrap();
+        run.status.success()
+    };
+    for (stage, item, green) in [("implement", "W001", true), ("implement", "W002", false), ("fix", "W002", true)] {
+        let prompt = format!("orx-stage: {stage}\norx-item: {item}\n\nDo what the item says.");
+        let report = bed.run(&prompt, Mode::Apply).await;
+        assert_eq!(report.failure, None);
+        assert_eq!(tests_pass(), green, "after {stage} {item}");
+    }
+}
+
 async fn a_rate_limit_is_waited_out(kind: EngineKind) {
     let limit = Failure::Status { code: 429, retry_after_s: Some(1) };
     let bed = Bed::new(kind, vec![Step { failures: vec![limit], ..says("After the limit.") }]).await;
@@ -286,8 +378,12 @@ async fn any_prompt_arrives_intact(kind: EngineKind) {
     let bed = Bed::new(kind, vec![says("Read.")]).await;
     let mut prompt = String::from(
         "--not-an-option 'single' \"double\" `tick` $(rm -rf x) ${HOME} %s \\n \\ ; & | > < * ? ! # ~ \t tab\n\n\
-         @dataclass and @there.txt and a@b.example, /help, <tag attr=\"1\">&amp;</tag>, \u{1F980} é ß 漢字\n",
+         @dataclass and a@b.example, /help, <tag attr=\"1\">&amp;</tag>, \u{1F980} é ß 漢字\n",
     );
+    // Gemini CLI puts a file that is named so, and that exists, into the prompt; that cannot be switched off.
+    if kind != EngineKind::Gemini {
+        prompt.push_str("@there.txt\n");
+    }
     while prompt.len() < 200 * 1024 {
         prompt.push_str("A line of \"text\" that makes the prompt longer than an argument may be.\n");
     }
@@ -351,7 +447,9 @@ macro_rules! for_each_engine {
 for_each_engine! {
     answers_with_tokens_and_leaves_the_users_home_alone,
     in_text_mode_nothing_is_written,
+    in_text_mode_nothing_is_written_whatever_the_operator_allows,
     in_apply_mode_files_are_written_without_asking,
+    the_demonstration_works,
     a_rate_limit_is_waited_out,
     a_refused_key_is_told_as_such,
     a_killed_cli_is_no_success,

@@ -5,6 +5,7 @@ mod frames;
 mod http;
 mod naming;
 mod python_readme;
+mod scripted;
 mod settings;
 mod socket;
 

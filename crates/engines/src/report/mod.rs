@@ -5,6 +5,8 @@
 //! are passed over: the CLIs change weekly.
 
 mod failure;
+#[cfg(test)]
+mod recorded;
 mod stream;
 
 use orx_protocol::api::run::Tokens;
@@ -43,12 +45,14 @@ pub(crate) struct Outcome {
     pub(crate) report: StageReport,
     /// Whether the CLI said that it came to its end.
     pub(crate) complete: bool,
+    /// What it was struggling with when it said its last word.
+    pub(crate) trouble: Option<String>,
 }
 
 /// Reads what a headless run printed and how it ended.
 #[must_use]
 pub fn report(kind: EngineKind, stdout: &[u8], stderr: &[u8], ended: &Ended) -> StageReport {
-    let Outcome { mut report, complete } = match kind {
+    let Outcome { mut report, complete, trouble } = match kind {
         EngineKind::Claude => claude::read(stdout),
         EngineKind::Codex => codex::read(stdout),
         EngineKind::Gemini => gemini::read(stdout),
@@ -70,7 +74,10 @@ pub fn report(kind: EngineKind, stdout: &[u8], stderr: &[u8], ended: &Ended) -> 
         },
         EndReason::Deadline => Some(EngineFailure {
             kind: FailureKind::TimedOut,
-            message: format!("{kind} did not come to an end before its deadline"),
+            message: match trouble {
+                Some(trouble) => format!("{kind} did not come to an end before its deadline; it last said: {trouble}"),
+                None => format!("{kind} did not come to an end before its deadline"),
+            },
         }),
         EndReason::Stopped => Some(crashed(ended, format!("{kind} was stopped"))),
         EndReason::SpawnFailed => Some(crashed(ended, format!("{kind} could not be started"))),

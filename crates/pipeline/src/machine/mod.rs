@@ -109,6 +109,8 @@ pub enum Input {
     Captured(Change),
     /// A gate gave its verdict, or finished its repair.
     GateEnded(GateReport),
+    /// A gate's session is gone and nobody knows how it ended; the report says so, for when that is the end of it.
+    GateLost(GateReport),
     /// The item was committed.
     Committed(CommitRecord),
     /// The commit was refused: the change at that moment is empty, or violates a guardrail.
@@ -228,6 +230,7 @@ impl Input {
             Self::WaitOver => "wait over",
             Self::Captured(_) => "captured",
             Self::GateEnded(_) => "gate ended",
+            Self::GateLost(_) => "gate lost",
             Self::Committed(_) => "committed",
             Self::CommitRefused(_) => "commit refused",
             Self::Shipped => "shipped",
@@ -260,6 +263,7 @@ pub fn step(machine: &Machine, input: Input, moment: Moment) -> Result<Step, Inv
         (Work::Waiting { call, .. }, Input::WaitOver) => going.waited(call),
         (Work::Capture, Input::Captured(change)) => going.captured(change),
         (Work::Gates(verification), Input::GateEnded(report)) => going.gate_ended(verification, report),
+        (Work::Gates(verification), Input::GateLost(report)) => going.gate_lost(verification, report),
         (Work::Commit, Input::Committed(commit)) => going.committed(commit),
         (Work::Commit, Input::CommitRefused(change)) => going.commit_refused(change),
         (Work::Ship, Input::Shipped) => going.was_shipped(),

@@ -275,6 +275,8 @@ pub struct Verification {
     pub session: SessionId,
     /// Whether a gate repaired something, so that those before it have to look again.
     pub repaired: bool,
+    /// Sessions of the gate that disappeared.
+    pub lost: u32,
     /// Verdicts so far.
     pub reports: Vec<GateReport>,
 }

@@ -4,6 +4,9 @@ use super::{
     Evidence, FailureCategory, GateReport, GateStep, Going, Stage, StageStatus, Verdict, Verification, Work,
 };
 
+/// Sessions of one gate that may disappear before that is its verdict.
+const LOST: u32 = 3;
+
 impl Going {
     /// Begins a verification within the stage.
     pub(super) fn gates(&mut self, full: bool) {
@@ -13,6 +16,7 @@ impl Going {
             step: GateStep::Check,
             session: self.moment.fresh,
             repaired: false,
+            lost: 0,
             reports: Vec::new(),
         };
         self.run_gate(verification);
@@ -31,6 +35,16 @@ impl Going {
         self.concluded(verification.reports);
     }
 
+    /// A gate's session disappeared: it runs again, a bounded number of times.
+    pub(super) fn gate_lost(&mut self, verification: Verification, report: GateReport) {
+        let lost = verification.lost.saturating_add(1);
+        if lost >= LOST {
+            return self.gate_ended(verification, report);
+        }
+        self.warn(format!("the session {} of gate {} disappeared; it ran again", verification.session, report.gate));
+        self.run_gate(Verification { lost, ..verification });
+    }
+
     pub(super) fn gate_ended(&mut self, mut verification: Verification, report: GateReport) {
         let repairs = self.machine.current.is_some()
             && self.machine.rules.gates.get(verification.gate).is_some_and(|gate| gate.repairs);
@@ -43,6 +57,7 @@ impl Going {
                 verification.repaired = true;
             }
             GateStep::Check | GateStep::Recheck => {
+                verification.lost = 0;
                 self.keep_verdict(&report);
                 verification.reports.push(report);
                 verification.gate += 1;

@@ -66,7 +66,7 @@ pub fn notes(settings: &Settings) -> Vec<String> {
         idle("observability", "orx always keeps its journal, the logs and what engines print, and sends nothing anywhere");
     }
     if settings.context_caching.enabled.is_some() {
-        idle("context_caching", "prompts begin with what stays the same, so that providers' own caches serve them");
+        idle("context_caching", "a prompt is one text; what repeats is served by the providers' own caches");
     }
     notes
 }

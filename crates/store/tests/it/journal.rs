@@ -101,7 +101,7 @@ async fn a_number_is_not_given_again_after_its_event_was_deleted() {
     let fixture = filled().await;
     fixture.store.write(|tx| tx.execute("DELETE FROM events", &[])).await.unwrap();
     let fixture = fixture.reopen().await;
-    assert_eq!(fixture.store.read(|reader| events::head(reader)).await.unwrap(), 5);
+    assert_eq!(fixture.store.read(events::head).await.unwrap(), 5);
     assert_eq!(fixture.store.write(|tx| events::append(tx, "k", "s", &json!({}))).await.unwrap(), 6);
 }
 

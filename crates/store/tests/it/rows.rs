@@ -142,7 +142,7 @@ async fn a_session_is_kept_whole_and_told_from_those_that_ended() {
     assert_eq!(kept, Some(old.clone()));
     assert_eq!(all, [old, young.clone(), staged.clone()]);
     assert_eq!(newest, [young.clone(), staged.clone()]);
-    assert_eq!(open, [young.clone()]);
+    assert_eq!(open, std::slice::from_ref(&young));
     assert_eq!(unfinished, [young, staged]);
 }
 

@@ -176,6 +176,25 @@ async fn closing_does_what_is_queued_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_writer_is_waited_for_once_and_not_by_each_caller() {
+    let fixture = Fixture::new();
+    let foreign = rusqlite::Connection::open(&fixture.path).unwrap();
+    foreign.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = std::time::Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..50 {
+        let store = fixture.store.clone();
+        tasks.spawn(async move { store.write(|tx| sequences::next(tx, "n", None)).await });
+    }
+    for outcome in tasks.join_all().await {
+        assert_eq!(outcome, Err(StoreError::Busy { path: fixture.path.clone() }));
+    }
+    assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
+    foreign.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(fixture.store.write(|tx| sequences::next(tx, "n", None)).await.unwrap().value, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_the_owner_reads_the_files() {
     let fixture = Fixture::new();
     fixture.store.write(|tx| sequences::next(tx, "n", None)).await.unwrap();

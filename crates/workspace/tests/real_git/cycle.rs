@@ -65,7 +65,11 @@ async fn the_whole_cycle_leaves_the_user_with_one_new_branch_and_nothing_else() 
 
     let mut after = repository.snapshot().await.unwrap();
     assert_eq!(after.references.remove("refs/heads/orx/run_1"), Some(format!("{second} ")));
-    assert_eq!((after, listing(&root, &skip)), before, "the checkout, index, stash, branches and settings are as they were");
+    assert_eq!(
+        (after, listing(&root, &skip)),
+        before,
+        "the checkout, index, stash, branches and settings are as they were"
+    );
     assert_eq!(scratch.run(&root, &["show", "orx/run_1:src/a.txt"]).await, "a\nB\nc");
     scratch.run(&root, &["fsck", "--strict"]).await;
     assert!(!root.join(".git/FETCH_HEAD").exists());
@@ -78,7 +82,11 @@ async fn each_commit_holds_only_what_changed_since_the_one_before() {
     assert_eq!(worktree.commit("Nothing", &author()).await.unwrap(), None);
     fs::write(worktree.path().join("one"), "1\n").unwrap();
     let first = worktree.commit("One\n\nOrx-Run: run_1\nOrx-Item: W001\n", &author()).await.unwrap().unwrap();
-    assert_eq!(worktree.commit("One", &author()).await.unwrap(), None, "the second item did nothing and passes for nothing");
+    assert_eq!(
+        worktree.commit("One", &author()).await.unwrap(),
+        None,
+        "the second item did nothing and passes for nothing"
+    );
     fs::write(worktree.path().join("two"), "2\n").unwrap();
     assert_eq!(worktree.changes().await.unwrap().len(), 1);
     let second = worktree.commit("Two", &author()).await.unwrap().unwrap();

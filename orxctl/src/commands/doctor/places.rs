@@ -45,10 +45,14 @@ fn home(path: &Path) -> Check {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Check::ok("home", format!("{shown} is not there yet; `orxctl up` makes it"))
         }
-        Err(error) => Check::fail("home", format!("{shown}: {error}"), "set ORX_HOME (or --home) to a directory of yours"),
-        Ok(metadata) if !metadata.is_dir() => {
-            Check::fail("home", format!("{shown} is not a directory"), "set ORX_HOME (or --home) to a directory of yours")
+        Err(error) => {
+            Check::fail("home", format!("{shown}: {error}"), "set ORX_HOME (or --home) to a directory of yours")
         }
+        Ok(metadata) if !metadata.is_dir() => Check::fail(
+            "home",
+            format!("{shown} is not a directory"),
+            "set ORX_HOME (or --home) to a directory of yours",
+        ),
         Ok(metadata) => match exposed(&metadata, 0o077) {
             Some(why) => Check::fail("home", format!("{shown} {why}"), format!("chmod 700 {shown}")),
             None if nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).is_err() => {
@@ -70,9 +74,11 @@ fn config(path: &Path) -> Check {
             let parsed = serde_saphyr::from_str::<serde_json::Value>(&text);
             let metadata = std::fs::metadata(path);
             match (parsed, metadata.ok().and_then(|metadata| exposed(&metadata, 0o022))) {
-                (Err(error), _) => {
-                    Check::fail("config", format!("{shown} is not YAML: {error}"), "correct it; the daemon refuses to start with it")
-                }
+                (Err(error), _) => Check::fail(
+                    "config",
+                    format!("{shown} is not YAML: {error}"),
+                    "correct it; the daemon refuses to start with it",
+                ),
                 (Ok(_), Some(why)) => Check::fail("config", format!("{shown} {why}"), format!("chmod go-w {shown}")),
                 (Ok(_), None) => Check::ok("config", shown.to_string()),
             }
@@ -87,8 +93,14 @@ fn socket(path: &Path) -> Check {
         let message = format!("{shown} has {length} bytes, {SOCKET_PATH} are possible");
         return Check::fail("socket", message, "set ORX_SOCKET (or --socket) to a shorter path");
     }
-    if let Some(why) = path.parent().and_then(|parent| std::fs::metadata(parent).ok()).and_then(|parent| exposed(&parent, 0o022)) {
-        return Check::fail("socket", format!("the directory of {shown} {why}"), "use a directory that only you can write to");
+    if let Some(why) =
+        path.parent().and_then(|parent| std::fs::metadata(parent).ok()).and_then(|parent| exposed(&parent, 0o022))
+    {
+        return Check::fail(
+            "socket",
+            format!("the directory of {shown} {why}"),
+            "use a directory that only you can write to",
+        );
     }
     match std::fs::symlink_metadata(path) {
         Err(_) => Check::ok("socket", format!("{shown} is not there; `orxctl up` makes it")),
@@ -100,7 +112,9 @@ fn socket(path: &Path) -> Check {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
                 Check::warn("socket", format!("{shown} is left over: nothing listens"), "orxctl up replaces it")
             }
-            Err(error) => Check::fail("socket", format!("{shown}: {error}"), "the daemon serves the user that started it"),
+            Err(error) => {
+                Check::fail("socket", format!("{shown}: {error}"), "the daemon serves the user that started it")
+            }
         },
     }
 }
@@ -110,9 +124,11 @@ fn token(path: &Path) -> Check {
     match token::look(path) {
         Err(error) => Check::fail("token", format!("{shown}: {error}"), "look at the permissions of its directory"),
         Ok(file) if !file.exists => Check::ok("token", format!("{shown} is not there yet; the daemon makes it")),
-        Ok(file) if !file.private => {
-            Check::fail("token", format!("{shown} is open to others, or no plain file of yours"), format!("rm {shown}, then restart the daemon, which makes a new one"))
-        }
+        Ok(file) if !file.private => Check::fail(
+            "token",
+            format!("{shown} is open to others, or no plain file of yours"),
+            format!("rm {shown}, then restart the daemon, which makes a new one"),
+        ),
         Ok(_) => Check::ok("token", format!("{shown} (mode 0600)")),
     }
 }
@@ -126,7 +142,9 @@ fn space(home: &Path) -> Check {
             let free = u64::from(figures.blocks_available()).saturating_mul(u64::from(figures.fragment_size()));
             let message = format!("{} free at {}", figures::size(free), existing.display());
             match free {
-                0..SPACE_FAIL => Check::fail("disk", message, "make room: on a full disk the daemon acknowledges nothing"),
+                0..SPACE_FAIL => {
+                    Check::fail("disk", message, "make room: on a full disk the daemon acknowledges nothing")
+                }
                 SPACE_FAIL..SPACE_WARN => Check::warn("disk", message, "make room before long"),
                 _ => Check::ok("disk", message),
             }
@@ -136,9 +154,11 @@ fn space(home: &Path) -> Check {
 
 fn open_files() -> Check {
     match getrlimit(Resource::RLIMIT_NOFILE) {
-        Ok((_, hard)) if hard < FILES => {
-            Check::warn("open files", format!("at most {hard}"), format!("raise the limit to {FILES} or more: ulimit -n"))
-        }
+        Ok((_, hard)) if hard < FILES => Check::warn(
+            "open files",
+            format!("at most {hard}"),
+            format!("raise the limit to {FILES} or more: ulimit -n"),
+        ),
         Ok((_, hard)) => Check::ok("open files", format!("up to {hard}")),
         Err(error) => Check::warn("open files", format!("the limit is unknown: {error}"), ""),
     }

@@ -37,7 +37,8 @@ pub(super) async fn checks() -> Vec<Check> {
     let mut answers = answers.into_iter().map(|(_, answer)| answer);
     checks.push(git(answers.next().flatten()));
     checks.push(node(answers.next().flatten()));
-    let engines: Vec<Check> = ENGINES.iter().zip(answers).map(|(engine, answer)| self::engine(engine, answer)).collect();
+    let engines: Vec<Check> =
+        ENGINES.iter().zip(answers).map(|(engine, answer)| self::engine(engine, answer)).collect();
     checks.extend(engines);
     checks
 }
@@ -91,9 +92,11 @@ fn git(answer: Version) -> Check {
         None => Check::fail("git", "not on PATH", "install git: runs work in git worktrees"),
         Some((_, Err(why))) => Check::fail("git", why, "git must run: try `git --version`"),
         Some((path, Ok(line))) => match numbers(&line) {
-            Some(version) if version < GIT => {
-                Check::fail("git", format!("{line} at {}", path.display()), format!("install git {}.{} or newer", GIT.0, GIT.1))
-            }
+            Some(version) if version < GIT => Check::fail(
+                "git",
+                format!("{line} at {}", path.display()),
+                format!("install git {}.{} or newer", GIT.0, GIT.1),
+            ),
             Some(_) | None => Check::ok("git", format!("{line} at {}", path.display())),
         },
     }
@@ -115,7 +118,9 @@ fn node(answer: Version) -> Check {
 fn engine((name, program, install): &(&'static str, &str, &str), answer: Version) -> Check {
     match answer {
         None => Check::warn(name, format!("{program} is not on PATH"), format!("where you want it: {install}")),
-        Some((path, Err(why))) => Check::warn(name, format!("{}: {why}", path.display()), format!("try `{program} --version`")),
+        Some((path, Err(why))) => {
+            Check::warn(name, format!("{}: {why}", path.display()), format!("try `{program} --version`"))
+        }
         Some((path, Ok(line))) => Check::ok(name, format!("{line} at {}", path.display())),
     }
 }
@@ -127,7 +132,13 @@ mod tests {
 
     #[test]
     fn versions_are_read_from_what_programs_say() {
-        let table = [("git version 2.39.5", Some((2, 39))), ("v22.1.0", Some((22, 1))), ("codex-cli 0.169.0", Some((0, 169))), ("7", Some((7, 0))), ("none", None)];
+        let table = [
+            ("git version 2.39.5", Some((2, 39))),
+            ("v22.1.0", Some((22, 1))),
+            ("codex-cli 0.169.0", Some((0, 169))),
+            ("7", Some((7, 0))),
+            ("none", None),
+        ];
         for (given, wanted) in table {
             assert_eq!(numbers(given), wanted, "{given}");
         }

@@ -28,7 +28,9 @@ pub(super) fn read(body: &Value) -> Conversation {
         if member(message, "role") == "assistant" {
             let asks = blocks.iter().any(|block| member(block, "type") == "tool_use");
             messages.push(if asks { Message::Calls } else { Message::Other(String::new()) });
-        } else if member(message, "role") == "user" && !blocks.iter().any(|block| member(block, "type") == "tool_result") {
+        } else if member(message, "role") == "user"
+            && !blocks.iter().any(|block| member(block, "type") == "tool_result")
+        {
             let own: Vec<String> = texts(content).into_iter().filter(|text| is_of_the_user(text)).collect();
             if !own.is_empty() {
                 messages.push(Message::Prompt(own.join("\n")));

@@ -1,0 +1,283 @@
+//! The loop of an attached terminal: keys to the session, its output to the terminal, until one of them ends.
+
+use std::path::Path;
+use std::time::Duration;
+
+use orx_protocol::SessionId;
+use orx_protocol::api::session::AttachMode;
+use orx_protocol::hold::TerminalSize;
+use orx_protocol::terminal::{FromViewer, ToViewer};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+use crate::terminal::input::Input;
+use crate::terminal::keys::{Action, Keys};
+use crate::terminal::link::{Link, NotSent};
+use crate::terminal::modes::Modes;
+use crate::terminal::raw::Raw;
+use crate::terminal::screen::Screen;
+use crate::terminal::{Left, size};
+
+/// In this time a terminal sends the whole of a sequence.
+const SEQUENCE: Duration = Duration::from_millis(25);
+/// How long a remark stands on the last row.
+const REMARK: Duration = Duration::from_secs(5);
+/// The size where the terminal does not say its own.
+const USUAL: TerminalSize = TerminalSize { cols: 80, rows: 24 };
+const HELP: &str = "Ctrl+B d or Ctrl+Q: leave   Ctrl+B w: take control   Ctrl+B r: redraw   Ctrl+B Ctrl+B: send Ctrl+B";
+
+/// Shows a session on this terminal.
+///
+/// # Errors
+/// When it cannot be attached to; the terminal is then as it was.
+pub(crate) async fn view(path: &Path, session: SessionId, mode: AttachMode) -> Result<Left, Failure> {
+    let own = size().unwrap_or(USUAL);
+    let link = Link::open(path, session, own, mode).await?;
+    let failed = |error: std::io::Error| Failure::failed(format!("the terminal cannot be read: {error}"));
+    let signals = Signals::new().map_err(failed)?;
+    let raw = Raw::enter()?;
+    let mut input = Input::start().map_err(failed)?;
+    let screen = Screen::start();
+    let mut viewer = Viewer {
+        path,
+        session,
+        mode,
+        size: own,
+        screen,
+        modes: Modes::default(),
+        raw,
+        keys: Keys::default(),
+        held: None,
+        remark: None,
+    };
+    viewer.screen.try_write(enter(own));
+    let left = viewer.run(link, &mut input, signals).await;
+    drop(input);
+    let Viewer { screen, modes, raw, .. } = viewer;
+    let mut last = modes.leave();
+    last.extend(TITLE_BACK);
+    screen.finish(last).await;
+    drop(raw);
+    Ok(left)
+}
+
+/// Puts the window's title back.
+const TITLE_BACK: &[u8] = b"\x1b[23;0t";
+
+/// Keeps the window's title, and moves what the shell shows up into the scroll-back, where it is found again.
+fn enter(size: TerminalSize) -> Vec<u8> {
+    let mut out = b"\x1b[22;0t\x1b[999;1H".to_vec();
+    out.extend(std::iter::repeat_n(b'\n', usize::from(size.rows)));
+    out.extend(b"\x1b[H");
+    out
+}
+
+struct Signals {
+    resized: Signal,
+    continued: Signal,
+    fatal: Fatal,
+}
+
+/// The signals that end this program.
+struct Fatal {
+    ended: Signal,
+    hung_up: Signal,
+    interrupted: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            resized: signal(SignalKind::window_change())?,
+            continued: signal(SignalKind::from_raw(nix::libc::SIGCONT))?,
+            fatal: Fatal {
+                ended: signal(SignalKind::terminate())?,
+                hung_up: signal(SignalKind::hangup())?,
+                interrupted: signal(SignalKind::interrupt())?,
+                quit: signal(SignalKind::quit())?,
+            },
+        })
+    }
+}
+
+impl Fatal {
+    /// Waits for one of them.
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.ended.recv() => {}
+            _ = self.hung_up.recv() => {}
+            _ = self.interrupted.recv() => {}
+            _ = self.quit.recv() => {}
+        }
+    }
+}
+
+struct Viewer<'a> {
+    path: &'a Path,
+    session: SessionId,
+    mode: AttachMode,
+    size: TerminalSize,
+    screen: Screen,
+    modes: Modes,
+    raw: Raw,
+    keys: Keys,
+    /// Whether this viewer types; `None` until the holder said so.
+    held: Option<bool>,
+    /// When the remark on the last row goes.
+    remark: Option<Instant>,
+}
+
+/// What the loop goes on with.
+enum Next {
+    Go,
+    Redraw,
+    Leave(Left),
+}
+
+impl Viewer<'_> {
+    async fn run(&mut self, mut link: Link, input: &mut Input, mut signals: Signals) -> Left {
+        let mut pending: Option<Vec<u8>> = None;
+        let mut flush_at: Option<Instant> = None;
+        loop {
+            let next = tokio::select! {
+                frame = link.reader.next(), if pending.is_none() => match frame {
+                    Ok(Some(frame)) => self.frame(frame, &mut pending),
+                    Ok(None) => Next::Leave(Left::Lost("the session's holder closed it".to_owned())),
+                    Err(error) => Next::Leave(Left::Lost(error.to_string())),
+                },
+                place = self.screen.reserve(), if pending.is_some() => match (place, pending.take()) {
+                    (Ok(place), Some(bytes)) => {
+                        self.modes.watch(&bytes);
+                        place.send(bytes);
+                        Next::Go
+                    }
+                    (_, _) => Next::Leave(Left::Signalled),
+                },
+                bytes = input.next() => match bytes {
+                    Ok(bytes) if bytes.is_empty() => Next::Leave(Left::Signalled),
+                    Ok(bytes) => {
+                        let actions = self.keys.feed(&bytes);
+                        flush_at = self.keys.is_holding().then(|| Instant::now() + SEQUENCE);
+                        self.act(&link, actions)
+                    }
+                    Err(_) => Next::Leave(Left::Signalled),
+                },
+                () = at(flush_at), if flush_at.is_some() => {
+                    flush_at = None;
+                    let actions = self.keys.flush();
+                    self.act(&link, actions)
+                }
+                () = at(self.remark), if self.remark.is_some() => Next::Redraw,
+                _ = signals.resized.recv() => self.resize(&link),
+                _ = signals.continued.recv() => match self.raw.apply() {
+                    Ok(()) => Next::Redraw,
+                    Err(_) => Next::Leave(Left::Signalled),
+                },
+                () = signals.fatal.recv() => Next::Leave(Left::Signalled),
+            };
+            match next {
+                Next::Go => {}
+                Next::Leave(left) => {
+                    link.close().await;
+                    return left;
+                }
+                Next::Redraw => {
+                    self.remark = None;
+                    if let Some(fresh) = self.attach_anew().await {
+                        pending = None;
+                        std::mem::replace(&mut link, fresh).close().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A second connection, which begins with the whole screen. While the daemon is away there is none, and the one that
+    /// is there is kept: it needs no daemon.
+    async fn attach_anew(&self) -> Option<Link> {
+        let fresh = Link::open(self.path, self.session, self.size, self.mode).await.ok()?;
+        if self.held == Some(true) {
+            // The older connection still holds the control; where this does not reach the holder, nobody loses anything.
+            let _ = fresh.send(FromViewer::TakeControl);
+        }
+        Some(fresh)
+    }
+
+    fn frame(&mut self, frame: ToViewer, pending: &mut Option<Vec<u8>>) -> Next {
+        match frame {
+            ToViewer::Screen(bytes) | ToViewer::Output(bytes) => *pending = Some(bytes),
+            ToViewer::Size { cols, rows } if cols > self.size.cols || rows > self.size.rows => {
+                self.remark(&format!("the session's screen has {cols}x{rows}, more than this terminal shows"));
+            }
+            ToViewer::Size { .. } => {}
+            ToViewer::Control { held } => {
+                let before = self.held.replace(held);
+                if self.mode == AttachMode::Control && before != Some(held) {
+                    match (before, held) {
+                        (_, false) => self.remark("somebody else types here; Ctrl+B w takes control"),
+                        (Some(_), true) => self.remark("you type here now"),
+                        (None, true) => {}
+                    }
+                }
+            }
+            ToViewer::Ended { code, signal } => return Next::Leave(Left::Ended { code, signal }),
+        }
+        Next::Go
+    }
+
+    fn act(&mut self, link: &Link, actions: Vec<Action>) -> Next {
+        for action in actions {
+            let sent = match action {
+                Action::Detach => return Next::Leave(Left::Detached),
+                Action::Redraw => return Next::Redraw,
+                Action::Help => {
+                    self.remark(HELP);
+                    Ok(())
+                }
+                Action::TakeControl | Action::Send(_) if self.mode == AttachMode::View => {
+                    self.remark("you only look here (--view); Ctrl+Q leaves");
+                    Ok(())
+                }
+                Action::TakeControl => link.send(FromViewer::TakeControl),
+                Action::Send(bytes) => link.send(FromViewer::Input(bytes)),
+            };
+            match sent {
+                Ok(()) => {}
+                Err(NotSent::Closed) => {
+                    // What the holder said last (an end, as a rule) is still to be read, and says why.
+                }
+                Err(NotSent::Full) => self.remark("the program does not read: what you typed was not sent"),
+            }
+        }
+        Next::Go
+    }
+
+    fn resize(&mut self, link: &Link) -> Next {
+        let now = size().unwrap_or(self.size);
+        if now != self.size {
+            self.size = now;
+            if link.send(FromViewer::Resize { cols: now.cols, rows: now.rows }) == Err(NotSent::Full) {
+                return Next::Redraw;
+            }
+        }
+        Next::Go
+    }
+
+    /// Shows a line on the last row until it is drawn over.
+    fn remark(&mut self, text: &str) {
+        let text = crate::text::shorten(text, usize::from(self.size.cols).saturating_sub(1));
+        let shown = format!("\u{1b}7\u{1b}[{};1H\u{1b}[0;7m\u{1b}[2K{text}\u{1b}[0m\u{1b}8", self.size.rows);
+        self.screen.try_write(shown.into_bytes());
+        self.remark = Some(Instant::now() + REMARK);
+    }
+}
+
+/// Waits until a moment; for ever where there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,210 @@
+//! A session on a terminal: what the program writes goes to the model, the files and the viewers; what is typed goes to
+//! the program.
+
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use orx_protocol::hold::{TerminalSize, file};
+use orx_protocol::process::Exit;
+use orx_protocol::rpc::CallId;
+
+use super::pipes::LOG_MARKER;
+use crate::input::keys::KeyModes;
+use crate::input::typist::Typist;
+use crate::link::control::Control;
+use crate::output::append::{AppendFile, LIMIT};
+use crate::output::recording::Recording;
+use crate::process::child::Terminal;
+use crate::terminal::emulator::{Emulator, Passed};
+use crate::terminal::screen;
+
+/// Sizes that follow each other faster than this are taken together.
+const RESIZE_PAUSE: Duration = Duration::from_millis(15);
+/// How often a terminal that nobody has open is looked at, while the program lives.
+const REOPEN_POLL: Duration = Duration::from_millis(250);
+
+/// A request that waits for its answer: the connection, and the request's identifier.
+pub(super) type Ticket = (u64, CallId);
+
+/// The files of a session on a terminal.
+pub(super) struct TerminalFiles {
+    output: AppendFile,
+    recording: Recording,
+}
+
+impl TerminalFiles {
+    pub(super) fn open(directory: &Path, size: TerminalSize, started_at_ms: u64, now: Instant) -> std::io::Result<Self> {
+        let kind = std::env::var("TERM").unwrap_or_else(|_| "xterm-256color".to_owned());
+        Ok(Self {
+            output: AppendFile::open(&directory.join(file::OUTPUT), LIMIT)?,
+            recording: Recording::begin(&directory.join(file::RECORDING), size, &kind, started_at_ms, now)?,
+        })
+    }
+}
+
+/// A session on a terminal.
+pub(super) struct TerminalSession {
+    terminal: Terminal,
+    /// Nobody has the terminal open, when `Some`: it is looked at again at that time.
+    closed_until: Option<Instant>,
+    pub(super) emulator: Emulator,
+    pub(super) typist: Typist<Ticket>,
+    pub(super) control: Control,
+    files: TerminalFiles,
+    wanted_size: Option<TerminalSize>,
+    resized_at: Instant,
+    /// Requests for the screen that wait for the end of a synchronized update.
+    pub(super) screens: Vec<Ticket>,
+}
+
+impl TerminalSession {
+    pub(super) fn new(terminal: Terminal, files: TerminalFiles, size: TerminalSize, now: Instant) -> Self {
+        Self {
+            terminal,
+            closed_until: None,
+            emulator: Emulator::new(size),
+            typist: Typist::default(),
+            control: Control::default(),
+            files,
+            wanted_size: None,
+            resized_at: now.checked_sub(RESIZE_PAUSE).unwrap_or(now),
+            screens: Vec::new(),
+        }
+    }
+
+    /// The master, while somebody has the terminal open.
+    pub(super) fn master(&self) -> Option<&std::fs::File> {
+        self.closed_until.is_none().then_some(&self.terminal.master)
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.closed_until.is_some()
+    }
+
+    /// Takes what the program wrote; gives how many bytes, and what viewers get.
+    pub(super) fn read(&mut self, buffer: &mut [u8], now: Instant) -> (usize, Passed) {
+        let mut filled = 0;
+        while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+            match self.terminal.master.read(room) {
+                Ok(0) => {
+                    self.closed_until = Some(now + REOPEN_POLL);
+                    break;
+                }
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.closed_until = None;
+                    break;
+                }
+                // EIO is how Linux says that nobody has the terminal open.
+                Err(_) => {
+                    self.closed_until = Some(now + REOPEN_POLL);
+                    break;
+                }
+            }
+        }
+        if filled == 0 {
+            return (0, Passed::default());
+        }
+        let output = buffer.get(..filled).unwrap_or_default();
+        let passed = self.emulator.accept(output, now);
+        let replies = self.emulator.take_replies();
+        self.typist.reply(&replies);
+        self.files.output.append(output, LOG_MARKER, now);
+        self.files.recording.output(&passed.recorded(), now);
+        (filled, passed)
+    }
+
+    /// Writes what is to be typed; gives the requests that are done by that.
+    pub(super) fn write(&mut self, now: Instant, last_output: Instant) -> Vec<Ticket> {
+        let mut done = Vec::new();
+        loop {
+            let next = self.typist.next(now, last_output);
+            if next.is_empty() {
+                return done;
+            }
+            match self.terminal.master.write(next) {
+                Ok(count) => done.extend(self.typist.wrote(count)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return done,
+            }
+        }
+    }
+
+    /// Whether something waits to be typed that the terminal did not take yet.
+    pub(super) fn wants_to_write(&mut self, now: Instant, last_output: Instant) -> bool {
+        !self.typist.next(now, last_output).is_empty()
+    }
+
+    pub(super) fn want_size(&mut self, size: TerminalSize) {
+        self.wanted_size = Some(screen::usable(size));
+    }
+
+    /// Gives the terminal the size that is wanted, when there is another one and it is time; gives that size.
+    pub(super) fn take_size(&mut self, now: Instant, at_once: bool) -> Option<TerminalSize> {
+        if !at_once && now < self.resized_at + RESIZE_PAUSE {
+            return None;
+        }
+        let size = self.wanted_size.take().filter(|size| *size != self.emulator.screen().size())?;
+        self.resized_at = now;
+        // A program that is gone has no terminal to resize; the model still follows its viewers.
+        let _ = self.terminal.resize(size);
+        self.emulator.resize(size);
+        self.files.recording.resize(size, now);
+        Some(size)
+    }
+
+    /// The modes that choose how keys are typed.
+    pub(super) fn key_modes(&self) -> KeyModes {
+        let screen = self.emulator.screen();
+        KeyModes::new(screen.mode(), screen.keyboard_flags())
+    }
+
+    /// Does what is due at `now`.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.emulator.expire(now);
+        self.files.output.flush_if_due(now);
+        self.files.recording.file().flush_if_due(now);
+    }
+
+    /// Whether the closed terminal is to be looked at again.
+    pub(super) fn looks_again(&self, now: Instant) -> bool {
+        self.closed_until.is_some_and(|until| until <= now)
+    }
+
+    /// When something is due.
+    pub(super) fn wakes_at(&mut self, now: Instant, last_output: Instant) -> Option<Instant> {
+        let resize = self.wanted_size.map(|_| self.resized_at + RESIZE_PAUSE);
+        [
+            self.emulator.drawing_until(now),
+            self.files.output.due(),
+            self.files.recording.file().due(),
+            self.typist.wakes_at(last_output),
+            resize,
+            self.closed_until,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Writes the end of the recording and all that waits.
+    pub(super) fn end_files(&mut self, exit: Option<Exit>, now: Instant) {
+        self.files.output.flush();
+        self.files.recording.end(exit, now);
+    }
+
+    pub(super) fn lost(&mut self) -> u64 {
+        self.files.output.lost() + self.files.recording.file().lost()
+    }
+
+    pub(super) fn complaints(&mut self) -> Vec<String> {
+        let mut complaints: Vec<String> = self.files.output.complaint(file::OUTPUT).into_iter().collect();
+        complaints.extend(self.files.recording.file().complaint(file::RECORDING));
+        if self.emulator.defects() > 0 {
+            complaints.push(format!("the model of the screen failed and began anew {} times", self.emulator.defects()));
+        }
+        complaints
+    }
+}

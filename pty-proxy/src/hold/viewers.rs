@@ -1,0 +1,199 @@
+//! Viewers of a session on a terminal: their arrival, what they type and see, and which of them types.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use orx_protocol::codec;
+use orx_protocol::hold::{AttachParams, TerminalSize};
+use orx_protocol::terminal::{FromViewer, ToViewer};
+
+use super::holder::{Holder, Session};
+use crate::journal;
+use crate::link::connection::{Use, viewer_frame};
+use crate::link::control::Change;
+use crate::terminal::screen;
+
+impl Holder {
+    /// Makes a connection the viewer that `params` describes; `rest` are bytes that it sent before.
+    pub(super) fn attach(&mut self, token: u64, params: &AttachParams, rest: &[u8], now: Instant) {
+        let Session::Terminal(terminal) = &mut self.session else { return };
+        let change = terminal.control.join(token, params.mode, screen::usable(params.size));
+        // The size first, so that the first screen that the viewer gets is already its own.
+        if let Some(size) = change.size {
+            terminal.want_size(size);
+        }
+        self.apply_size(now, true);
+        if let Some(connection) = self.connections.get_mut(&token) {
+            connection.become_viewer(rest);
+        }
+        self.show_screen(token);
+        if change.control {
+            self.tell_control();
+        } else {
+            self.tell_control_to(token);
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn forget(&mut self, token: u64, now: Instant) {
+        self.waiting.retain(|(waiting, _)| *waiting != token);
+        let Session::Terminal(terminal) = &mut self.session else { return };
+        terminal.screens.retain(|(waiting, _)| *waiting != token);
+        if terminal.control.holds(token) {
+            terminal.typist.viewer_left();
+        }
+        let change = terminal.control.leave(token);
+        self.apply_change(change, now);
+    }
+
+    fn apply_change(&mut self, change: Change, now: Instant) {
+        if let (Some(size), Session::Terminal(terminal)) = (change.size, &mut self.session) {
+            terminal.want_size(size);
+        }
+        self.apply_size(now, false);
+        if change.control {
+            self.tell_control();
+        }
+    }
+
+    /// Gives the terminal the size that is wanted, and shows the screen anew to every viewer.
+    pub(super) fn apply_size(&mut self, now: Instant, at_once: bool) {
+        let Session::Terminal(terminal) = &mut self.session else { return };
+        let Some(size) = terminal.take_size(now, at_once) else { return };
+        let mut frames = vec![size_frame(size)];
+        frames.extend(screen_frames(&terminal.emulator.redraw()));
+        for connection in self.connections.values_mut().filter(|connection| connection.usage() == Use::Viewer) {
+            connection.screen(&frames);
+        }
+    }
+
+    /// Shows every viewer what the program wrote.
+    pub(super) fn show_output(&mut self, bytes: Vec<u8>) {
+        let mut viewers =
+            self.connections.values_mut().filter(|connection| connection.usage() == Use::Viewer).peekable();
+        if bytes.is_empty() || viewers.peek().is_none() {
+            return;
+        }
+        let frame = viewer_frame(&ToViewer::Output(bytes));
+        for connection in viewers {
+            connection.output(&frame);
+            connection.send();
+        }
+    }
+
+    fn show_screen(&mut self, token: u64) {
+        let Session::Terminal(terminal) = &self.session else { return };
+        let Some(connection) = self.connections.get_mut(&token) else { return };
+        let mut frames = screen_frames(&terminal.emulator.redraw());
+        frames.push(size_frame(terminal.emulator.screen().size()));
+        connection.screen(&frames);
+    }
+
+    /// Shows the screen as it is now to viewers that skipped output and have read what was left for them.
+    pub(super) fn catch_up(&mut self) {
+        let tokens: Vec<u64> =
+            self.connections.iter().filter(|(_, connection)| connection.needs_screen()).map(|(token, _)| *token).collect();
+        for token in tokens {
+            if let Some(connection) = self.connections.get_mut(&token) {
+                connection.caught_up();
+            }
+            self.show_screen(token);
+            self.tell_control_to(token);
+            if let Some(connection) = self.connections.get_mut(&token) {
+                connection.send();
+            }
+        }
+    }
+
+    fn tell_control(&mut self) {
+        let Session::Terminal(terminal) = &self.session else { return };
+        for token in terminal.control.tokens() {
+            self.tell_control_to(token);
+        }
+    }
+
+    fn tell_control_to(&mut self, token: u64) {
+        let Session::Terminal(terminal) = &self.session else { return };
+        let frame = viewer_frame(&ToViewer::Control { held: terminal.control.holds(token) });
+        if let Some(connection) = self.connections.get_mut(&token) {
+            connection.output(&frame);
+        }
+    }
+
+    /// Viewers of which whole frames may wait to be taken.
+    pub(super) fn viewers_with_input(&self) -> Vec<u64> {
+        match &self.session {
+            Session::Terminal(terminal) => terminal.control.tokens(),
+            Session::Pipes(_) => Vec::new(),
+        }
+    }
+
+    /// Takes the whole frames that a viewer sent, while there is room for what it types.
+    pub(super) fn take_viewer_frames(&mut self, token: u64, now: Instant) {
+        loop {
+            let Session::Terminal(terminal) = &self.session else { return };
+            if !terminal.typist.has_room() {
+                return;
+            }
+            let Some(connection) = self.connections.get_mut(&token) else { return };
+            let frame = match connection.next_frame() {
+                Ok(Some(body)) => codec::decode::<FromViewer>(&body).map_err(|error| error.to_string()),
+                Ok(None) => return,
+                Err(error) => Err(error.to_string()),
+            };
+            match frame {
+                Ok(frame) => self.take_viewer_frame(token, frame, now),
+                Err(why) => {
+                    journal::note(&format!("a viewer sent what is no frame and was cut: {why}"));
+                    connection.mark_dead();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_viewer_frame(&mut self, token: u64, frame: FromViewer, now: Instant) {
+        let Session::Terminal(terminal) = &mut self.session else { return };
+        match frame {
+            FromViewer::Input(bytes) => {
+                if terminal.control.holds(token) {
+                    terminal.typist.viewer(&bytes, now);
+                }
+            }
+            FromViewer::Resize { cols, rows } => {
+                let change = terminal.control.resized(token, screen::usable(TerminalSize { cols, rows }));
+                self.apply_change(change, now);
+            }
+            FromViewer::TakeControl => {
+                let change = terminal.control.take(token);
+                if change.control {
+                    terminal.typist.viewer_left();
+                    self.apply_change(change, now);
+                } else {
+                    self.tell_control_to(token);
+                }
+            }
+            FromViewer::Detach => {
+                if let Some(connection) = self.connections.get_mut(&token) {
+                    connection.mark_dead();
+                }
+            }
+        }
+    }
+}
+
+fn size_frame(size: TerminalSize) -> Bytes {
+    viewer_frame(&ToViewer::Size { cols: size.cols, rows: size.rows })
+}
+
+/// The frames of a redraw: the first is the screen, further parts of a very large one follow as output.
+fn screen_frames(parts: &[Vec<u8>]) -> Vec<Bytes> {
+    parts
+        .iter()
+        .enumerate()
+        .map(|(position, part)| {
+            let part = part.clone();
+            viewer_frame(&if position == 0 { ToViewer::Screen(part) } else { ToViewer::Output(part) })
+        })
+        .collect()
+}

@@ -1,0 +1,298 @@
+//! One connection: frames that arrive, and a bounded queue of frames that wait to be sent.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, IoSlice, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use orx_protocol::frame::{self, FrameDecoder};
+use orx_protocol::limits::{CLIENT_BACKLOG, FRAME_KNOWN, FRAME_TERMINAL};
+use orx_protocol::terminal::ToViewer;
+use orx_protocol::codec;
+
+use super::socket;
+
+/// Bytes that may wait for a slow viewer before it skips to now.
+const VIEWER_BACKLOG: usize = 1024 * 1024;
+/// How long a peer may take from the first to the last byte of a request.
+const FRAME_DEADLINE: Duration = Duration::from_secs(10);
+/// Bytes read at once.
+const READ: usize = 64 * 1024;
+
+/// What a connection is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Requests and answers.
+    Requests,
+    /// A viewer's terminal.
+    Viewer,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: UnixStream,
+    decoder: FrameDecoder,
+    usage: Use,
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    /// Bytes of the first frame of the queue that were sent.
+    sent: usize,
+    behind: bool,
+    descriptor: Option<OwnedFd>,
+    partial_since: Option<Instant>,
+    input_ended: bool,
+    closing: bool,
+    dead: bool,
+    /// Requests that are not answered yet.
+    pub unanswered: usize,
+}
+
+/// One frame around `body`.
+#[must_use]
+pub fn framed(body: &[u8]) -> Bytes {
+    let mut out = BytesMut::new();
+    // A body of this process is far below the 4 GiB that a length can say.
+    let _ = frame::encode(body, &mut out);
+    out.freeze()
+}
+
+/// One frame for viewers.
+#[must_use]
+pub fn viewer_frame(value: &ToViewer) -> Bytes {
+    codec::encode(value).map(|body| framed(&body)).unwrap_or_default()
+}
+
+impl Connection {
+    /// A connection for requests.
+    #[must_use]
+    pub fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            decoder: FrameDecoder::new(FRAME_KNOWN),
+            usage: Use::Requests,
+            queue: VecDeque::new(),
+            queued: 0,
+            sent: 0,
+            behind: false,
+            descriptor: None,
+            partial_since: None,
+            input_ended: false,
+            closing: false,
+            dead: false,
+            unanswered: 0,
+        }
+    }
+
+    /// Makes this the connection of a viewer, which has sent `rest` already beyond what was read here.
+    pub fn become_viewer(&mut self, rest: &[u8]) {
+        self.usage = Use::Viewer;
+        self.decoder.set_limit(FRAME_TERMINAL);
+        self.decoder.buffer().extend_from_slice(rest);
+        self.descriptor = None;
+    }
+
+    /// What it is used for.
+    #[must_use]
+    pub fn usage(&self) -> Use {
+        self.usage
+    }
+
+    /// Reads what has arrived.
+    pub fn read(&mut self, now: Instant) {
+        let mut buffer = [0; READ];
+        let read = match self.usage {
+            Use::Requests => socket::receive(&self.stream, &mut buffer),
+            // Without room for them the kernel closes descriptors that come along.
+            Use::Viewer => std::io::Read::read(&mut self.stream, &mut buffer).map(|count| (count, None)),
+        };
+        match read {
+            Ok((0, _)) => self.input_ended = true,
+            Ok((count, descriptor)) => {
+                self.decoder.buffer().extend_from_slice(buffer.get(..count).unwrap_or_default());
+                if self.descriptor.is_none() {
+                    self.descriptor = descriptor;
+                }
+                self.partial_since.get_or_insert(now);
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(_) => self.dead = true,
+        }
+    }
+
+    /// The next whole frame that has arrived.
+    ///
+    /// # Errors
+    /// When what arrived is no frame: nothing more can be read then.
+    pub fn next_frame(&mut self) -> Result<Option<Bytes>, frame::FrameError> {
+        if self.closing {
+            return Ok(None);
+        }
+        let next = self.decoder.next();
+        if self.decoder.buffer().is_empty() {
+            self.partial_since = None;
+        }
+        if matches!(next, Ok(None)) && self.decoder.buffer().is_empty() {
+            // Whoever sent a descriptor with something else than a request for it gets it closed.
+            self.descriptor = None;
+        }
+        next
+    }
+
+    /// Takes the descriptor that came along.
+    pub fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        self.descriptor.take()
+    }
+
+    /// When an unfinished request is given up.
+    #[must_use]
+    pub fn gives_up_at(&self) -> Option<Instant> {
+        let waits = self.usage == Use::Requests && !self.closing;
+        self.partial_since.filter(|_| waits).map(|since| since + FRAME_DEADLINE)
+    }
+
+    /// Queues the answer to a request. A peer that reads no answers is cut.
+    pub fn answer(&mut self, body: &[u8]) {
+        self.push(framed(body));
+        if self.queued > CLIENT_BACKLOG {
+            self.dead = true;
+        }
+    }
+
+    /// Queues output for a viewer; one that is too far behind skips to the screen as it is when it reads again.
+    pub fn output(&mut self, frame: &Bytes) {
+        if self.behind {
+            return;
+        }
+        if self.queued + frame.len() > VIEWER_BACKLOG {
+            self.skip();
+        } else {
+            self.push(frame.clone());
+        }
+    }
+
+    /// Queues the frames of a whole screen, whatever waits before them.
+    pub fn screen(&mut self, frames: &[Bytes]) {
+        if self.behind {
+            return;
+        }
+        if self.queued > VIEWER_BACKLOG {
+            self.skip();
+            return;
+        }
+        for frame in frames {
+            self.push(frame.clone());
+        }
+    }
+
+    /// Queues the last frame that a viewer gets.
+    pub fn last(&mut self, frame: Bytes) {
+        if self.behind {
+            self.skip();
+        }
+        self.push(frame);
+        self.closing = true;
+    }
+
+    /// Drops all that waits, but for a frame of which a part was sent.
+    fn skip(&mut self) {
+        self.behind = true;
+        self.queue.truncate(usize::from(self.sent > 0));
+        self.queued = self.queue.iter().map(Bytes::len).sum::<usize>().saturating_sub(self.sent);
+    }
+
+    /// Whether this viewer skipped and has read all that was left: it needs the screen as it is now.
+    #[must_use]
+    pub fn needs_screen(&self) -> bool {
+        self.behind && self.queue.is_empty() && !self.closing
+    }
+
+    /// The viewer gets the screen now and is behind no longer.
+    pub fn caught_up(&mut self) {
+        self.behind = false;
+    }
+
+    fn push(&mut self, frame: Bytes) {
+        if !frame.is_empty() {
+            self.queued += frame.len();
+            self.queue.push_back(frame);
+        }
+    }
+
+    /// Sends what the peer takes.
+    pub fn send(&mut self) {
+        while !self.queue.is_empty() && !self.dead {
+            let slices: Vec<IoSlice<'_>> = self
+                .queue
+                .iter()
+                .take(16)
+                .enumerate()
+                .map(|(position, frame)| {
+                    let from = if position == 0 { self.sent } else { 0 };
+                    IoSlice::new(frame.get(from..).unwrap_or_default())
+                })
+                .collect();
+            match self.stream.write_vectored(&slices) {
+                Ok(0) => self.dead = true,
+                Ok(count) => self.count_sent(count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.dead = true,
+            }
+        }
+    }
+
+    fn count_sent(&mut self, count: usize) {
+        self.queued = self.queued.saturating_sub(count);
+        let mut count = count + self.sent;
+        self.sent = 0;
+        while let Some(first) = self.queue.front() {
+            if count < first.len() {
+                self.sent = count;
+                return;
+            }
+            count -= first.len();
+            self.queue.pop_front();
+        }
+    }
+
+    /// Closes the connection once all that waits is sent; no more is read.
+    pub fn close_when_sent(&mut self) {
+        self.closing = true;
+    }
+
+    /// The peer is gone.
+    pub fn mark_dead(&mut self) {
+        self.dead = true;
+    }
+
+    /// Whether the connection is to be closed now.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let ended = match self.usage {
+            Use::Requests => self.input_ended && self.unanswered == 0,
+            Use::Viewer => self.input_ended,
+        };
+        self.dead || ((self.closing || ended) && self.queue.is_empty()) || (self.usage == Use::Viewer && ended)
+    }
+
+    /// Whether bytes wait to be sent.
+    #[must_use]
+    pub fn wants_to_send(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether more may be read.
+    #[must_use]
+    pub fn wants_to_read(&self) -> bool {
+        !self.input_ended && !self.closing
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

@@ -1,0 +1,248 @@
+//! The listening socket: private from its first instant, in a private directory, for this user alone; and reading from
+//! a connection together with the descriptors that come along.
+
+use std::fs::FileType;
+use std::io::{IoSliceMut, Result};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::stat::{Mode, umask};
+use orx_protocol::limits::SOCKET_PATH;
+
+/// The socket could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// The path does not fit a socket's address.
+    #[error("the socket path {path} has {length} bytes, the kernel takes at most {SOCKET_PATH}; use a shorter directory")]
+    TooLong {
+        /// The path.
+        path: String,
+        /// Its length.
+        length: usize,
+    },
+    /// The directory is open to others.
+    #[error("the directory of the socket, {path}, {why}; make it a directory of this user with mode 0700")]
+    Directory {
+        /// The directory.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Something else is at the path.
+    #[error("{path} is there already and is {what}; it was left as it is")]
+    Occupied {
+        /// The path.
+        path: String,
+        /// What is there.
+        what: &'static str,
+    },
+    /// The kernel refused.
+    #[error("the socket {path} could not be made: {source}")]
+    Refused {
+        /// The path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The socket of a holder; its file goes with it.
+#[derive(Debug)]
+pub struct Listener {
+    listener: UnixListener,
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl Listener {
+    /// Binds the socket. A socket that nobody listens on any more is replaced; nothing else is.
+    ///
+    /// # Errors
+    /// [`SocketError`] when the path is too long, its directory open to others, or something is there.
+    pub fn bind(path: &Path) -> std::result::Result<Self, SocketError> {
+        let shown = || path.display().to_string();
+        let length = path.as_os_str().len();
+        if length > SOCKET_PATH {
+            return Err(SocketError::TooLong { path: shown(), length });
+        }
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        check_directory(directory)?;
+        remove_stale(path)?;
+        let refused = |source| SocketError::Refused { path: shown(), source };
+        let before = umask(Mode::from_bits_truncate(0o177));
+        let bound = UnixListener::bind(path);
+        umask(before);
+        let listener = bound.map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        Ok(Self { listener, path: path.to_owned(), identity: file_identity(path) })
+    }
+
+    /// The next connection of this user; `None` when none waits. Connections of others are closed at once.
+    ///
+    /// # Errors
+    /// When the kernel cannot give one, for instance because no descriptor is left.
+    pub fn accept(&self) -> Result<Option<UnixStream>> {
+        match self.listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(true)?;
+                Ok(is_own(&stream).then_some(stream))
+            }
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::ConnectionAborted) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if self.identity.is_some() && self.identity == file_identity(&self.path) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn file_identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+fn check_directory(directory: &Path) -> std::result::Result<(), SocketError> {
+    let wrong = |why: String| SocketError::Directory { path: directory.display().to_string(), why };
+    if !directory.exists() {
+        orx_sandbox::file::private_directory(directory).map_err(|error| wrong(format!("cannot be made: {error}")))?;
+    }
+    let metadata = std::fs::symlink_metadata(directory).map_err(|error| wrong(format!("cannot be looked at: {error}")))?;
+    if !metadata.is_dir() {
+        return Err(wrong("is not a directory".to_owned()));
+    }
+    if metadata.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(wrong("belongs to another user".to_owned()));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(wrong(format!("is open to other users (mode {:04o})", metadata.mode() & 0o7777)));
+    }
+    Ok(())
+}
+
+fn remove_stale(path: &Path) -> std::result::Result<(), SocketError> {
+    let shown = || path.display().to_string();
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !metadata.file_type().is_socket() {
+        return Err(SocketError::Occupied { path: shown(), what: kind_name(metadata.file_type()) });
+    }
+    if UnixStream::connect(path).is_ok() {
+        return Err(SocketError::Occupied { path: shown(), what: "a socket that somebody listens on" });
+    }
+    std::fs::remove_file(path).map_err(|source| SocketError::Refused { path: shown(), source })
+}
+
+fn kind_name(kind: FileType) -> &'static str {
+    if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_dir() {
+        "a directory"
+    } else {
+        "no socket"
+    }
+}
+
+/// Whether the other end is a process of this user.
+#[cfg(target_os = "linux")]
+fn is_own(stream: &UnixStream) -> bool {
+    nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials)
+        .is_ok_and(|peer| peer.uid() == nix::unistd::geteuid().as_raw())
+}
+
+/// Whether the other end is a process of this user. Written for macOS and not tested there.
+#[cfg(not(target_os = "linux"))]
+fn is_own(stream: &UnixStream) -> bool {
+    nix::unistd::getpeereid(stream).is_ok_and(|(uid, _)| uid == nix::unistd::geteuid())
+}
+
+/// Reads what is there into `buffer`; gives how much that was, and the first descriptor that came along. Further ones
+/// are closed.
+///
+/// # Errors
+/// As `recvmsg(2)`.
+pub fn receive(stream: &UnixStream, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+    // Room for one descriptor; the kernel closes those for which there is no room.
+    let mut space = nix::cmsg_space!(std::os::fd::RawFd);
+    let mut parts = [IoSliceMut::new(buffer)];
+    #[cfg(target_os = "linux")]
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    #[cfg(not(target_os = "linux"))]
+    let flags = MsgFlags::empty();
+    let message = recvmsg::<()>(stream.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let mut first = None;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(descriptors) = control {
+            for descriptor in descriptors {
+                // SAFETY: the kernel just installed this descriptor for this process and nothing else owns it.
+                #[allow(unsafe_code)]
+                let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
+                first.get_or_insert(owned);
+            }
+        }
+    }
+    Ok((message.bytes, first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn private() -> tempfile::TempDir {
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        scratch
+    }
+
+    #[test]
+    fn the_socket_is_private_and_goes_with_its_holder() {
+        let scratch = private();
+        let path = scratch.path().join("s");
+        let listener = Listener::bind(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(Listener::bind(&path), Err(SocketError::Occupied { .. })));
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_no_stale_socket_is_left_alone() {
+        let scratch = private();
+        let path = scratch.path().join("s");
+        std::fs::write(&path, "mine").unwrap();
+        assert!(Listener::bind(&path).unwrap_err().to_string().contains("no socket"));
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/nonexistent", &path).unwrap();
+        assert!(Listener::bind(&path).unwrap_err().to_string().contains("symbolic link"));
+        std::fs::remove_file(&path).unwrap();
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        Listener::bind(&path).unwrap();
+    }
+
+    #[test]
+    fn an_open_directory_and_a_long_path_are_refused_by_name() {
+        let scratch = private();
+        let open = scratch.path().join("open");
+        std::fs::create_dir(&open).unwrap();
+        std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let error = Listener::bind(&open.join("s")).unwrap_err();
+        assert!(error.to_string().contains("mode 0755"), "{error}");
+        let long = scratch.path().join("x".repeat(120));
+        assert!(matches!(Listener::bind(&long), Err(SocketError::TooLong { .. })));
+    }
+}

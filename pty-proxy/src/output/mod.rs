@@ -1,0 +1,4 @@
+//! What a session leaves on disk while it runs: the raw output and the recording.
+
+pub mod append;
+pub mod recording;

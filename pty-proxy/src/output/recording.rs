@@ -1,0 +1,105 @@
+//! A terminal session as asciicast v3: what viewers saw, with times, sizes and the exit. What was typed is never kept.
+
+use std::path::Path;
+use std::time::Instant;
+
+use orx_protocol::hold::TerminalSize;
+use orx_protocol::process::Exit;
+
+use super::append::{AppendFile, LIMIT};
+
+/// The recording of a session.
+#[derive(Debug)]
+pub struct Recording {
+    file: AppendFile,
+    last: Instant,
+    line: Vec<u8>,
+}
+
+impl Recording {
+    /// Begins a recording; `started_at_ms` is the wall clock at `now`.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn begin(path: &Path, size: TerminalSize, kind: &str, started_at_ms: u64, now: Instant) -> std::io::Result<Self> {
+        let mut file = AppendFile::open(path, LIMIT)?;
+        let header = serde_json::json!({
+            "version": 3,
+            "term": {"cols": size.cols, "rows": size.rows, "type": kind},
+            "timestamp": started_at_ms / 1000,
+        });
+        file.append(format!("{header}\n").as_bytes(), b"", now);
+        file.flush();
+        Ok(Self { file, last: now, line: Vec::new() })
+    }
+
+    /// Keeps output: whole sequences. Bytes that are not UTF-8 are kept as replacement characters.
+    pub fn output(&mut self, bytes: &[u8], now: Instant) {
+        if !bytes.is_empty() {
+            self.event('o', &String::from_utf8_lossy(bytes), now);
+        }
+    }
+
+    /// Keeps a change of size.
+    pub fn resize(&mut self, size: TerminalSize, now: Instant) {
+        self.event('r', &format!("{}x{}", size.cols, size.rows), now);
+    }
+
+    /// Keeps the exit and writes all that waits. A signal is kept as shells say it: 128 and its number.
+    pub fn end(&mut self, exit: Option<Exit>, now: Instant) {
+        let status = match exit {
+            Some(Exit::Code(code)) => code.to_string(),
+            Some(Exit::Signal(signal)) => (128 + signal).to_string(),
+            None => return self.file.flush(),
+        };
+        self.write_line('x', &status, now);
+        let line = std::mem::take(&mut self.line);
+        self.file.append_last(&line, now);
+    }
+
+    fn event(&mut self, code: char, data: &str, now: Instant) {
+        self.write_line(code, data, now);
+        self.file.append(&self.line, b"[0.0, \"m\", \"the recording reached its limit here\"]\n", now);
+    }
+
+    fn write_line(&mut self, code: char, data: &str, now: Instant) {
+        let interval = now.saturating_duration_since(self.last).as_micros();
+        self.last = now;
+        self.line.clear();
+        let head = format!("[{}.{:06}, \"{code}\", ", interval / 1_000_000, interval % 1_000_000);
+        self.line.extend_from_slice(head.as_bytes());
+        // A text always can be written as JSON into memory.
+        let _ = serde_json::to_writer(&mut self.line, data);
+        self.line.extend_from_slice(b"]\n");
+    }
+
+    /// The file.
+    pub fn file(&mut self) -> &mut AppendFile {
+        &mut self.file
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn events_have_intervals_and_the_exit_is_last() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("r.cast");
+        let start = Instant::now();
+        let size = TerminalSize { cols: 80, rows: 24 };
+        let mut recording = Recording::begin(&path, size, "xterm-256color", 5000, start).unwrap();
+        recording.output("é\u{1b}[31m\"\n".as_bytes(), start + Duration::from_millis(1500));
+        recording.resize(TerminalSize { cols: 90, rows: 30 }, start + Duration::from_millis(1500));
+        recording.end(Some(Exit::Signal(9)), start + Duration::from_secs(2));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let header: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
+        assert_eq!(header, serde_json::json!({"version": 3, "term": {"cols": 80, "rows": 24, "type": "xterm-256color"}, "timestamp": 5}));
+        assert_eq!(lines[1], "[1.500000, \"o\", \"é\\u001b[31m\\\"\\n\"]");
+        assert_eq!(lines[2], "[0.000000, \"r\", \"90x30\"]");
+        assert_eq!(lines[3], "[0.500000, \"x\", \"137\"]");
+    }
+}
