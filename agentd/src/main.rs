@@ -8,11 +8,14 @@ use agentd::link::unix::{self, End, Settings};
 use agentd::roles::{Role, Service};
 use anyhow::Context;
 use clap::Parser;
-use orx_protocol::places::Places;
+use orx_protocol::places::{NoPlace, Places, variable};
 use tracing_subscriber::EnvFilter;
 
 /// Exit status when no daemon answers (`EX_UNAVAILABLE`).
 const UNREACHABLE: u8 = 69;
+
+/// Exit status for settings that cannot be used (`EX_CONFIG`).
+const CONFIGURATION: u8 = 78;
 
 /// A worker of orchestratord: serves the actions of one role.
 #[derive(Parser)]
@@ -37,9 +40,16 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("ORX_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-    match run(arguments) {
+    log();
+    let role = arguments.role;
+    let (settings, cache) = match settle(arguments) {
+        Ok(settled) => settled,
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::from(CONFIGURATION);
+        }
+    };
+    match run(Service::new(role, cache), settings) {
         Ok(End::Left) => ExitCode::SUCCESS,
         Ok(End::Unreachable(error)) => {
             tracing::error!(%error, "the daemon cannot be served");
@@ -60,7 +70,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<End> {
+/// Logs to standard error, as `ORX_LOG` says.
+fn log() {
+    let wanted = std::env::var(variable::LOG).ok().filter(|filter| !filter.is_empty());
+    let parsed = wanted.as_deref().map(EnvFilter::try_new);
+    let refused = parsed.as_ref().and_then(|filter| filter.as_ref().err().map(ToString::to_string));
+    let filter = parsed.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    if let Some(error) = refused {
+        tracing::warn!(error, "ORX_LOG is not a log filter; `info` is used");
+    }
+}
+
+/// What the arguments and variables come to.
+fn settle(arguments: Arguments) -> Result<(Settings, PathBuf), NoPlace> {
     let places = || Places::resolve(|name| std::env::var(name).ok());
     let socket = match arguments.socket.filter(|path| !path.as_os_str().is_empty()) {
         Some(socket) => socket,
@@ -71,13 +94,16 @@ fn run(arguments: Arguments) -> anyhow::Result<End> {
         None => places()?.home.join("index"),
     };
     let capacity = arguments.capacity.unwrap_or_else(|| arguments.role.capacity());
-    let settings = Settings { socket, supervised: arguments.supervised, capacity };
+    Ok((Settings { socket, supervised: arguments.supervised, capacity }, cache))
+}
+
+fn run(service: Service, settings: Settings) -> anyhow::Result<End> {
     // One thread: a worker waits more than it works, and what works long runs on blocking threads.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the runtime could not be started")?;
-    let end = runtime.block_on(unix::serve(Service::new(arguments.role, cache), settings))?;
+    let end = runtime.block_on(unix::serve(service, settings)).context("signals cannot be listened to")?;
     // Work of a request that nobody waits for any more must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(end)

@@ -16,6 +16,8 @@ use crate::output::Output;
 pub(crate) struct Context {
     /// Where the daemon's things are.
     pub(crate) places: Places,
+    /// Whether a flag or a variable names the settings file, which then must exist.
+    pub(crate) config_named: bool,
     /// Where results go.
     pub(crate) output: Output,
 }
@@ -39,7 +41,8 @@ impl Context {
             config: absolute(&places.config)?,
             socket: absolute(&places.socket)?,
         };
-        Ok(Self { places, output })
+        let config_named = lookup(variable::CONFIG).is_some_and(|path| !path.is_empty());
+        Ok(Self { places, config_named, output })
     }
 
     /// Connects to the daemon.

@@ -6,6 +6,7 @@ use orx_client::{Client, ClientError, EventFollower, follow_events};
 use orx_protocol::RunId;
 use orx_protocol::api::run::{Run, RunParams};
 use orx_protocol::event::{Event, kind};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -37,6 +38,7 @@ pub(crate) async fn run(
     run: RunId,
     mut show: impl FnMut(&Event) -> Result<(), Failure>,
 ) -> Result<Ending, Failure> {
+    let mut interrupts = interrupts()?;
     let client = context.connect().await?;
     let now: Run = client.call("run.get", &RunParams { run }).await?;
     let mut follower =
@@ -49,8 +51,6 @@ pub(crate) async fn run(
     let mut daemon = Watch { client: Some(client), away: false };
     let mut ticks = tokio::time::interval(TICK);
     let mut looks = tokio::time::interval(LOOK);
-    let interrupt = tokio::signal::ctrl_c();
-    tokio::pin!(interrupt);
     loop {
         tokio::select! {
             event = follower.next() => {
@@ -72,9 +72,17 @@ pub(crate) async fn run(
                 None => progress.set("the daemon is away; waiting for it to come back"),
             },
             _ = ticks.tick() => progress.tick(),
-            _ = &mut interrupt => return Ok(Ending::Left),
+            _ = interrupts.recv() => return Ok(Ending::Left),
         }
     }
+}
+
+/// Ctrl-C, caught from now on.
+///
+/// # Errors
+/// When the process has no descriptors left.
+pub(crate) fn interrupts() -> Result<Signal, Failure> {
+    signal(SignalKind::interrupt()).map_err(|error| Failure::failed(format!("signals cannot be caught: {error}")))
 }
 
 /// Shows the events that are already there.

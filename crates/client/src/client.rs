@@ -192,7 +192,7 @@ impl Client {
 
     /// Listens to the notifications that come on this connection from now on. The queue is bounded
     /// ([`ConnectOptions::notification_backlog`]): a reader that falls behind is told how many it lost. For events use
-    /// [`Client::events`], which loses none.
+    /// [`Client::events`], which loses none. A worker's connection gives none: its notifications are the link's own.
     #[must_use]
     pub fn notifications(&self) -> Notifications {
         Notifications {

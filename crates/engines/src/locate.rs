@@ -54,7 +54,9 @@ pub async fn version(kind: EngineKind, context: &Context) -> Result<Version, Eng
     let mut environment = environment::inherited(kind, context);
     environment::for_pipes(&mut environment);
     if context.endpoint.is_some() {
-        home::enter(&mut environment, &home::shared(kind, context));
+        let private = home::shared(kind, context);
+        home::directory(kind, &private)?;
+        home::enter(&mut environment, &private);
     }
     let captured = capture(Program {
         argv: vec![program.to_string_lossy().into_owned(), "--version".to_owned()],

@@ -1,14 +1,20 @@
 //! Runs: from a task to verified commits on a branch.
 mod error;
 pub mod backlog;
+mod driver;
+mod files;
 pub mod gates;
 pub mod guardrails;
+mod handover;
 mod knowledge;
+mod look;
 pub mod machine;
+mod metrics;
 mod port;
 mod prompts;
 mod record;
 pub mod settings;
 pub mod verdict;
+pub use driver::{Parts, Pipeline};
 pub use error::PipelineError;
 pub use port::{HeldOutcome, HeldRequest, HostError, SessionHost};

@@ -48,16 +48,16 @@ impl Connection {
     pub fn receive(self: &Arc<Self>, body: &[u8], touched: &mut Touched) -> Next {
         match Incoming::parse(body) {
             Ok(Incoming::Call { id, method, params }) => {
-                let reply = ReplyTo::connection(self.outbox.clone(), id.clone(), Shape::Rpc);
                 if method == api::session::ATTACH {
-                    return match api::session::AttachRequest::read(id, params) {
+                    return match api::session::AttachRequest::read(id.clone(), params) {
                         Ok(request) => Next::Attach(Box::new(request)),
                         Err(error) => {
-                            reply.queue(Err(error), touched);
+                            ReplyTo::connection(self.outbox.clone(), id, Shape::Rpc).queue(Err(error), touched);
                             Next::Continue
                         }
                     };
                 }
+                let reply = ReplyTo::connection(self.outbox.clone(), id, Shape::Rpc);
                 api::handle(self.call(&method, params), Some(self), reply, touched);
             }
             Ok(Incoming::Legacy(envelope)) => {

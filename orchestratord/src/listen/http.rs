@@ -204,6 +204,10 @@ async fn read(state: &Http, request: Request) -> Result<Bytes, RpcError> {
         return Err(RpcError::new(ErrorKind::InvalidRequest, format!("the body's type is `{essence}`, it must be application/json")));
     }
     let limit = state.daemon.limits().frame;
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|announced| announced > limit) {
+        return Err(RpcError::new(ErrorKind::TooLarge, format!("the body is above the limit of {limit} bytes")));
+    }
     let reading = Limited::new(request.into_body(), limit).collect();
     match tokio::time::timeout(BODY, reading).await {
         Err(_) => Err(RpcError::new(ErrorKind::DeadlineExceeded, format!("the body did not arrive within {} s", BODY.as_secs()))),

@@ -219,6 +219,13 @@ impl Sessions {
         let sessions = self.clone();
         self.0.tasks.spawn(async move {
             let ended = holder::until_ended(&socket, &sessions.directory(session), process).await;
+            if ended.reason == EndReason::Lost {
+                let left = tokio::task::spawn_blocking(move || {
+                    reconcile::end_left(reconcile::left_by().remove(&session.to_string()).unwrap_or_default());
+                });
+                // A panic there is logged by the runtime; the session's end is recorded all the same.
+                let _ = left.await;
+            }
             if let Err(error) = sessions.record_end(session, ended).await {
                 tracing::error!(%session, %error, "The end of a session could not be recorded; the next start does it.");
             }

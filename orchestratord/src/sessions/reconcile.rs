@@ -92,12 +92,22 @@ impl Sessions {
             self.watch(session, socket, process);
         }
         if !left.is_empty() {
-            self.0.tasks.spawn_blocking(move || {
-                let members = || left.iter().copied().filter(|process| identity::is_alive(*process)).collect();
-                tree::end(members, GRACE);
-            });
+            self.0.tasks.spawn_blocking(move || end_left(left));
         }
         Ok(found)
+    }
+}
+
+/// What runs of sessions, by session: who is born in one carries its name in the environment.
+pub(super) fn left_by() -> HashMap<String, Vec<ProcessIdentity>> {
+    tree::marked(variable::SESSION)
+}
+
+/// Ends what a dead holder left behind, and what that started since. Blocks the calling thread.
+pub(super) fn end_left(left: Vec<ProcessIdentity>) {
+    let members = || left.iter().flat_map(|process| tree::with_descendants(*process)).collect();
+    if !tree::end(members, GRACE) {
+        tracing::error!(count = left.len(), "Processes that a dead holder left behind cannot be ended.");
     }
 }
 
@@ -115,6 +125,6 @@ fn truth(row: &SessionRow, directory: &Path, orphans: &mut Option<HashMap<String
     if let Some(ended) = holder::read_ended(directory) {
         return Truth::Ended(ended);
     }
-    let orphans = orphans.get_or_insert_with(|| tree::marked(variable::SESSION));
+    let orphans = orphans.get_or_insert_with(left_by);
     Truth::Lost(orphans.remove(&row.session.session.to_string()).unwrap_or_default())
 }

@@ -34,7 +34,7 @@ pub(crate) async fn run(context: &Context, _arguments: &Doctor) -> Result<Status
 }
 
 async fn checks(context: &Context) -> Vec<Check> {
-    let mut checks = places::checks(&context.places);
+    let mut checks = places::checks(&context.places, context.config_named);
     checks.extend(reachable(context).await);
     checks.extend(programs::checks().await);
     checks

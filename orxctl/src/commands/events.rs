@@ -7,6 +7,7 @@ use orx_protocol::event::Event;
 
 use crate::context::Context;
 use crate::failure::{Failure, Status};
+use crate::follow::interrupts;
 use crate::render;
 
 /// Events asked for at once.
@@ -39,12 +40,11 @@ pub(crate) async fn run(context: &Context, arguments: Events) -> Result<Status, 
     if arguments.follow {
         let mut follower =
             follow_events(&context.places.socket, arguments.since, arguments.kind, arguments.subject).await?;
-        let interrupt = tokio::signal::ctrl_c();
-        tokio::pin!(interrupt);
+        let mut interrupts = interrupts()?;
         loop {
             tokio::select! {
                 event = follower.next() => show(context, &event?)?,
-                _ = &mut interrupt => return Ok(Status::Done),
+                _ = interrupts.recv() => return Ok(Status::Done),
             }
         }
     }

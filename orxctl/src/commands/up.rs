@@ -166,10 +166,11 @@ fn daemon_environment(context: &Context) -> environment::Environment {
     let mut full = environment::own();
     full.remove(variable::SESSION);
     let places = &context.places;
-    for (name, path) in
-        [(variable::HOME, &places.home), (variable::CONFIG, &places.config), (variable::SOCKET, &places.socket)]
-    {
-        full.insert(name.to_owned(), path.to_string_lossy().into_owned());
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    full.insert(variable::HOME.to_owned(), text(&places.home));
+    full.insert(variable::SOCKET.to_owned(), text(&places.socket));
+    if context.config_named {
+        full.insert(variable::CONFIG.to_owned(), text(&places.config));
     }
     full
 }

@@ -5,6 +5,8 @@
 
 use std::mem;
 
+use crate::terminal::encoded::{Key, is_key};
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -315,64 +317,6 @@ impl Keys {
             _ => usize::from(byte == ESCAPE),
         };
         self.state = if seen == PASTE_END.len() { State::Ground } else { State::Paste(seen) };
-    }
-}
-
-/// Whether a sequence is a key rather than a report of the terminal (focus, mouse, answers to questions).
-fn is_key(sequence: &[u8]) -> bool {
-    let private = matches!(sequence.get(2), Some(b'?' | b'<' | b'>' | b'='));
-    !private && matches!(sequence.last(), Some(b'A'..=b'F' | b'H' | b'P' | b'Q' | b'S' | b'Z' | b'~' | b'u'))
-}
-
-/// A key in kitty's encoding (`CSI code ; modifiers : event ; text u`) or xterm's modifyOtherKeys (`CSI 27 ; modifiers ;
-/// code ~`).
-#[derive(Debug, PartialEq, Eq)]
-struct Key {
-    code: u32,
-    /// Whether Control is held, and no other modifier than the locks.
-    control: bool,
-    /// What it types; `None` for a combination with Control, Alt or the like.
-    character: Option<char>,
-    released: bool,
-}
-
-impl Key {
-    fn parse(sequence: &[u8]) -> Option<Self> {
-        const SHIFT: u32 = 1;
-        const CONTROL: u32 = 4;
-        const LOCKS: u32 = 64 | 128;
-        let (last, body) = sequence.split_last()?;
-        let body = std::str::from_utf8(body.get(2..)?).ok()?;
-        let mut fields = body.split(';').map(|field| field.split(':').collect::<Vec<_>>());
-        let number = |field: Option<&Vec<&str>>, position: usize| -> Option<u32> {
-            field?.get(position).and_then(|text| text.parse().ok())
-        };
-        let (first, second, third) = (fields.next(), fields.next(), fields.next());
-        let (code, shifted, modifiers, event, text) = match last {
-            b'u' => (
-                number(first.as_ref(), 0)?,
-                number(first.as_ref(), 1),
-                number(second.as_ref(), 0).unwrap_or(1),
-                number(second.as_ref(), 1).unwrap_or(1),
-                number(third.as_ref(), 0),
-            ),
-            b'~' if number(first.as_ref(), 0) == Some(27) && third.is_some() => {
-                (number(third.as_ref(), 0)?, None, number(second.as_ref(), 0)?, 1, None)
-            }
-            _ => return None,
-        };
-        let held = modifiers.saturating_sub(1) & !LOCKS;
-        let typed = match held {
-            0 => Some(text.unwrap_or(code)),
-            SHIFT => Some(text.or(shifted).unwrap_or(code)),
-            _ => None,
-        };
-        Some(Self { code, control: held == CONTROL, character: typed.and_then(char::from_u32), released: event == 3 })
-    }
-
-    /// Shift, Control and their like, which kitty can report as keys of their own.
-    const fn is_modifier(&self) -> bool {
-        matches!(self.code, 57_358..=57_360 | 57_441..=57_454)
     }
 }
 

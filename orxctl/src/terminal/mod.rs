@@ -1,5 +1,6 @@
 //! An attached terminal: the user's own terminal shows a session's and types into it.
 
+mod encoded;
 mod input;
 mod keys;
 mod link;

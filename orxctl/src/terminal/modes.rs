@@ -167,13 +167,11 @@ impl Modes {
             out.push_str("\u{1b}7\u{1b}[r\u{1b}8");
         }
         let [first, other] = self.keyboard;
-        match self.other_screen {
-            Some(mode) => {
-                pop(&mut out, other);
-                out.push_str(&format!("\u{1b}[?{mode}l"));
-            }
-            None => out.push_str("\u{1b}[999;1H\r\n"),
+        if let Some(mode) = self.other_screen {
+            pop(&mut out, other);
+            out.push_str(&format!("\u{1b}[?{mode}l"));
         }
+        out.push_str("\u{1b}[999;1H\r\n");
         pop(&mut out, first);
         if self.keyboard_touched {
             out.push_str("\u{1b}[=0u");

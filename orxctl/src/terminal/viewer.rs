@@ -25,7 +25,7 @@ const SEQUENCE: Duration = Duration::from_millis(25);
 const REMARK: Duration = Duration::from_secs(5);
 /// The size where the terminal does not say its own.
 const USUAL: TerminalSize = TerminalSize { cols: 80, rows: 24 };
-const HELP: &str = "Ctrl+B d or Ctrl+Q: leave   Ctrl+B w: take control   Ctrl+B r: redraw   Ctrl+B Ctrl+B: send Ctrl+B";
+const HELP: &str = "Ctrl+B, then: d leave, w take control, r redraw, Ctrl+B send it | Ctrl+Q leave";
 
 /// Shows a session on this terminal.
 ///
@@ -49,6 +49,7 @@ pub(crate) async fn view(path: &Path, session: SessionId, mode: AttachMode) -> R
         raw,
         keys: Keys::default(),
         held: None,
+        regaining: false,
         remark: None,
     };
     viewer.screen.try_write(enter(own));
@@ -125,6 +126,8 @@ struct Viewer<'a> {
     keys: Keys,
     /// Whether this viewer types; `None` until the holder said so.
     held: Option<bool>,
+    /// Whether the control is on its way from an older connection of this viewer to the present one.
+    regaining: bool,
     /// When the remark on the last row goes.
     remark: Option<Instant>,
 }
@@ -196,11 +199,11 @@ impl Viewer<'_> {
 
     /// A second connection, which begins with the whole screen. While the daemon is away there is none, and the one that
     /// is there is kept: it needs no daemon.
-    async fn attach_anew(&self) -> Option<Link> {
+    async fn attach_anew(&mut self) -> Option<Link> {
         let fresh = Link::open(self.path, self.session, self.size, self.mode).await.ok()?;
         if self.held == Some(true) {
-            // The older connection still holds the control; where this does not reach the holder, nobody loses anything.
-            let _ = fresh.send(FromViewer::TakeControl);
+            // The older connection still holds it.
+            self.regaining = fresh.send(FromViewer::TakeControl).is_ok();
         }
         Some(fresh)
     }
@@ -212,7 +215,9 @@ impl Viewer<'_> {
                 self.remark(&format!("the session's screen has {cols}x{rows}, more than this terminal shows"));
             }
             ToViewer::Size { .. } => {}
+            ToViewer::Control { held: false } if self.regaining => {}
             ToViewer::Control { held } => {
+                self.regaining = false;
                 let before = self.held.replace(held);
                 if self.mode == AttachMode::Control && before != Some(held) {
                     match (before, held) {

@@ -219,13 +219,19 @@ async fn help_is_shown_and_the_screen_drawn_anew() {
     first.send(ToViewer::Screen(b"first".to_vec())).await;
     terminal = terminal.until("first").await;
     terminal.type_in(b"\x02?");
-    terminal = terminal.until("Ctrl+Q: leave").await;
+    terminal = terminal.until("Ctrl+Q leave").await;
     terminal.type_in(b"\x02r");
     let mut second = Holder::attached(&mut fake).await;
     assert_eq!(first.next().await, FromViewer::Detach);
     assert_eq!(second.next().await, FromViewer::TakeControl);
+    // As the real holder tells it: the older connection holds the control at first.
+    second.send(ToViewer::Control { held: false }).await;
+    second.send(ToViewer::Control { held: true }).await;
     second.send(ToViewer::Screen(b"second".to_vec())).await;
     terminal = terminal.until("second").await;
+    assert!(!String::from_utf8_lossy(&terminal.shown).contains("types here"));
+    second.send(ToViewer::Control { held: false }).await;
+    terminal = terminal.until("somebody else types here").await;
     terminal.type_in(b"\x11");
     assert_eq!(second.next().await, FromViewer::Detach);
     assert_eq!(terminal.end().await.0, 0);

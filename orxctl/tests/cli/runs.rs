@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use orx_protocol::error::ErrorKind;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 
 use crate::fake::{Fake, Reply, code, refuse};
 
@@ -133,4 +134,31 @@ async fn a_detached_run_prints_its_name_alone() {
     let started = fake.orxctl(&["run", "do it", "--detach"]).await;
     assert_eq!((code(&started), started.stdout_text()), (0, format!("{RUN}\n")));
     assert!(fake.calls("event.subscribe").is_empty());
+}
+
+#[tokio::test]
+async fn an_interrupt_leaves_the_run_at_work() {
+    let fake = Fake::start(|method, _| match method {
+        "run.get" => shown("running").into(),
+        "event.subscribe" => {
+            Reply::Stream(json!({"next": 1}), vec![event(1, "run.stage_started", &json!({"stage": "plan"}))])
+        }
+        _ => refuse(ErrorKind::NotFound, "no"),
+    });
+    let streams = [std::process::Stdio::null(), std::process::Stdio::piped(), std::process::Stdio::piped()];
+    let arguments = crate::fake::command(&["status", RUN, "--follow"]);
+    let mut child =
+        orx_sandbox::spawn::supervised(&arguments, &std::env::temp_dir(), &fake.environment(), streams).unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("plan  started") {
+        assert_ne!(stdout.read_buf(&mut seen).await.unwrap(), 0, "it ended by itself");
+    }
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(1));
+    assert!(said.contains("goes on"), "{said}");
+    assert!(fake.calls("run.cancel").is_empty());
 }

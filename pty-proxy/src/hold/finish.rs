@@ -13,12 +13,14 @@ use orx_protocol::{ErrorKind, RpcError};
 use super::holder::{Holder, Session};
 use super::record_end;
 use crate::journal;
-use crate::link::connection::{Use, viewer_frame};
+use crate::link::connection::{Connection, Use, viewer_frame};
 
 /// Output that is still on its way when every process is gone arrives within this.
 const DRAIN_LIMIT: Duration = Duration::from_millis(500);
 /// How long peers may take to read their last frames.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Connections that were made at the last moment may ask within this.
+const LAST_QUESTIONS: Duration = Duration::from_millis(250);
 /// The record of the end is tried again for this long, on a full disk for instance.
 const RECORD_LIMIT: Duration = Duration::from_secs(10);
 /// Between two tries.
@@ -130,6 +132,7 @@ impl Holder {
             Some(Exit::Signal(signal)) => (None, Some(signal)),
             None => (None, None),
         };
+        self.ended = Some(value);
         self.catch_up();
         let last = viewer_frame(&ToViewer::Ended { code, signal });
         for connection in self.connections.values_mut() {
@@ -139,20 +142,41 @@ impl Holder {
         }
     }
 
-    /// Sends what waits to be sent, to those that read it soon.
+    /// Sends what waits to be sent, to those that read it soon; who connected at the last moment is answered too.
     fn say_farewell(&mut self) {
-        let limit = Instant::now() + FAREWELL;
+        self.listener.unlink();
+        let begun = Instant::now();
+        while self.accept() {}
         loop {
+            let now = Instant::now();
+            let tokens: Vec<u64> = self.connections.keys().copied().collect();
+            for token in tokens {
+                if let Some(connection) = self.connections.get_mut(&token) {
+                    connection.read(now);
+                }
+                self.take_frames(token, now);
+            }
             for connection in self.connections.values_mut() {
                 connection.send();
             }
-            self.connections.retain(|_, connection| connection.wants_to_send() && !connection.is_over());
+            let may_still_ask = now < begun + LAST_QUESTIONS;
+            self.connections.retain(|_, connection| {
+                let asks = may_still_ask && connection.usage() == Use::Requests && connection.is_fresh();
+                (connection.wants_to_send() || asks) && !connection.is_over()
+            });
+            let limit = begun + if self.connections.values().any(Connection::wants_to_send) { FAREWELL } else { LAST_QUESTIONS };
             let left = limit.saturating_duration_since(Instant::now());
             if self.connections.is_empty() || left.is_zero() {
                 return;
             }
-            let mut descriptors: Vec<PollFd<'_>> =
-                self.connections.values().map(|connection| PollFd::new(connection.as_fd(), PollFlags::POLLOUT)).collect();
+            let mut descriptors: Vec<PollFd<'_>> = self
+                .connections
+                .values()
+                .map(|connection| {
+                    let flags = if connection.wants_to_send() { PollFlags::POLLOUT } else { PollFlags::POLLIN };
+                    PollFd::new(connection.as_fd(), flags)
+                })
+                .collect();
             let _ = poll(&mut descriptors, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO));
         }
     }

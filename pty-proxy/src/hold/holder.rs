@@ -24,7 +24,7 @@ use super::settings::Settings;
 use super::terminal::{TerminalFiles, TerminalSession, Ticket};
 use crate::journal;
 use crate::link::connection::{Connection, Use};
-use crate::link::socket::{Listener, SocketError};
+use crate::link::socket::{Accepted, Listener, SocketError};
 use crate::process::child::{self, StartError};
 use crate::process::ending::{Action, Ending};
 
@@ -71,6 +71,8 @@ pub(super) struct Holder {
     pub(super) own_pid: i32,
     /// Requests that are answered with the end.
     pub(super) waiting: Vec<Ticket>,
+    /// The record of the end, once there is one.
+    pub(super) ended: Option<serde_json::Value>,
     pub(super) output_bytes: u64,
     pub(super) last_output: Instant,
     signals: Signals,
@@ -148,6 +150,7 @@ impl Holder {
             exit: None,
             own_pid: own.pid,
             waiting: Vec::new(),
+            ended: None,
             output_bytes: 0,
             last_output: now,
             signals,
@@ -301,7 +304,9 @@ impl Holder {
                 let exit = child::reap(self.record.child.pid);
                 self.exit = self.exit.or(exit);
             }
-            Source::Listener => self.accept(),
+            Source::Listener => {
+                self.accept();
+            }
             Source::Master => {
                 if flags.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
                     self.read_terminal(now);
@@ -321,16 +326,26 @@ impl Holder {
         }
     }
 
-    fn accept(&mut self) {
+    /// Accepts one connection; gives whether another may wait.
+    pub(super) fn accept(&mut self) -> bool {
+        if self.connections.len() >= CONNECTIONS {
+            return false;
+        }
         match self.listener.accept() {
-            Ok(Some(stream)) => {
+            Ok(Accepted::Own(stream)) => {
                 self.next_token += 1;
                 self.connections.insert(self.next_token, Connection::new(stream));
+                true
             }
-            Ok(None) => {}
+            Ok(Accepted::Foreign) => {
+                journal::note("a connection of another user was closed");
+                true
+            }
+            Ok(Accepted::None) => false,
             Err(error) => {
                 journal::note(&format!("no connection could be accepted: {error}"));
                 self.accepts_again = Some(Instant::now() + ACCEPT_PAUSE);
+                false
             }
         }
     }

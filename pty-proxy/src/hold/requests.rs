@@ -135,6 +135,7 @@ impl Holder {
                 self.apply_size(now, false);
                 Ok(Outcome::Now(serde_json::json!({})))
             }
+            method::STOP | method::WAIT if self.ended.is_some() => Ok(Outcome::Now(self.ended.clone().unwrap_or_default())),
             method::STOP => {
                 let StopParams { grace_ms } = rpc::params(name, raw)?;
                 self.waiting.extend(id.map(|id| (token, id)));

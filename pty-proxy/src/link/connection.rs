@@ -42,6 +42,8 @@ pub struct Connection {
     sent: usize,
     behind: bool,
     descriptor: Option<OwnedFd>,
+    /// No whole frame has arrived yet.
+    fresh: bool,
     partial_since: Option<Instant>,
     input_ended: bool,
     closing: bool,
@@ -78,6 +80,7 @@ impl Connection {
             sent: 0,
             behind: false,
             descriptor: None,
+            fresh: true,
             partial_since: None,
             input_ended: false,
             closing: false,
@@ -131,6 +134,7 @@ impl Connection {
             return Ok(None);
         }
         let next = self.decoder.next();
+        self.fresh &= matches!(next, Ok(None));
         if self.decoder.buffer().is_empty() {
             self.partial_since = None;
         }
@@ -139,6 +143,12 @@ impl Connection {
             self.descriptor = None;
         }
         next
+    }
+
+    /// Whether nothing was asked on this connection yet.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// Takes the descriptor that came along.

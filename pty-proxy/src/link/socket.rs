@@ -80,22 +80,40 @@ impl Listener {
         Ok(Self { listener, path: path.to_owned(), identity: file_identity(path) })
     }
 
-    /// The next connection of this user; `None` when none waits. Connections of others are closed at once.
+    /// The next connection. One of another user is closed at once.
     ///
     /// # Errors
     /// When the kernel cannot give one, for instance because no descriptor is left.
-    pub fn accept(&self) -> Result<Option<UnixStream>> {
+    pub fn accept(&self) -> Result<Accepted> {
         match self.listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(true)?;
-                Ok(is_own(&stream).then_some(stream))
+                Ok(if is_own(&stream) { Accepted::Own(stream) } else { Accepted::Foreign })
             }
             Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::ConnectionAborted) => {
-                Ok(None)
+                Ok(Accepted::None)
             }
             Err(error) => Err(error),
         }
     }
+
+    /// Takes the socket's file away: nobody can connect any more, who has connected can be accepted.
+    pub fn unlink(&mut self) {
+        if self.identity.take().is_some_and(|identity| file_identity(&self.path) == Some(identity)) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// What [`Listener::accept`] gives.
+#[derive(Debug)]
+pub enum Accepted {
+    /// A connection of this user.
+    Own(UnixStream),
+    /// A connection of another user came and was closed.
+    Foreign,
+    /// None waits.
+    None,
 }
 
 impl AsFd for Listener {
@@ -106,9 +124,7 @@ impl AsFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if self.identity.is_some() && self.identity == file_identity(&self.path) {
-            let _ = std::fs::remove_file(&self.path);
-        }
+        self.unlink();
     }
 }
 

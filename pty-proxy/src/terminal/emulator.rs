@@ -251,6 +251,23 @@ fn take(drawing: &mut Drawing, piece: Piece<'_>, passed: &mut Passed) {
             drawing.screen.soft_reset();
             passed.bytes.extend_from_slice(bytes);
         }
+        Sequence::Repeat(count, bytes) => {
+            if let Some(character) = drawing.screen.last_character {
+                passed.bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                if count > 1 {
+                    passed.bytes.extend_from_slice(format!("\x1b[{}b", count - 1).as_bytes());
+                }
+            }
+            drawing.draw(bytes);
+        }
+        Sequence::TitleStack(bytes) => {
+            let before = drawing.screen.title().to_owned();
+            drawing.draw(bytes);
+            let title = drawing.screen.title();
+            if title != before {
+                passed.bytes.extend_from_slice(format!("\x1b]2;{title}\x1b\\").as_bytes());
+            }
+        }
         Sequence::Private(bytes) => {
             let from = passed.bytes.len();
             passed.bytes.extend_from_slice(bytes);

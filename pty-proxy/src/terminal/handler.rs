@@ -228,6 +228,7 @@ impl Handler for Screen {
 
     #[inline]
     fn input(&mut self, character: char) {
+        self.last_character = Some(character);
         let combines = character >= '\u{300}' && character.width() == Some(0);
         if !(combines && self.is_full_of_combining()) {
             self.term.input(character);

@@ -7,6 +7,8 @@ pub mod answers;
 pub mod emulator;
 mod handler;
 pub mod redraw;
+#[cfg(test)]
+mod redraw_tests;
 pub mod scan;
 pub mod screen;
 pub mod sequence;

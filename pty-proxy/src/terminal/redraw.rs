@@ -1,14 +1,14 @@
 //! Draws a screen on another terminal: bytes that bring any terminal, whatever it shows now, to the same text, styles,
 //! cursor and modes, on both screens, so that the program's further output continues there as on the first one.
 
-use alacritty_terminal::grid::{Cursor, Grid};
+use alacritty_terminal::grid::{Cursor, Dimensions, Grid};
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::TermMode;
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::vte::ansi::{CharsetIndex, NamedPrivateMode, StandardCharset};
 
 use super::emulator::cursor_style_number;
-use super::screen::{Keyboard, PRIVATE_MODES, Screen, is_second_half, last_column, shown_character};
+use super::screen::{Keyboard, PRIVATE_MODES, Screen, is_second_half, last_column, shown};
 use super::style::{Pen, Style};
 
 /// A part is closed when it has this many bytes; a viewer's frame holds several.
@@ -161,20 +161,19 @@ fn clear(pen: &mut Pen, parts: &mut Parts) {
 
 fn draw_grid(grid: &Grid<Cell>, pen: &mut Pen, parts: &mut Parts) {
     let mut wrapped = false;
-    for line in 0..i32::try_from(grid_lines(grid)).unwrap_or(0) {
+    let lines = i32::try_from(grid.screen_lines()).unwrap_or(0);
+    for line in 0..lines {
         let row = &grid[Line(line)][..];
-        wrapped = draw_row(row, line, wrapped, pen, parts);
+        let next = if line + 1 < lines { grid[Line(line + 1)][..].first() } else { None };
+        wrapped = draw_row(row, next, line, wrapped, pen, parts);
     }
 }
 
-fn grid_lines(grid: &Grid<Cell>) -> usize {
-    use alacritty_terminal::grid::Dimensions;
-    grid.screen_lines()
-}
-
-/// Draws a row; gives whether it wraps into the next, which then must follow without a move of the cursor.
-fn draw_row(row: &[Cell], line: i32, wrapped: bool, pen: &mut Pen, parts: &mut Parts) -> bool {
-    let wraps = row.last().is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE));
+/// Draws a row; gives whether it wraps into the next, which then must follow without a move of the cursor. `next` is the
+/// first cell of the next row, when there is one.
+fn draw_row(row: &[Cell], next: Option<&Cell>, line: i32, wrapped: bool, pen: &mut Pen, parts: &mut Parts) -> bool {
+    let wraps = next.is_some() && row.last().is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE));
+    let before_wide = next.is_some_and(|cell| cell.flags.contains(Flags::WIDE_CHAR));
     let used = row.iter().rposition(|cell| !is_blank(cell)).map_or(0, |last| last + 1);
     let end = if wraps { row.len() } else { used.max(usize::from(wrapped)) };
     if end == 0 {
@@ -188,7 +187,7 @@ fn draw_row(row: &[Cell], line: i32, wrapped: bool, pen: &mut Pen, parts: &mut P
         parts.may_end();
         let Some(cell) = row.get(column) else { break };
         // The wide character that did not fit here puts this gap by itself when it wraps.
-        let gap = wraps && column + 1 == row.len() && cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER);
+        let gap = wraps && before_wide && column + 1 == row.len() && cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER);
         if gap || is_second_half(row, column) {
             column += 1;
             continue;
@@ -215,17 +214,15 @@ fn draw_row(row: &[Cell], line: i32, wrapped: bool, pen: &mut Pen, parts: &mut P
 fn draw_cell(row: &[Cell], column: usize, pen: &mut Pen, parts: &mut Parts) {
     let Some(cell) = row.get(column) else { return };
     pen.change(&Style::of(cell), &mut parts.open);
+    let (character, joined) = shown(row, column);
     let mut buffer = [0; 4];
-    parts.open.extend_from_slice(shown_character(row, column).encode_utf8(&mut buffer).as_bytes());
-    if let Some(joined) = cell.zerowidth().filter(|joined| !joined.is_empty()) {
-        for character in joined {
-            parts.open.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
-        }
-        // Terminals disagree on the width of joined characters: the next one is put where it belongs.
-        let next = column + if cell.flags.contains(Flags::WIDE_CHAR) { 2 } else { 1 };
-        if next < row.len() {
-            parts.write(&format!("\x1b[{}G", next + 1));
-        }
+    for character in [&character].into_iter().chain(joined) {
+        parts.open.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
+    }
+    let next = column + if is_second_half(row, column + 1) { 2 } else { 1 };
+    // Terminals disagree on the width of joined characters: the next one is put where it belongs.
+    if !joined.is_empty() && next < row.len() {
+        parts.write(&format!("\x1b[{}G", next + 1));
     }
 }
 

@@ -120,6 +120,8 @@ pub struct Screen {
     pub(super) tracked: Tracked,
     /// Answers to queries, for the program to read.
     pub(super) replies: Vec<u8>,
+    /// The character that was drawn last, which REP repeats.
+    pub(super) last_character: Option<char>,
 }
 
 impl std::fmt::Debug for Screen {
@@ -163,7 +165,7 @@ impl Screen {
     #[must_use]
     pub fn new(size: TerminalSize) -> Self {
         let size = usable(size);
-        Self { term: blank_term(size), behind: None, tracked: Tracked::new(size), replies: Vec::new() }
+        Self { term: blank_term(size), behind: None, tracked: Tracked::new(size), replies: Vec::new(), last_character: None }
     }
 
     /// Its size.
@@ -301,12 +303,16 @@ impl Screen {
     }
 }
 
-/// The character that a cell shows: a half of a wide character whose other half was overwritten shows nothing.
-pub(super) fn shown_character(row: &[Cell], column: usize) -> char {
-    let Some(cell) = row.get(column) else { return ' ' };
-    let widowed = cell.flags.contains(Flags::WIDE_CHAR)
-        && !row.get(column + 1).is_some_and(|next| next.flags.contains(Flags::WIDE_CHAR_SPACER));
-    if widowed || cell.c.is_control() { ' ' } else { cell.c }
+/// What a cell shows: its character, and those that join it. A half of a wide character whose other half was overwritten
+/// shows nothing.
+pub(super) fn shown(row: &[Cell], column: usize) -> (char, &[char]) {
+    let Some(cell) = row.get(column) else { return (' ', &[]) };
+    let widowed = cell.flags.contains(Flags::WIDE_CHAR) && !is_second_half(row, column + 1);
+    if widowed {
+        return (' ', &[]);
+    }
+    let character = if cell.c.is_control() { ' ' } else { cell.c };
+    (character, cell.zerowidth().unwrap_or_default())
 }
 
 /// Whether a cell is the second half of the wide character before it.
@@ -317,13 +323,13 @@ pub(super) fn is_second_half(row: &[Cell], column: usize) -> bool {
 
 fn row_text(row: &[Cell]) -> String {
     let mut text = String::with_capacity(row.len());
-    for (column, cell) in row.iter().enumerate() {
+    for column in 0..row.len() {
         if is_second_half(row, column) {
             continue;
         }
-        let character = shown_character(row, column);
+        let (character, joined) = shown(row, column);
         text.push(character);
-        text.extend(cell.zerowidth().filter(|_| character != ' ').unwrap_or_default());
+        text.extend(joined);
     }
     text.truncate(text.trim_end_matches(' ').len());
     text

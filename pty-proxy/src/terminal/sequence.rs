@@ -19,6 +19,10 @@ pub enum Sequence<'a> {
     SoftReset(&'a [u8]),
     /// What viewers get and recordings do not (a text for the clipboard).
     Private(&'a [u8]),
+    /// REP: the last character again, so many times. A viewer that joined since does not know which that was.
+    Repeat(u16, &'a [u8]),
+    /// The title is kept for later or comes back. A viewer that joined since does not know what was kept.
+    TitleStack(&'a [u8]),
 }
 
 /// A query that is answered without the model's parser.
@@ -72,6 +76,8 @@ impl<'a> Sequence<'a> {
             | Self::Refused(bytes)
             | Self::Modes(bytes)
             | Self::SoftReset(bytes)
+            | Self::Repeat(_, bytes)
+            | Self::TitleStack(bytes)
             | Self::Private(bytes) => bytes,
         }
     }
@@ -122,11 +128,13 @@ fn control(bytes: &[u8]) -> Option<Sequence<'_>> {
             _ => query(Query::Silent),
         },
         (None | Some(b'?'), [b'$'], b'p') => Some(Sequence::ModelQuery(bytes)),
+        (None, [], b'b') => Some(Sequence::Repeat(first().max(1), bytes)),
         (None, [b'!'], b'p') => Some(Sequence::SoftReset(bytes)),
         (Some(b'>'), [], b'q') => query(Query::Version),
         (None, [], b't') => match first() {
             14 | 18 => Some(Sequence::ModelQuery(bytes)),
             16 => query(Query::CellPixels),
+            22 | 23 => Some(Sequence::TitleStack(bytes)),
             11 | 13 | 15 | 19 | 20 | 21 => query(Query::Silent),
             // The size of a viewer's window is its own.
             3 | 4 | 8 | 9 | 10 => Some(Sequence::Refused(bytes)),
@@ -247,7 +255,7 @@ mod tests {
         }
         let drawing = [
             "\x1b[31m", "\x1b[2J", "\x1b[?25h", "\x1b[?2026h", "\x1b[>7u", "\x1b[<u", "\x1b[=1u", "\x1b[>4;2m", "\x1b[2 q",
-            "\x1b]0;what is this?\x07", "\x1b]8;;http://a/?b;?\x1b\\", "\x1b]11;#123456\x07", "\x1b7", "\x1b(0", "\x1b[22t",
+            "\x1b]0;what is this?\x07", "\x1b]8;;http://a/?b;?\x1b\\", "\x1b]11;#123456\x07", "\x1b7", "\x1b(0",
             "\x1b[?1049h", "\x1b[3g", "\x1b[u", "\x1b[s",
         ];
         for draw in drawing {

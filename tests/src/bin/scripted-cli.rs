@@ -63,8 +63,10 @@ fn main() -> anyhow::Result<()> {
         }
         answer = step.text;
     }
-    while arguments.hang {
-        std::thread::park();
+    if arguments.hang {
+        loop {
+            std::thread::park();
+        }
     }
     if arguments.crash {
         std::process::abort();

@@ -95,14 +95,8 @@ pub(super) fn newest(messages: &[Message]) -> (String, usize) {
 }
 
 /// How the CLIs introduce the directory that they work in.
-const INTRODUCTIONS: [&str; 6] = [
-    "Primary working directory: ",
-    "Working directory: ",
-    "<cwd>",
-    "I'm currently working in the directory: ",
-    "- **Workspace Directories:**\n  - ",
-    "Workspace Directories:\n- ",
-];
+const INTRODUCTIONS: [&str; 4] =
+    ["Primary working directory: ", "Working directory: ", "<cwd>", "- **Workspace Directories:**\n  - "];
 
 /// The working directory that a text states.
 pub(super) fn stated_cwd(text: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! The smallest value that fits a JSON schema: the answer to side calls that demand one.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// A value of the schema, as far as the CLIs use schemas.
 #[must_use]
@@ -28,7 +28,7 @@ pub fn instance(schema: &Value) -> Value {
                 .get("properties")
                 .and_then(Value::as_object)
                 .map(|properties| properties.iter().map(|(name, of)| (name.clone(), instance(of))).collect())
-                .unwrap_or_else(Map::new),
+                .unwrap_or_default(),
         ),
         "array" => json!([]),
         "integer" | "number" => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),

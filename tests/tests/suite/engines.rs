@@ -314,6 +314,17 @@ async fn in_text_mode_nothing_is_written_whatever_the_operator_allows(kind: Engi
     assert!(answered.iter().all(|request| request.key.as_deref() == Some("the-operators-own")), "{answered:?}");
 }
 
+async fn in_text_mode_files_can_be_read(kind: EngineKind) {
+    let reading = vec![Action::ReadFile { path: "there.txt".to_owned() }];
+    let bed = Bed::new(kind, vec![Step { tools: reading, ..says("I look.") }, says("Read.")]).await;
+    std::fs::write(bed.work().join("there.txt"), "a text that only the file has\n").unwrap();
+    let report = bed.run("Look at it.", Mode::Text).await;
+    assert_eq!((report.failure, report.text.trim()), (None, "Read."));
+    let requests = bed.model.requests();
+    let told = requests.iter().find(|request| request.turn == 1).unwrap();
+    assert!(told.text.contains("a text that only the file has"), "the model never saw the file");
+}
+
 async fn the_demonstration_works(kind: EngineKind) {
     let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/scenarios/demo.json");
     let bed = Bed::with(kind, Scenario::load(&scenario).unwrap()).await;
@@ -449,6 +460,7 @@ for_each_engine! {
     in_text_mode_nothing_is_written,
     in_text_mode_nothing_is_written_whatever_the_operator_allows,
     in_apply_mode_files_are_written_without_asking,
+    in_text_mode_files_can_be_read,
     the_demonstration_works,
     a_rate_limit_is_waited_out,
     a_refused_key_is_told_as_such,

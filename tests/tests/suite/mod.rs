@@ -8,6 +8,7 @@ mod python_readme;
 mod scripted;
 mod settings;
 mod socket;
+mod survival;
 
 use std::path::Path;
 

@@ -5,7 +5,7 @@ mod house;
 mod project;
 mod report;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -16,8 +16,8 @@ use house::{Engine, House};
 use project::Project;
 
 /// What the run is asked to do.
-const TASK: &str =
-    "The test of the calculator fails: add(2, 3) must be 5. Repair add() in calculator.py; leave the tests alone.";
+const TASK: &str = "The test of the calculator fails: repair add() in calculator.py. \
+                    Then add subtract(a, b) to it, with a test of its own.";
 /// How long the programs may take to build.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 /// How long the run may take: a CLI on Node.js needs seconds for each stage on a busy machine.
@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let wanted = arguments.engine.as_deref().unwrap_or("claude");
     println!("{}\n", bold(&format!("orx: one command from a task to a gated branch, made by {wanted}")));
 
-    let programs = steps.step("Build the programs", || build(arguments.debug))?;
+    let programs = steps.long_step("Build the programs", || build(arguments.debug))?;
     let engine = steps.step(&format!("Find {wanted}"), || engine(arguments.engine.as_deref()))?;
     let mut house = House::prepare(programs, engine)?;
     let project = steps.step("Make a repository whose test fails", || {
@@ -84,10 +84,28 @@ struct Steps {
 impl Steps {
     /// Does one step; it gives what to show beside its name, and its value.
     fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<(String, T)>) -> Result<T> {
+        self.announce(name)?;
+        self.finish(name, Instant::now(), work)
+    }
+
+    /// The same for work that shows its own progress: the line comes when it is done.
+    fn long_step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<(String, T)>) -> Result<T> {
+        if std::io::stderr().is_terminal() {
+            println!("{}", dim(&format!("  {name}: minutes at the first time, seconds later")));
+        }
+        let started = Instant::now();
+        let done = work()?;
+        self.announce(name)?;
+        self.finish(name, started, || Ok(done))
+    }
+
+    fn announce(&mut self, name: &str) -> Result<()> {
         self.number += 1;
         print!("{} {name:<40}", bold(&self.number.to_string()));
-        std::io::stdout().flush()?;
-        let started = Instant::now();
+        Ok(std::io::stdout().flush()?)
+    }
+
+    fn finish<T>(&self, name: &str, started: Instant, work: impl FnOnce() -> Result<(String, T)>) -> Result<T> {
         match work() {
             Ok((said, value)) => {
                 println!("{} {said}", dim(&format!("{:>7}", shell::seconds(started.elapsed()))));
@@ -108,21 +126,26 @@ impl Steps {
         let mut command = house.orxctl(&["run", TASK, "--engine", engine]);
         let ended = shell::run(command.current_dir(project.path()), RUN_LIMIT);
         println!();
-        let run = house.newest_run(project.path())?;
-        if let Err(error) = ended {
-            let why = run["error"].as_str().unwrap_or("it says no reason").to_owned();
-            return Err(error.context(format!("the run ended as {}: {why}", run["state"])));
+        let run = house.newest_run(project.path());
+        match (ended, run) {
+            (Ok(()), run) => run,
+            (Err(error), Ok(run)) => {
+                let why = run["error"].as_str().unwrap_or("it says no reason").to_owned();
+                Err(error.context(format!("the run ended as {}: {why}", run["state"])))
+            }
+            // It did not even start: what `orxctl run` said is the reason.
+            (Err(error), Err(_)) => Err(error),
         }
-        Ok(run)
     }
 }
 
 fn build(debug: bool) -> Result<(String, std::path::PathBuf)> {
     let mut arguments = vec!["build", "--workspace", "--bins", "--locked"];
-    if debug {
+    if !debug {
+        arguments.push("--release");
+    }
+    if !std::io::stderr().is_terminal() {
         arguments.push("--quiet");
-    } else {
-        arguments.extend(["--release", "--quiet"]);
     }
     shell::run(&mut shell::cargo(&arguments), BUILD_LIMIT)?;
     let directory = shell::target().join(if debug { "debug" } else { "release" });

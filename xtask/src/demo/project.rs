@@ -75,9 +75,13 @@ impl Project {
         if !tests_pass(&clone)? {
             bail!("the test fails in a fresh clone of {branch}");
         }
-        let unchanged = git(&clone, &["diff", "--name-only", "origin/main", "--", "test_calculator.py", "orx.yaml"])?;
-        if !unchanged.is_empty() {
-            bail!("the branch changes what judges it: {unchanged}");
+        // A branch could pass by changing what judges it: the tests and the gate of the base have the last word.
+        git(&clone, &["checkout", "--quiet", "origin/main", "--", "test_calculator.py"])?;
+        if !tests_pass(&clone)? {
+            bail!("the tests of main fail with the calculator of {branch}");
+        }
+        if !git(&clone, &["diff", "--name-only", "origin/main", "HEAD", "--", "orx.yaml"])?.is_empty() {
+            bail!("the branch {branch} changes orx.yaml, which judges it");
         }
         let after = snapshot(&self.path)?;
         let changed: Vec<&str> = self

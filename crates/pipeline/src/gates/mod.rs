@@ -69,6 +69,12 @@ fn argv(gate: &Gate) -> Vec<String> {
     argv
 }
 
+/// A gate's command as it is shown.
+#[must_use]
+pub fn shown(gate: &Gate) -> String {
+    shell_words::join(argv(gate))
+}
+
 /// What a gate is to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Planned {

@@ -65,7 +65,7 @@ impl Going {
         let pause = match trouble {
             Trouble::RateLimited { retry_after_ms } => Some(retry_after_ms.unwrap_or(RETRY_MS)),
             Trouble::Overloaded | Trouble::TimedOut => Some(RETRY_MS),
-            Trouble::Login | Trouble::Stopped | Trouble::Other => None,
+            Trouble::Unusable | Trouble::Stopped | Trouble::Other => None,
         };
         if let Some(pause) = pause
             && !call.retried

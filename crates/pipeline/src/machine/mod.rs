@@ -86,8 +86,8 @@ pub enum Trouble {
     Overloaded,
     /// The time limit passed.
     TimedOut,
-    /// Nobody is logged in: no attempt can help.
-    Login,
+    /// Nobody is logged in, or the program cannot run: no attempt can help.
+    Unusable,
     /// Somebody stopped the session.
     Stopped,
     /// Anything else.

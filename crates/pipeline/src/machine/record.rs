@@ -124,10 +124,12 @@ impl Going {
         record.model = answer.model.clone().or_else(|| record.model.take());
     }
 
-    /// Keeps a gate's verdict, in place of the last one on the same item or whole.
+    /// Keeps a gate's verdict, in place of an earlier one of the same attempt.
     pub(super) fn keep_verdict(&mut self, report: &GateReport) {
         let kept = GateReport { tail: String::new(), ..report.clone() };
-        self.machine.gates.retain(|other| !(other.gate == kept.gate && other.item == kept.item));
+        self.machine.gates.retain(|other| {
+            !(other.gate == kept.gate && other.item == kept.item && other.attempt == kept.attempt)
+        });
         self.tell(
             kind::GATE_ENDED,
             json!({

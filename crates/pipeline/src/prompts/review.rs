@@ -21,6 +21,12 @@ pub(super) fn render(prompt: &mut String, material: &Material<'_>) {
         let gates: Vec<String> = machine
             .gates
             .iter()
+            .enumerate()
+            .filter(|(position, gate)| {
+                let later = machine.gates.iter().skip(position + 1);
+                !later.into_iter().any(|other| other.gate == gate.gate && other.item == gate.item)
+            })
+            .map(|(_, gate)| gate)
             .map(|gate| format!("{} on {}: {}", gate.gate, gate.item.as_deref().unwrap_or("the whole"), gate.verdict.as_str()))
             .collect();
         list(prompt, &gates);

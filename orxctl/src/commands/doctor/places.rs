@@ -20,8 +20,9 @@ const SPACE_WARN: u64 = 2 << 30;
 const FILES: u64 = 1024;
 
 /// Checks of the daemon's places.
-pub(super) fn checks(places: &Places) -> Vec<Check> {
-    let mut checks = vec![home(&places.home), config(&places.config), socket(&places.socket), token(&places.token())];
+pub(super) fn checks(places: &Places, config_named: bool) -> Vec<Check> {
+    let mut checks =
+        vec![home(&places.home), config(&places.config, config_named), socket(&places.socket), token(&places.token())];
     checks.push(space(&places.home));
     checks.push(open_files());
     checks
@@ -63,9 +64,14 @@ fn home(path: &Path) -> Check {
     }
 }
 
-fn config(path: &Path) -> Check {
+fn config(path: &Path, named: bool) -> Check {
     let shown = path.display();
     match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && named => Check::fail(
+            "config",
+            format!("{shown} is named by --config or ORX_CONFIG and is not there"),
+            "write it, or name another: the daemon refuses to start without it",
+        ),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Check::ok("config", format!("{shown} is not there; the defaults hold"))
         }
@@ -190,14 +196,15 @@ mod tests {
     fn a_settings_file_must_be_yaml_that_nobody_else_writes() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("c.yaml");
-        assert_eq!(config(&path).level, Level::Ok);
+        assert_eq!(config(&path, false).level, Level::Ok);
+        assert_eq!(config(&path, true).level, Level::Fail);
         std::fs::write(&path, "a: [").unwrap();
-        assert_eq!(config(&path).level, Level::Fail);
+        assert_eq!(config(&path, true).level, Level::Fail);
         std::fs::write(&path, "a: 1\n").unwrap();
         mode(&path, 0o644);
-        assert_eq!(config(&path).level, Level::Ok);
+        assert_eq!(config(&path, true).level, Level::Ok);
         mode(&path, 0o666);
-        assert_eq!(config(&path).level, Level::Fail);
+        assert_eq!(config(&path, true).level, Level::Fail);
     }
 
     #[test]
