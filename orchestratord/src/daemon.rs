@@ -76,6 +76,8 @@ pub struct Parts {
     pub runs: Runs,
     /// Tasks.
     pub tasks: TaskTracker,
+    /// Cancelled when the daemon begins to end.
+    pub draining: CancellationToken,
 }
 
 impl Daemon {
@@ -87,7 +89,7 @@ impl Daemon {
             dispatcher: Arc::new(Dispatcher::default()),
             supervisor: OnceLock::new(),
             connections: Connections::new(parts.settings.limits.connections),
-            draining: CancellationToken::new(),
+            draining: parts.draining,
             http: OnceLock::new(),
             started: Instant::now(),
             refusals: Refusals::default(),
@@ -110,11 +112,11 @@ impl Daemon {
     /// Puts new settings in force. Places and listeners keep what they had: they need a restart.
     pub fn reload(&self, settings: Settings) {
         let old = self.settings();
-        if old.places != settings.places || old.http != settings.http || old.limits.connections != settings.limits.connections {
-            tracing::warn!("Changed places, addresses or connection limits come into force at the next start.");
+        if old.places != settings.places || old.http != settings.http || old.limits.connections != settings.limits.connections || old.concurrent_runs != settings.concurrent_runs {
+            tracing::warn!("Changed places, addresses, and limits of connections or runs come into force at the next start.");
         }
         self.keep_workers(&settings);
-        self.runs.reload(engines(&self.environment, &settings), settings.concurrent_runs);
+        self.runs.reload(engines(&self.environment, &settings));
         let settings = Settings { places: old.places.clone(), http: old.http.clone(), ..settings };
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
@@ -166,7 +168,7 @@ impl Daemon {
     /// Whether the store takes writes, as far as is known.
     #[must_use]
     pub fn is_storing(&self) -> bool {
-        self.store.statistics().is_ok()
+        self.store.takes_writes()
     }
 
     /// Whether the daemon is ending.

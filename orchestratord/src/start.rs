@@ -156,6 +156,7 @@ fn program(name: &str) -> Result<PathBuf, StartError> {
 
 fn assemble(settings: Settings, environment: Environment, store: Store) -> Result<Arc<Daemon>, StartError> {
     let tasks = TaskTracker::new();
+    let draining = CancellationToken::new();
     let places = &settings.places;
     let sessions = Sessions::new(store.clone(), places.sessions(), places.holder_sockets(), program("pty-proxy")?, tasks.clone());
     let runs = Runs::new(
@@ -163,11 +164,11 @@ fn assemble(settings: Settings, environment: Environment, store: Store) -> Resul
         sessions.clone(),
         engines(&environment, &settings),
         places,
-        &environment,
         settings.concurrent_runs,
+        draining.clone(),
         tasks.clone(),
     );
-    Ok(Daemon::new(Parts { settings, environment, store, sessions, runs, tasks }))
+    Ok(Daemon::new(Parts { settings, environment, store, sessions, runs, tasks, draining }))
 }
 
 fn serve(
@@ -213,7 +214,38 @@ fn serve(
             () = health::keep(dispatcher) => {}
         }
     });
+    let store = daemon.store.clone();
+    let until = stop.clone();
+    daemon.tasks.spawn(async move {
+        tokio::select! {
+            () = until.cancelled() => {}
+            () = forget_old_keys(store) => {}
+        }
+    });
     Ok(())
+}
+
+/// How long an idempotency key is remembered, in milliseconds: far longer than anybody repeats a request.
+const KEYS_KEPT_MS: u64 = 30 * 24 * 3600 * 1000;
+/// Pause between two rounds of forgetting.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// Keys forgotten in one transaction.
+const FORGET_AT_ONCE: u32 = 1000;
+
+/// Forgets idempotency keys that nobody will repeat any more.
+async fn forget_old_keys(store: Store) {
+    loop {
+        let before = orx_protocol::clock::now_ms().saturating_sub(KEYS_KEPT_MS);
+        let forgotten = store.write(move |tx| orx_store::sequences::prune(tx, before, FORGET_AT_ONCE)).await;
+        match forgotten {
+            Ok(count) if count >= FORGET_AT_ONCE as usize => {}
+            Ok(_) => tokio::time::sleep(FORGET_EVERY).await,
+            Err(error) => {
+                tracing::warn!(%error, "Old idempotency keys could not be forgotten.");
+                tokio::time::sleep(FORGET_EVERY).await;
+            }
+        }
+    }
 }
 
 struct Signals {

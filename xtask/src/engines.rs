@@ -54,7 +54,7 @@ impl Engine {
 
     /// Its directory below `target/`.
     pub fn directory(&self) -> PathBuf {
-        shell::target().join("engines").join(self.name)
+        shell::root().join("target/engines").join(self.name)
     }
 
     /// Its program below `target/`.

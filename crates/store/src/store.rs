@@ -140,6 +140,12 @@ impl Store {
         self.inner.head.clone()
     }
 
+    /// Whether the last write was taken: `false` from a refusal (a full disk, an I/O error) until one succeeds again.
+    #[must_use]
+    pub fn takes_writes(&self) -> bool {
+        !self.inner.work.failing.load(Ordering::Relaxed)
+    }
+
     /// Figures of this moment.
     ///
     /// # Errors

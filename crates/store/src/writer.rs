@@ -5,7 +5,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -95,6 +95,8 @@ pub(crate) struct Work {
     pub(crate) commits: AtomicU64,
     /// Operations in them.
     pub(crate) operations: AtomicU64,
+    /// Whether the last transaction was refused.
+    pub(crate) failing: AtomicBool,
 }
 
 /// The writer's side of the store.
@@ -105,8 +107,6 @@ pub(crate) struct Writer {
     head: watch::Sender<u64>,
     work: Arc<Work>,
     checkpointer: Checkpointer,
-    /// Whether the last transaction was refused.
-    failing: bool,
     /// Held until the last write is done, even when the store's handles are gone before.
     _lock: Arc<DatabaseLock>,
 }
@@ -134,7 +134,7 @@ impl Writer {
         let checkpointer = Checkpointer::watch(&mut connection, &path)?;
         let last = events::head(&Transaction::new(&connection, &path))?;
         let (head, heard) = watch::channel(last);
-        Ok((Self { connection, path, queue, head, work, checkpointer, failing: false, _lock: lock }, heard))
+        Ok((Self { connection, path, queue, head, work, checkpointer, _lock: lock }, heard))
     }
 
     /// Works until the store is closed or its last handle is gone, and then through what is still queued.
@@ -237,13 +237,12 @@ impl Writer {
     }
 
     /// Logs when the database stops taking writes and when it takes them again, not each refusal in between.
-    fn report(&mut self, error: Option<&StoreError>) {
-        match (error, self.failing) {
+    fn report(&self, error: Option<&StoreError>) {
+        match (error, self.work.failing.swap(error.is_some(), Ordering::Relaxed)) {
             (Some(error), false) => tracing::error!(%error, path = %self.path.display(), "writes are refused"),
             (None, true) => tracing::info!(path = %self.path.display(), "writes are taken again"),
             _ => {}
         }
-        self.failing = error.is_some();
     }
 
     /// Runs a statement about the transaction itself; a failure takes the whole transaction back.

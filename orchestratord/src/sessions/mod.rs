@@ -96,7 +96,7 @@ impl Sessions {
     /// As the store cannot be read.
     pub async fn list(&self, all: bool) -> Result<Vec<Session>, RpcError> {
         let rows = self.store().read(move |reader| table::list(reader, all, LIST_LIMIT)).await?;
-        Ok(rows.into_iter().rev().map(|row| row.session).collect())
+        Ok(rows.into_iter().map(|row| row.session).collect())
     }
 
     /// Sessions whose process is not known to have ended.

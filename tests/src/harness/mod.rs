@@ -3,6 +3,7 @@
 //! It starts, watches and ends processes. What must hold is said by the suites in `tests/tests/suite`, one file a room.
 
 pub mod binary;
+pub mod cli;
 pub mod daemon;
 pub mod deadline;
 pub mod http;
@@ -14,6 +15,7 @@ pub mod websocket;
 pub mod wire;
 
 pub use binary::binary;
+pub use cli::Ran;
 pub use daemon::{Daemon, Pids, Refused};
 pub use deadline::{eventually, eventually_async};
 pub use http::{Http, Reply};

@@ -1,10 +1,12 @@
 //! The suites, one file a room. A file that is not listed here would never run, so its absence fails.
 
+mod cli;
 mod engines;
 mod frames;
 mod http;
 mod naming;
 mod python_readme;
+mod runs;
 mod scripted;
 mod settings;
 mod socket;

@@ -17,7 +17,7 @@ mod tree;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use orx_engines::Context;
 use orx_protocol::RunId;
@@ -59,6 +59,8 @@ impl<H> Clone for Pipeline<H> {
 #[derive(Debug)]
 struct Inner<H> {
     parts: Parts<H>,
+    /// What engines are given now; the operator may change it while runs are at work.
+    engines: RwLock<Arc<Context>>,
     /// The runs that are driven in this process.
     active: Mutex<HashMap<RunId, Active>>,
     /// Boundaries between effects that may still be passed, for tests of crashes.
@@ -102,12 +104,22 @@ impl<H: SessionHost> Pipeline<H> {
     pub fn new(parts: Parts<H>) -> Self {
         Self {
             inner: Arc::new(Inner {
+                engines: RwLock::new(Arc::new(parts.engines.clone())),
                 parts,
                 active: Mutex::default(),
                 #[cfg(test)]
                 crash_after: std::sync::atomic::AtomicI64::new(i64::MAX),
             }),
         }
+    }
+
+    /// Gives engines something else from now on; stages that run keep what they have.
+    pub fn set_engines(&self, engines: Context) {
+        *self.inner.engines.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(engines);
+    }
+
+    fn engines(&self) -> Arc<Context> {
+        Arc::clone(&self.inner.engines.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn parts(&self) -> &Parts<H> {

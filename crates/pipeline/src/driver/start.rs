@@ -145,7 +145,7 @@ impl<H: SessionHost> Pipeline<H> {
         }
         let installed: Vec<EngineKind> = EngineKind::ALL
             .into_iter()
-            .filter(|kind| *kind != EngineKind::Command && locate(*kind, &self.parts().engines).is_ok())
+            .filter(|kind| *kind != EngineKind::Command && locate(*kind, &self.engines()).is_ok())
             .collect();
         let named = match installed.as_slice() {
             [only] => {
@@ -226,7 +226,7 @@ impl<H: SessionHost> Pipeline<H> {
 
     /// What engines are given, with the programs of the run. The operator's own choice of a program stands above it.
     pub(super) fn context(&self, programs: &BTreeMap<EngineName, String>) -> Context {
-        let mut context = self.parts().engines.clone();
+        let mut context = Context::clone(&self.engines());
         for (engine, program) in programs {
             if *engine != EngineName::Command {
                 context.binaries.entry(engine.as_str().to_owned()).or_insert_with(|| program.clone());
