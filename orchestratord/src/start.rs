@@ -189,7 +189,6 @@ fn serve(
         environment: workers_environment,
     };
     let supervisor = Supervisor::new(command, daemon.journal.clone(), daemon.tasks.clone());
-    daemon.tasks.spawn(unix::serve(Arc::clone(daemon), bound, stop.clone()));
     if let Some((listener, hosts)) = listener {
         let address = listener
             .local_addr()
@@ -198,6 +197,8 @@ fn serve(
         daemon.tasks.spawn(http::serve(Arc::clone(daemon), listener, token, hosts, stop.clone()));
     }
     daemon.supervise(supervisor);
+    // Last, so that whoever is answered finds the roles and the HTTP address known; the socket's backlog holds who came before.
+    daemon.tasks.spawn(unix::serve(Arc::clone(daemon), bound, stop.clone()));
     let dispatcher = Arc::clone(&daemon.dispatcher);
     let until = stop.clone();
     daemon.tasks.spawn(async move {

@@ -70,7 +70,7 @@ fn the_holder_outlives_the_process_group_of_its_starter() {
     std::fs::write(session.file(file::SPEC), serde_json::to_vec(&session.spec).unwrap()).unwrap();
     let line = session.file("line");
     let script = format!("{} hold --directory {} > {}; sleep 600", env!("CARGO_BIN_EXE_pty-proxy"), session.path().display(), line.display());
-    let streams = [Stdio::null(), Stdio::null(), Stdio::inherit()];
+    let streams = [Stdio::null(), Stdio::null(), Stdio::null()];
     let mut starter = spawn::on_streams(&words(&["/bin/sh", "-c", &script]), session.path(), &environment(), streams).unwrap();
     let started: Started = eventually("the line of the start", || serde_json::from_slice(&std::fs::read(&line).ok()?).ok());
     let Started::Running(holder) = started else { panic!("{started:?}") };

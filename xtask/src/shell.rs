@@ -60,7 +60,8 @@ pub fn catch_interrupts() -> Result<()> {
     Ok(())
 }
 
-fn interrupted() -> bool {
+/// Whether such a signal came.
+pub fn interrupted() -> bool {
     INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 

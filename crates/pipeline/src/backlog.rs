@@ -180,7 +180,9 @@ fn checked(raw: Vec<RawItem>) -> Result<Vec<BacklogItem>, BadBacklog> {
     for item in raw {
         let id = item.id.trim().to_owned();
         if !is_id(&id) {
-            return refuse(format!("`{id}` is no identifier of an item: `W` and three digits are wanted, such as W001"));
+            return refuse(format!(
+                "`{id}` is no identifier of an item: `W` and three digits are wanted, such as W001"
+            ));
         }
         if items.iter().any(|other| other.id == id) {
             return refuse(format!("the identifier {id} is given twice"));
@@ -275,7 +277,8 @@ fn merged(mut items: Vec<BacklogItem>, most: usize) -> Vec<BacklogItem> {
 mod tests {
     use super::*;
 
-    const ONE: &str = "items:\n  - id: W001\n    title: Add a\n    objective: A is there\n    acceptance:\n      - a works\n";
+    const ONE: &str =
+        "items:\n  - id: W001\n    title: Add a\n    objective: A is there\n    acceptance:\n      - a works\n";
 
     fn ids(answer: &str) -> Vec<String> {
         read(answer, 10, true).unwrap().into_iter().map(|item| item.id).collect()
@@ -330,7 +333,9 @@ mod tests {
     #[test]
     fn dependencies_come_first_and_excess_is_merged_into_the_last() {
         let item = |number: u32, before: &str| {
-            format!("  - {{id: W{number:03}, title: t{number}, objective: o{number}, acceptance: [a{number}], files_hint: [f], depends_on: [{before}]}}\n")
+            format!(
+                "  - {{id: W{number:03}, title: t{number}, objective: o{number}, acceptance: [a{number}], files_hint: [f], depends_on: [{before}]}}\n"
+            )
         };
         let answer = format!("items:\n{}{}{}{}", item(1, "W003"), item(2, ""), item(3, ""), item(4, "W001"));
         assert_eq!(ids(&answer), ["W002", "W003", "W001", "W004"]);

@@ -95,17 +95,16 @@ impl From<PipelineError> for RpcError {
             }
             PipelineError::Engine(_) => Self::new(ErrorKind::FailedPrecondition, message),
             PipelineError::Store(error) => error.into(),
-            PipelineError::NoRun(_) => Self::new(ErrorKind::NotFound, message).with_hint("`run.list` shows the runs there are"),
-            PipelineError::NoArtifact(_) => {
-                Self::new(ErrorKind::NotFound, message).with_hint("paths are below the run's directory, such as artifacts/patch.diff")
+            PipelineError::NoRun(_) => {
+                Self::new(ErrorKind::NotFound, message).with_hint("`run.list` shows the runs there are")
             }
+            PipelineError::NoArtifact(_) => Self::new(ErrorKind::NotFound, message)
+                .with_hint("paths are below the run's directory, such as artifacts/patch.diff"),
             PipelineError::State { hint, .. } => Self::new(ErrorKind::FailedPrecondition, message).with_hint(hint),
-            PipelineError::File { path, .. } => {
-                Self::new(ErrorKind::Storage, message).with_hint(format!("check the disk and the permissions of {path}"))
-            }
-            PipelineError::Record { .. } | PipelineError::Transition(_) => {
-                Self::new(ErrorKind::Internal, message).with_hint("this is a defect in orx: report it with the daemon's log")
-            }
+            PipelineError::File { path, .. } => Self::new(ErrorKind::Storage, message)
+                .with_hint(format!("check the disk and the permissions of {path}")),
+            PipelineError::Record { .. } | PipelineError::Transition(_) => Self::new(ErrorKind::Internal, message)
+                .with_hint("this is a defect in orx: report it with the daemon's log"),
         }
     }
 }

@@ -91,7 +91,8 @@ impl RunFiles {
 
     /// Writes the journal of the run anew.
     pub(crate) fn events(&self, events: &[Event]) -> std::io::Result<()> {
-        let lines: String = events.iter().map(|event| event_line(event.seq, event.at_ms, &event.kind, event.data.get())).collect();
+        let lines: String =
+            events.iter().map(|event| event_line(event.seq, event.at_ms, &event.kind, event.data.get())).collect();
         put(&self.root, "events.jsonl", &lines)
     }
 

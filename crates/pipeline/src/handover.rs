@@ -13,7 +13,12 @@ pub(crate) fn body(record: &Record) -> String {
     let _ = write!(body, "## Task\n\n{}\n\n## Items\n\n", quoted(&machine.task));
     for item in &machine.items {
         let mark = if item.status == ItemStatus::Done { "x" } else { " " };
-        let commit = item.commit.as_deref().and_then(|commit| commit.get(..10)).map(|commit| format!(" ({commit})")).unwrap_or_default();
+        let commit = item
+            .commit
+            .as_deref()
+            .and_then(|commit| commit.get(..10))
+            .map(|commit| format!(" ({commit})"))
+            .unwrap_or_default();
         let note = match item.status {
             ItemStatus::Done => String::new(),
             status => format!(": {}, {}", status.as_str(), item.note.as_deref().unwrap_or("no reason was recorded")),
@@ -27,7 +32,8 @@ pub(crate) fn body(record: &Record) -> String {
             let _ = writeln!(body, "No gate is set: commit {} was not verified by any.", verified.commit);
         }
         Some(verified) => {
-            let _ = writeln!(body, "Of commit {}:\n\n| gate | verdict | needed | |\n|---|---|---|---|", verified.commit);
+            let _ =
+                writeln!(body, "Of commit {}:\n\n| gate | verdict | needed | |\n|---|---|---|---|", verified.commit);
             for gate in &verified.reports {
                 let verdict = match gate.verdict {
                     Verdict::Passed => "passed",
@@ -42,7 +48,11 @@ pub(crate) fn body(record: &Record) -> String {
         }
     }
     if machine.reviews > 0 {
-        let _ = writeln!(body, "\nThe review asked for changes {} time(s); they were made and the review was repeated.", machine.reviews);
+        let _ = writeln!(
+            body,
+            "\nThe review asked for changes {} time(s); they were made and the review was repeated.",
+            machine.reviews
+        );
     }
     if !machine.warnings.is_empty() {
         body.push_str("\n## To know\n\n");
@@ -62,5 +72,8 @@ fn quoted(text: &str) -> String {
 /// The title of a pull request.
 pub(crate) fn title(record: &Record) -> String {
     let task = &record.machine.task;
-    crate::backlog::one_line(task.lines().find(|line| !line.trim().is_empty()).unwrap_or("orx run")).chars().take(72).collect()
+    crate::backlog::one_line(task.lines().find(|line| !line.trim().is_empty()).unwrap_or("orx run"))
+        .chars()
+        .take(72)
+        .collect()
 }

@@ -115,7 +115,10 @@ fn within(notes: &[Note], limits: KnowledgeLimits) -> Result<(), String> {
     for note in notes {
         let changed = note.added + note.removed;
         if changed > limits.max_changed_lines_per_file {
-            return Err(format!("{changed} lines of {} would change, and {} may", note.file, limits.max_changed_lines_per_file));
+            return Err(format!(
+                "{changed} lines of {} would change, and {} may",
+                note.file, limits.max_changed_lines_per_file
+            ));
         }
     }
     let total: u64 = notes.iter().map(|note| note.added + note.removed).sum();
@@ -137,7 +140,8 @@ mod tests {
     const END: &str = "<!-- ORX:END AGENTS -->";
 
     fn texts(answer: &str, now: &str) -> Result<Vec<String>, String> {
-        proposed(&Knowledge::default(), answer, |_| now.to_owned()).map(|notes| notes.into_iter().map(|note| note.text).collect())
+        proposed(&Knowledge::default(), answer, |_| now.to_owned())
+            .map(|notes| notes.into_iter().map(|note| note.text).collect())
     }
 
     #[test]
@@ -158,7 +162,11 @@ mod tests {
         let other = Knowledge::default().markers.arch_start;
         let foreign = format!("FILE: src/main.rs\n{other}\nx\n<!-- ORX:END ARCH -->\n");
         assert!(texts(&foreign, "").unwrap_err().contains("is not in knowledge.allowlist"));
-        assert!(texts(&block("AGENTS.md", 250), "").unwrap_err().contains("252 lines of AGENTS.md would change, and 200 may"));
+        assert!(
+            texts(&block("AGENTS.md", 250), "")
+                .unwrap_err()
+                .contains("252 lines of AGENTS.md would change, and 200 may")
+        );
         assert!(texts(&format!("{0}{0}", block("AGENTS.md", 1)), "").unwrap_err().contains("proposed twice"));
         let long = format!("{START}\n{}{END}\n", (0..60).map(|n| format!("{n}\n")).collect::<String>());
         assert!(texts(&block("AGENTS.md", 1), &long).unwrap_err().contains("60 lines would be removed, and 50 may"));

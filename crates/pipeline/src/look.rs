@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::record::Facts;
-use crate::settings::init::Tooling;
 use crate::settings::Gate;
+use crate::settings::init::Tooling;
 
 /// Most lines of the map.
 const LINES: usize = 400;

@@ -11,7 +11,13 @@ use crate::record::Record;
 
 /// A line for every stage that ended.
 pub(crate) fn stages(record: &Record) -> String {
-    record.machine.stages.iter().filter(|stage| stage.ended_at_ms.is_some()).map(|stage| format!("{}\n", row(record, stage))).collect()
+    record
+        .machine
+        .stages
+        .iter()
+        .filter(|stage| stage.ended_at_ms.is_some())
+        .map(|stage| format!("{}\n", row(record, stage)))
+        .collect()
 }
 
 fn status(stage: &StageRecord) -> &'static str {

@@ -11,6 +11,8 @@ use crate::error::PipelineError;
 use crate::machine::{self, Machine, Pipeline, Stage};
 use crate::settings::{EngineName, Settings};
 
+/// Longest task in a list, in characters.
+const BRIEF_TASK: usize = 500;
 /// Version of the record's form.
 const FORMAT: u32 = 1;
 
@@ -68,7 +70,10 @@ impl Record {
         let failed = |reason: String| PipelineError::Record { run, reason };
         let record: Self = serde_json::from_str(body).map_err(|error| failed(error.to_string()))?;
         if record.format > FORMAT {
-            return Err(failed(format!("it has form {}, and this orx knows {FORMAT}: start the newer orx that wrote it", record.format)));
+            return Err(failed(format!(
+                "it has form {}, and this orx knows {FORMAT}: start the newer orx that wrote it",
+                record.format
+            )));
         }
         Ok(record)
     }
@@ -90,6 +95,18 @@ impl Record {
     /// The run's branch.
     pub(crate) fn branch(&self) -> String {
         format!("orx/{}", self.run)
+    }
+
+    /// As `run.list` shows it: many of them fit one answer.
+    pub(crate) fn brief(&self) -> run::Run {
+        let mut shown = self.shown();
+        if let Some((end, _)) = shown.task.char_indices().nth(BRIEF_TASK) {
+            shown.task.truncate(end);
+            shown.task.push_str(" [...]");
+        }
+        shown.stages = shown.stages.pop().into_iter().collect();
+        shown.gates.retain(|gate| gate.item.is_none());
+        shown
     }
 
     /// As `run.get` shows it.

@@ -5,8 +5,13 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::StoreError;
+
+/// How long the lock of a daemon that is dead may still be held: by a child that it had forked and that has not yet become
+/// another program.
+const DEAD_HOLDER: Duration = Duration::from_secs(2);
 
 /// The lock on one database, held for as long as this value lives.
 #[derive(Debug)]
@@ -29,12 +34,18 @@ impl DatabaseLock {
             .mode(0o600)
             .open(&path)
             .map_err(|error| StoreError::from_io(&error, &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::Locked { path: database.to_path_buf(), holder: holder(&mut file) });
+        let deadline = Instant::now() + DEAD_HOLDER;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline && !holder_lives(&path) => {
+                    std::thread::yield_now();
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreError::Locked { path: database.to_path_buf(), holder: holder(&mut file) });
+                }
+                Err(TryLockError::Error(error)) => return Err(StoreError::from_io(&error, &path)),
             }
-            Err(TryLockError::Error(error)) => return Err(StoreError::from_io(&error, &path)),
         }
         // The number only makes a refusal more helpful: without room for it the lock is no weaker.
         if let Err(error) = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
@@ -42,6 +53,12 @@ impl DatabaseLock {
         }
         Ok(Self { _file: file })
     }
+}
+
+/// Whether the process that the lock's file names runs. One that cannot be asked about counts as running.
+fn holder_lives(path: &Path) -> bool {
+    let named = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    named.is_none_or(|pid| !Path::new("/proc/self").exists() || Path::new(&format!("/proc/{pid}")).exists())
 }
 
 fn path_of(database: &Path) -> PathBuf {

@@ -292,7 +292,7 @@ impl Worktree {
                 }
             }
         }
-        self.invoke("restoring the index").arguments(&["read-tree", "-m", "HEAD"]).effect().await
+        self.invoke("restoring the index").arguments(&["read-tree", "-i", "-m", "HEAD"]).effect().await
     }
 
     async fn check_out(&self, tree: &Path, repository: &Repository) -> Result<()> {

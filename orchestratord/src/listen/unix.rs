@@ -117,7 +117,7 @@ fn claim(path: &Path) -> Result<nix::fcntl::Flock<File>, BindError> {
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(&lock_path)
         .map_err(|source| BindError::Io { path: lock_path.clone(), source })?;
-    match nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
+    match lock_file(file, &lock_path) {
         Ok(mut lock) => {
             use std::io::Write;
             let written = lock.set_len(0).and_then(|()| write!(&mut *lock, "{}", std::process::id()));
@@ -130,6 +130,28 @@ fn claim(path: &Path) -> Result<nix::fcntl::Flock<File>, BindError> {
             Err(BindError::InUse { path: path.to_owned(), owner })
         }
         Err((_, errno)) => Err(BindError::Io { path: lock_path, source: errno.into() }),
+    }
+}
+
+/// How long the lock of a daemon that is dead may still be held: by a child that it had forked and that has not yet become
+/// another program.
+const DEAD_HOLDER: Duration = Duration::from_secs(2);
+
+/// Takes the lock; a holder that is dead is waited for.
+fn lock_file(mut file: File, path: &Path) -> Result<nix::fcntl::Flock<File>, (File, nix::errno::Errno)> {
+    let deadline = std::time::Instant::now() + DEAD_HOLDER;
+    loop {
+        match nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
+            Err((given_back, nix::errno::Errno::EWOULDBLOCK)) if std::time::Instant::now() < deadline => {
+                let holder = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
+                if holder.is_some_and(|pid: i32| orx_sandbox::identity::of(pid).is_some()) {
+                    return Err((given_back, nix::errno::Errno::EWOULDBLOCK));
+                }
+                file = given_back;
+                std::thread::yield_now();
+            }
+            other => return other,
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 //! a connection together with the descriptors that come along.
 
 use std::fs::FileType;
-use std::io::{IoSliceMut, Result};
+use std::io::Result;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::libc;
 use nix::sys::stat::{Mode, umask};
 use orx_protocol::limits::SOCKET_PATH;
 
@@ -185,32 +185,52 @@ fn is_own(stream: &UnixStream) -> bool {
     nix::unistd::getpeereid(stream).is_ok_and(|(uid, _)| uid == nix::unistd::geteuid())
 }
 
+/// Most descriptors that the kernel passes with one message.
+const DESCRIPTORS: usize = 253;
+
 /// Reads what is there into `buffer`; gives how much that was, and the first descriptor that came along. Further ones
 /// are closed.
 ///
 /// # Errors
 /// As `recvmsg(2)`.
+#[allow(unsafe_code)] // The safe wrapper does not tell the descriptors of a truncated message, which then stay open.
 pub fn receive(stream: &UnixStream, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
-    // Room for one descriptor; the kernel closes those for which there is no room.
-    let mut space = nix::cmsg_space!(std::os::fd::RawFd);
-    let mut parts = [IoSliceMut::new(buffer)];
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // Of words, so that it is aligned as a control header must be.
+    let mut control = [0usize; 16 + DESCRIPTORS.div_ceil(2)];
+    // SAFETY: all zeros is a valid empty header.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = std::mem::size_of_val(&control) as _;
     #[cfg(target_os = "linux")]
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let flags = libc::MSG_CMSG_CLOEXEC;
     #[cfg(not(target_os = "linux"))]
-    let flags = MsgFlags::empty();
-    let message = recvmsg::<()>(stream.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let flags = 0;
+    // SAFETY: the header points to `part` and `control`, which outlive the call and are as long as it says.
+    let count = unsafe { libc::recvmsg(stream.as_raw_fd(), &raw mut header, flags) };
+    let count = usize::try_from(count).map_err(|_| std::io::Error::last_os_error())?;
     let mut first = None;
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(descriptors) = control {
-            for descriptor in descriptors {
-                // SAFETY: the kernel just installed this descriptor for this process and nothing else owns it.
-                #[allow(unsafe_code)]
-                let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    // SAFETY: the kernel filled `control` and set its length in `header`; the macros stay within that.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(&raw const header) };
+    while !next.is_null() {
+        // SAFETY: `next` is not null and within `control`, which is aligned for it.
+        let message = unsafe { &*next };
+        if message.cmsg_level == libc::SOL_SOCKET && message.cmsg_type == libc::SCM_RIGHTS {
+            // SAFETY: the data of the message begins here and ends at its length.
+            let (data, head) = unsafe { (libc::CMSG_DATA(next), libc::CMSG_LEN(0) as usize) };
+            let passed = (message.cmsg_len as usize).saturating_sub(head) / std::mem::size_of::<libc::c_int>();
+            for index in 0..passed {
+                // SAFETY: `index` is within the data; the kernel installed the descriptor and nothing else owns it.
+                let owned = unsafe { OwnedFd::from_raw_fd(data.cast::<libc::c_int>().add(index).read_unaligned()) };
                 first.get_or_insert(owned);
             }
         }
+        // SAFETY: as for the first.
+        next = unsafe { libc::CMSG_NXTHDR(&raw const header, next) };
     }
-    Ok((message.bytes, first))
+    Ok((count, first))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::TermMode;
-use alacritty_terminal::term::cell::Flags;
+use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::vte::ansi::{
     Attr, CharsetIndex, ClearMode, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
     KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, NamedColor, NamedMode, NamedPrivateMode,
@@ -102,6 +102,35 @@ impl Screen {
         row[Column(column)].zerowidth().is_some_and(|joined| joined.len() >= COMBINING_LIMIT)
     }
 
+    fn column(&self) -> usize {
+        self.term.grid().cursor.point.column.0
+    }
+
+    /// Blanks what is left of wide characters that were cut in half before any of `columns` in the cursor's row;
+    /// alacritty keeps the halves, and draws wrongly over them later.
+    fn mend(&mut self, columns: &[usize]) {
+        let line = self.term.grid().cursor.point.line;
+        let row = &mut self.term.grid_mut()[line][..];
+        for column in columns {
+            mend_before(row, *column);
+        }
+    }
+
+    /// Draws a character in insert mode: the row moves first, so that no half of a wide character stays.
+    fn insert(&mut self, character: char) {
+        let width = character.width().unwrap_or(0);
+        if width > 0 && !self.term.grid().cursor.input_needs_wrap && self.column() + width < self.term.columns() {
+            self.insert_blank(width);
+            self.term.unset_mode(NamedMode::Insert.into());
+            self.term.input(character);
+            self.term.set_mode(NamedMode::Insert.into());
+        } else {
+            self.term.input(character);
+            let line = self.term.grid().cursor.point.line;
+            mend_whole(&mut self.term.grid_mut()[line][..]);
+        }
+    }
+
     /// DECSTR: the modes and settings of a program, without the screen.
     pub(super) fn soft_reset(&mut self) {
         let term = &mut self.term;
@@ -192,6 +221,32 @@ impl Screen {
     }
 }
 
+/// Blanks the halves of a wide character that was cut in two between `column` and the cell before it.
+pub(super) fn mend_before(row: &mut [Cell], column: usize) {
+    let has = |row: &[Cell], at: usize, flag| row.get(at).is_some_and(|cell| cell.flags.contains(flag));
+    let Some(left) = column.checked_sub(1) else {
+        if let Some(first) = row.first_mut() {
+            first.flags.remove(Flags::WIDE_CHAR_SPACER);
+        }
+        return;
+    };
+    let first_half = has(row, left, Flags::WIDE_CHAR);
+    let second_half = has(row, column, Flags::WIDE_CHAR_SPACER);
+    if first_half && !second_half && let Some(cell) = row.get_mut(left) {
+        cell.clear_wide();
+    }
+    if second_half && !first_half && let Some(cell) = row.get_mut(column) {
+        cell.flags.remove(Flags::WIDE_CHAR_SPACER);
+    }
+}
+
+/// Blanks all halves of wide characters in a row.
+pub(super) fn mend_whole(row: &mut [Cell]) {
+    for column in 0..=row.len() {
+        mend_before(row, column);
+    }
+}
+
 /// The row and column that a cursor report tells: from 1, within the scroll region when that is the origin.
 pub(super) fn reported_position(screen: &Screen) -> (i32, usize) {
     let point = screen.term.grid().cursor.point;
@@ -203,7 +258,6 @@ impl Handler for Screen {
     as_alacritty_does! {
         goto(line: i32, column: usize);
         goto_line(line: i32);
-        insert_blank(count: usize);
         move_forward(columns: usize);
         move_backward(columns: usize);
         backspace();
@@ -212,10 +266,8 @@ impl Handler for Screen {
         scroll_down(count: usize);
         insert_blank_lines(count: usize);
         delete_lines(count: usize);
-        erase_chars(count: usize);
         save_cursor_position();
         restore_cursor_position();
-        clear_line(mode: LineClearMode);
         reverse_index();
         terminal_attribute(attribute: Attr);
         set_mode(mode: Mode);
@@ -229,10 +281,32 @@ impl Handler for Screen {
     #[inline]
     fn input(&mut self, character: char) {
         self.last_character = Some(character);
-        let combines = character >= '\u{300}' && character.width() == Some(0);
-        if !(combines && self.is_full_of_combining()) {
+        if character >= '\u{300}' && character.width() == Some(0) && self.is_full_of_combining() {
+            return;
+        }
+        if self.mode().contains(TermMode::INSERT) {
+            self.insert(character);
+        } else {
             self.term.input(character);
         }
+    }
+
+    fn insert_blank(&mut self, count: usize) {
+        let column = self.column();
+        self.term.insert_blank(count);
+        self.mend(&[column, column + count, self.term.columns()]);
+    }
+
+    fn erase_chars(&mut self, count: usize) {
+        let column = self.column();
+        self.term.erase_chars(count);
+        self.mend(&[column, column + count]);
+    }
+
+    fn clear_line(&mut self, mode: LineClearMode) {
+        let column = self.column();
+        self.term.clear_line(mode);
+        self.mend(&[column, column + 1]);
     }
 
     fn linefeed(&mut self) {
@@ -311,13 +385,18 @@ impl Handler for Screen {
 
     fn delete_chars(&mut self, count: usize) {
         // alacritty would also blank cells before the cursor when more is to be deleted than is there.
-        let room = self.term.columns() - self.term.grid().cursor.point.column.0;
-        self.term.delete_chars(count.min(room));
+        let column = self.column();
+        let columns = self.term.columns();
+        let count = count.min(columns - column);
+        self.term.delete_chars(count);
+        self.mend(&[column, columns - count]);
     }
 
     fn clear_screen(&mut self, mode: ClearMode) {
         let above = matches!(mode, ClearMode::Above);
+        let column = self.column();
         self.term.clear_screen(mode);
+        self.mend(&[column, column + 1]);
         // alacritty leaves the first line when the cursor is on the second.
         if above && self.term.grid().cursor.point.line.0 == 1 {
             self.term.grid_mut().reset_region(Line(0)..Line(1));

@@ -18,6 +18,8 @@ use alacritty_terminal::vte::ansi::{
 use orx_protocol::api::session::Cursor;
 use orx_protocol::hold::{ScreenText, TerminalSize};
 
+use super::handler::mend_whole;
+
 /// Fewest columns of the model: a wide character needs two.
 const MIN_COLUMNS: u16 = 2;
 /// Columns between tab stops until a program sets its own.
@@ -238,9 +240,11 @@ impl Screen {
         let mut shown = std::mem::replace(self.term.grid_mut(), Grid::new(1, usize::from(MIN_COLUMNS), 0));
         shown.resize(!is_alternate, lines, columns);
         shown.truncate();
+        mend(&mut shown);
         if let Some(behind) = self.behind.as_mut() {
             behind.resize(true, lines, columns);
             behind.truncate();
+            mend(behind);
             *next.grid_mut() = behind.clone();
         }
         if is_alternate {
@@ -333,6 +337,13 @@ fn row_text(row: &[Cell]) -> String {
     }
     text.truncate(text.trim_end_matches(' ').len());
     text
+}
+
+/// Blanks the halves of wide characters that a resize cut in two.
+fn mend(grid: &mut Grid<Cell>) {
+    for line in 0..i32::try_from(grid.screen_lines()).unwrap_or(0) {
+        mend_whole(&mut grid[Line(line)][..]);
+    }
 }
 
 /// The last column of a grid.

@@ -1,8 +1,9 @@
 //! A holder under test, and a small blocking client of its socket.
 
-#![allow(dead_code)] // Each test binary uses its own part of this.
+#![allow(dead_code, unreachable_pub)] // Each test binary uses its own part of this.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -57,6 +58,7 @@ impl Session {
     /// A description that was not started yet.
     pub fn describe(argv: &[&str]) -> Self {
         let scratch = tempfile::Builder::new().prefix("hold").tempdir().unwrap();
+        std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         let socket = scratch.path().join("socket").display().to_string();
         let cwd = scratch.path().display().to_string();
         let spec = HoldSpec {
@@ -299,5 +301,26 @@ impl Viewer {
             output.windows(text.len()).any(|window| window == text.as_bytes()).then_some(())
         });
         output
+    }
+}
+
+impl Viewer {
+    /// Reads to the end of the stream.
+    pub fn until_end(&mut self) -> bool {
+        while self.next().is_some() {}
+        true
+    }
+
+    /// Reads until a terminal of this viewer shows `text`; gives how many bytes that took.
+    pub fn until_shown(&mut self, text: &str, size: TerminalSize) -> usize {
+        let mut model = pty_proxy::terminal::emulator::Emulator::new(size);
+        let mut count = 0;
+        self.until(|frame| {
+            let (ToViewer::Screen(bytes) | ToViewer::Output(bytes)) = frame else { return None };
+            count += bytes.len();
+            model.accept(bytes, Instant::now());
+            model.text().lines.iter().any(|line| line.contains(text)).then_some(())
+        });
+        count
     }
 }

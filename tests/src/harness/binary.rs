@@ -29,3 +29,13 @@ pub fn directory() -> PathBuf {
         directory.to_owned()
     }
 }
+
+/// `PATH` for daemons under test: this build's programs before the machine's, so that `orx.yaml` can name the scripted CLI.
+///
+/// # Panics
+/// When the machine's `PATH` is not UTF-8.
+#[must_use]
+pub fn search_path() -> String {
+    let machine = std::env::var("PATH").expect("PATH is text");
+    format!("{}:{machine}", directory().display())
+}

@@ -17,10 +17,12 @@ use tempfile::TempDir;
 
 use super::deadline::eventually;
 use super::wire::Received;
-use super::{Http, Settings, Wire, binary, process};
+use super::{Http, Settings, Wire, binary, process, search_path};
 
 /// How long a daemon may take to answer `health`, and to end: far above what it takes, for busy machines.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The exit code of a daemon whose place another one has.
+const IN_USE: i32 = 75;
 /// Lines of a log that a failure shows.
 const TAIL: usize = 60;
 
@@ -152,7 +154,7 @@ impl Daemon {
             .args(&settings.arguments)
             .current_dir(self.directory())
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", search_path())
             .env("HOME", &settings.user_home)
             .env("LANG", "C.UTF-8")
             .env("RUST_BACKTRACE", "1")
@@ -373,8 +375,11 @@ impl Daemon {
     /// When it does not answer; the message has the end of its log.
     #[track_caller]
     pub fn restart(&mut self) {
-        if let Err(refused) = self.launch() {
-            panic!("orchestratord did not come back: {}; its log:\n{}", refused.status, tail(&refused.log));
+        let started = Instant::now();
+        while let Err(refused) = self.launch() {
+            // A child that the killed daemon was starting holds a copy of its locks between fork and exec, for a moment.
+            let held = refused.status.code() == Some(IN_USE) && started.elapsed() < Duration::from_secs(2);
+            assert!(held, "orchestratord did not come back: {}; its log:\n{}", refused.status, tail(&refused.log));
         }
     }
 

@@ -14,7 +14,7 @@ pub mod settings;
 pub mod websocket;
 pub mod wire;
 
-pub use binary::binary;
+pub use binary::{binary, search_path};
 pub use cli::Ran;
 pub use daemon::{Daemon, Pids, Refused};
 pub use deadline::{eventually, eventually_async};

@@ -49,6 +49,24 @@ impl Repository {
         Self::with_files(path, &crate::calculator::FILES)
     }
 
+    /// The same, with the scripted CLI as the engine `command` and what it does in this scenario.
+    ///
+    /// # Panics
+    /// When git fails.
+    #[must_use]
+    #[track_caller]
+    pub fn scripted(path: &Path, scenario: &Path) -> Self {
+        let repository = Self::calculator(path);
+        let executors = serde_json::json!({"command": {
+            "argv": ["scripted-cli", "--scenario", scenario],
+            "text_args": ["--read-only"],
+        }});
+        let settings = std::fs::read_to_string(path.join("orx.yaml")).expect("the calculator has settings");
+        repository.write("orx.yaml", &format!("{settings}executors: {executors}\n"));
+        repository.commit("The scripted CLI does the work");
+        repository
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

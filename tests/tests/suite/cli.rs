@@ -1,6 +1,6 @@
 //! The command line: exit codes, what each mistake is answered with, and that `up` and `down` do what they say.
 
-use orx_tests::harness::{Daemon, Repository, process};
+use orx_tests::harness::{Daemon, Repository, process, scripted_model};
 use serde_json::json;
 
 fn daemon() -> Daemon {
@@ -121,11 +121,13 @@ fn a_run_needs_a_repository_with_a_commit() {
     daemon.orxctl(&plain, &["run", "a task"]).refused(1, &["git", "plain"]);
     let unborn = Repository::unborn(&daemon.path("unborn"));
     daemon.orxctl(unborn.path(), &["run", "a task"]).refused(1, &["commit"]);
-    let whole = Repository::calculator(&daemon.path("whole"));
+    let whole = Repository::scripted(&daemon.path("whole"), &scripted_model::scenarios().join("demo.json"));
     let bare = daemon.path("bare");
     whole.git(&["clone", "--quiet", "--bare", ".", bare.to_str().unwrap()]);
     daemon.orxctl(&bare, &["run", "a task"]).refused(1, &["bare"]);
-    daemon.orxctl(whole.path(), &["run", "a task", "--base", "no-such-branch"]).refused(1, &["no-such-branch"]);
+    daemon
+        .orxctl(whole.path(), &["run", "a task", "--engine", "command", "--base", "no-such-branch"])
+        .refused(1, &["no-such-branch"]);
     daemon.orxctl(whole.path(), &["run", "a task", "--engine", "painter"]).refused(1, &["painter"]);
     assert_eq!(daemon.call("status", &json!({}))["runs"], json!(0));
     assert!(!whole.path().join("runs").exists() && !whole.path().join(".worktrees").exists());
@@ -150,5 +152,5 @@ fn an_unknown_key_in_the_repositorys_settings_is_named_with_line_and_column() {
     let whole = Repository::calculator(&daemon.path("whole"));
     whole.write("orx.yaml", "version: \"1\"\ngates:\n  - nmae: tests\n    command: \"true\"\n");
     whole.commit("A mistake");
-    daemon.orxctl(whole.path(), &["run", "a task"]).refused(78, &["orx.yaml", "nmae", "line 3", "column 5"]);
+    daemon.orxctl(whole.path(), &["run", "a task"]).refused(78, &["orx.yaml:3:5", "nmae"]);
 }

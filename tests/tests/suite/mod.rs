@@ -6,6 +6,7 @@ mod frames;
 mod http;
 mod naming;
 mod python_readme;
+mod run_control;
 mod runs;
 mod scripted;
 mod settings;

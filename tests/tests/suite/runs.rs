@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use orx_tests::harness::{Daemon, Repository, binary, eventually, scripted_model};
+use orx_tests::harness::{Daemon, Repository, eventually, scripted_model, search_path};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,15 +21,7 @@ fn daemon() -> Daemon {
 
 /// The demo's repository, its work done by the scripted CLI with this scenario.
 fn project(daemon: &Daemon, scenario: &Path) -> Repository {
-    let repository = Repository::calculator(&daemon.path("project"));
-    let settings = std::fs::read_to_string(repository.path().join("orx.yaml")).unwrap();
-    let executors = json!({"command": {
-        "argv": [binary("scripted-cli"), "--scenario", scenario],
-        "text_args": ["--read-only"],
-    }});
-    repository.write("orx.yaml", &format!("{settings}executors: {executors}\n"));
-    repository.commit("The scripted CLI does the work");
-    repository
+    Repository::scripted(&daemon.path("project"), scenario)
 }
 
 /// The demo's scenario with each answer delayed, and the first change of W001 waiting for a file, if wanted.
@@ -150,7 +142,7 @@ fn e_a_default_run_makes_no_network_call() {
         std::fs::write(&spy, format!("#!/bin/sh\necho \"{name} $*\" >> {}\n{line}\n", log.display())).unwrap();
         std::fs::set_permissions(&spy, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let path = format!("{}:{}", spies.path().display(), std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", spies.path().display(), search_path());
     let daemon = Daemon::start(|settings| {
         settings.workers(0).variable("PATH", path);
     });

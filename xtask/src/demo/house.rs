@@ -76,7 +76,7 @@ impl House {
         match &self.engine {
             Engine::OnPath(_) | Engine::Installed { .. } => Value::Null,
             Engine::Scripted => json!({"command": {
-                "argv": [self.programs.join("scripted-cli"), "--scenario", Self::scenario()],
+                "argv": ["scripted-cli", "--scenario", Self::scenario()],
                 "text_args": ["--read-only"],
             }}),
         }
@@ -151,6 +151,12 @@ impl House {
         command.args(arguments).current_dir(self.directory());
         for (name, value) in self.variables() {
             command.env(name, value);
+        }
+        if let Engine::Scripted = self.engine {
+            // A repository's settings name a program by its name; where it is found is the operator's to say.
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let found = std::iter::once(self.programs.clone()).chain(std::env::split_paths(&path));
+            command.env("PATH", std::env::join_paths(found).unwrap_or(path));
         }
         command.env_remove("ORX_SESSION").env_remove("ORX_TOKEN").env_remove("ORX_HTTP");
         command
@@ -228,10 +234,29 @@ impl House {
         ended
     }
 
+    /// Ends what the daemon would let live on: sessions outlive it, and so would a run's engine.
+    fn end_work(&self) -> Result<()> {
+        let listed = |method: &str, params: &Value, name: &str| -> Result<Vec<Value>> {
+            Ok(self.call(method, params)?[name].as_array().cloned().unwrap_or_default())
+        };
+        for run in listed("run.list", &json!({}), "runs")? {
+            if run["state"] == "running" {
+                self.call("run.cancel", &json!({"run": run["run"]}))?;
+            }
+        }
+        for session in listed("session.list", &json!({"all": true}), "sessions")? {
+            if session["state"] == "running" || session["state"] == "starting" {
+                self.call("session.stop", &json!({"session": session["session"], "grace_ms": 500}))?;
+            }
+        }
+        Ok(())
+    }
+
     fn down(&self) -> Result<()> {
+        let ended = self.end_work();
         let output = self.orxctl(&["down"]).stdin(Stdio::null()).output()?;
         if output.status.success() {
-            return Ok(());
+            return ended;
         }
         bail!("`orxctl down` failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim())
     }

@@ -61,8 +61,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         checked
     });
     if let Err(error) = outcome {
-        house.keep_directory();
-        println!("\n{}", house.places());
+        if !shell::interrupted() {
+            house.keep_directory();
+            println!("\n{}", house.places());
+        }
         return Err(error);
     }
     if arguments.keep {
@@ -129,12 +131,12 @@ impl Steps {
         let run = house.newest_run(project.path());
         match (ended, run) {
             (Ok(()), run) => run,
-            (Err(error), Ok(run)) => {
+            (Err(error), Ok(run)) if run["state"] != "running" => {
                 let why = run["error"].as_str().unwrap_or("it says no reason").to_owned();
                 Err(error.context(format!("the run ended as {}: {why}", run["state"])))
             }
-            // It did not even start: what `orxctl run` said is the reason.
-            (Err(error), Err(_)) => Err(error),
+            // It did not start, or was not awaited: what `orxctl run` said is the reason.
+            (Err(error), Ok(_) | Err(_)) => Err(error),
         }
     }
 }

@@ -7,10 +7,10 @@ use orx_engines::remove_private_home;
 use orx_protocol::RunId;
 use orx_protocol::api::run::{Artifact, Cleaned, ListParams, Run};
 use orx_store::runs;
-use orx_workspace::{KeptReason, Removal, Worktree, WorkspaceError};
+use orx_workspace::{KeptReason, Removal, WorkspaceError, Worktree};
 
 use super::effects::Performed;
-use super::{Loaded, Pipeline};
+use super::{Loaded, Pipeline, Place};
 use crate::error::PipelineError;
 use crate::files::RunFiles;
 use crate::machine::{Input, Stage};
@@ -33,14 +33,18 @@ impl<H: SessionHost> Pipeline<H> {
         Ok(self.load(run).await?.record.shown())
     }
 
-    /// Runs, newest first.
+    /// Runs, newest first, in brief: the task is cut, and of stages and gates only the last stage and the verification of
+    /// the whole are told. [`Pipeline::get`] tells all.
     ///
     /// # Errors
     /// [`PipelineError::Invalid`] for a limit out of bounds, or as the store cannot be read.
     pub async fn list(&self, params: ListParams) -> Result<Vec<Run>, PipelineError> {
         let limit = params.limit.unwrap_or(LISTED);
         if !(1..=LISTED_MOST).contains(&limit) {
-            return Err(PipelineError::invalid(format!("the limit {limit} is out of bounds"), format!("give 1 to {LISTED_MOST}")));
+            return Err(PipelineError::invalid(
+                format!("the limit {limit} is out of bounds"),
+                format!("give 1 to {LISTED_MOST}"),
+            ));
         }
         // The same repository may be named by any directory in it, also when it is gone by now.
         let repository = match params.repository {
@@ -52,7 +56,7 @@ impl<H: SessionHost> Pipeline<H> {
             None => None,
         };
         let rows = self.parts().store.read(move |reader| runs::list(reader, repository.as_deref(), limit)).await?;
-        rows.iter().map(|row| Record::read(row.run, &row.body).map(|record| record.shown())).collect()
+        rows.iter().map(|row| Record::read(row.run, &row.body).map(|record| record.brief())).collect()
     }
 
     /// Runs that are at work: what a restarted daemon drives again.
@@ -96,13 +100,30 @@ impl<H: SessionHost> Pipeline<H> {
         }
     }
 
+    /// The place of a run's driver, `None` when the run is at work. Who has just been told of a run's end finds its driver
+    /// still there, about to leave: that is waited for.
+    async fn place_of_ended(&self, run: RunId) -> Result<Option<Place<H>>, PipelineError> {
+        loop {
+            if let Some(place) = self.take_place(run) {
+                return Ok(Some(place));
+            }
+            if !self.load(run).await?.row.state.is_final() {
+                return Ok(None);
+            }
+            let driven = self.active().get(&run).cloned();
+            if let Some(driven) = driven {
+                driven.gone.cancelled().await;
+            }
+        }
+    }
+
     /// Takes up a run that failed or was cancelled; one that was interrupted needs nothing but to be driven. The caller
     /// drives it then.
     ///
     /// # Errors
     /// [`PipelineError::State`] when it is done, or its worktree was removed.
     pub async fn resume(&self, run: RunId) -> Result<Run, PipelineError> {
-        let Some(_place) = self.take_place(run) else {
+        let Some(_place) = self.place_of_ended(run).await? else {
             return Err(PipelineError::state(format!("run {run} is at work"), "wait for it with `run.wait`"));
         };
         let mut loaded = self.load(run).await?;
@@ -127,13 +148,16 @@ impl<H: SessionHost> Pipeline<H> {
     /// [`PipelineError::State`] when it is at work, or what could not be removed.
     pub async fn clean(&self, run: RunId, force: bool) -> Result<Cleaned, PipelineError> {
         let at_work = || PipelineError::state(format!("run {run} is at work"), "end it with `run.cancel` first");
-        let Some(_place) = self.take_place(run) else { return Err(at_work()) };
+        let Some(_place) = self.place_of_ended(run).await? else { return Err(at_work()) };
         let mut loaded = self.load(run).await?;
         if !loaded.row.state.is_final() {
             return Err(at_work());
         }
         let mut cleaned = Cleaned { removed: Vec::new(), kept: Vec::new() };
-        if loaded.record.has_worktree && !loaded.record.is_cleaned && !self.remove_tree(&loaded.record, force, &mut cleaned).await? {
+        if loaded.record.has_worktree
+            && !loaded.record.is_cleaned
+            && !self.remove_tree(&loaded.record, force, &mut cleaned).await?
+        {
             return Ok(cleaned);
         }
         let directory = loaded.record.directory();
@@ -170,9 +194,13 @@ impl<H: SessionHost> Pipeline<H> {
             Removal::Kept(reason) => {
                 let why = match reason {
                     KeptReason::Uncommitted { paths } => format!("{paths} changed files are in no commit"),
-                    KeptReason::Unpublished { commits } => format!("{commits} commits are on no branch of the repository"),
+                    KeptReason::Unpublished { commits } => {
+                        format!("{commits} commits are on no branch of the repository")
+                    }
                     KeptReason::Foreign => "the directory is not the one that orx made".to_owned(),
-                    KeptReason::RepositoryUnreadable { why } => format!("the repository cannot be asked for its branches: {why}"),
+                    KeptReason::RepositoryUnreadable { why } => {
+                        format!("the repository cannot be asked for its branches: {why}")
+                    }
                 };
                 let cure = if force { "" } else { "; `force` removes it all the same" };
                 cleaned.kept.push(format!("{shown}: {why}{cure}"));
@@ -232,7 +260,9 @@ impl<H: SessionHost> Pipeline<H> {
                 let truncated = u64::try_from(bytes.len()).unwrap_or(u64::MAX) < size;
                 Ok(Artifact { text: text(bytes, truncated), size, truncated })
             }
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Err(missing),
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                Err(missing)
+            }
             Err(error) => Err(PipelineError::file(&loaded.record.directory().join(path))(error)),
         }
     }
@@ -252,7 +282,10 @@ fn text(mut bytes: Vec<u8>, truncated: bool) -> String {
 fn refuse_ended(loaded: &Loaded) -> Result<(), PipelineError> {
     if loaded.row.state.is_final() {
         let (run, state) = (loaded.record.run, loaded.row.state.as_str());
-        return Err(PipelineError::state(format!("run {run} stands still already: it is {state}"), "there is nothing to end"));
+        return Err(PipelineError::state(
+            format!("run {run} stands still already: it is {state}"),
+            "there is nothing to end",
+        ));
     }
     Ok(())
 }

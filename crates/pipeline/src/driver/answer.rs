@@ -4,6 +4,8 @@ use orx_engines::{EngineKind, FailureKind, StageReport, report};
 use orx_protocol::hold::{Ended, Holder, file};
 use orx_protocol::process::EndReason;
 
+use crate::gates;
+use crate::guardrails::secrets;
 use crate::machine::{Answer, AnswerOutcome, Trouble};
 use crate::port::HeldOutcome;
 use crate::settings::choose::Selection;
@@ -101,7 +103,7 @@ fn outcome(tried: Try<'_>, told: &StageReport) -> AnswerOutcome {
         if !tried.stage.writes() && told.text.trim().is_empty() {
             return failed(tried, Trouble::Other, format!("{} ended in good order and answered nothing", tried.kind));
         }
-        return AnswerOutcome::Text(told.text.clone());
+        return AnswerOutcome::Text(secrets::redact(&told.text));
     };
     let trouble = match failure.kind {
         FailureKind::NotLoggedIn => {
@@ -122,7 +124,8 @@ pub(super) fn failed(tried: Try<'_>, trouble: Trouble, message: String) -> Answe
         .settings
         .fallback_for(tried.stage, tried.selection, &message)
         .filter(|fallen| fallen.selection.engine.served().is_some());
-    AnswerOutcome::Failed { trouble, message, offer }
+    // A provider's complaint may repeat what it was sent.
+    AnswerOutcome::Failed { trouble, message: secrets::redact(&gates::plain(&message)), offer }
 }
 
 #[cfg(test)]

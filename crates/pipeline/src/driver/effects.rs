@@ -2,7 +2,7 @@
 
 use tokio::sync::OnceCell;
 
-use orx_workspace::{CommitId, Worktree, WorkspaceError};
+use orx_workspace::{CommitId, WorkspaceError, Worktree};
 
 use super::Pipeline;
 use crate::machine::{Effect, Input};

@@ -9,7 +9,7 @@ use orx_workspace::Worktree;
 use super::Pipeline;
 use super::answer::{Try, answer, failed, written};
 use super::effects::{Halt, Performed, Tree, commit_id};
-use super::tree::write;
+use super::tree::{again, write};
 use crate::guardrails::secrets;
 use crate::machine::{Answer, Input, Trouble};
 use crate::port::{HeldOutcome, HeldRequest, HostError, SessionHost};
@@ -39,7 +39,10 @@ impl<H: SessionHost> Pipeline<H> {
             Some(fallback) => fallback.clone(),
             None => record.settings.choose(stage).map_err(|error| Halt::Broke(error.to_string()))?,
         };
-        let kind = selection.engine.served().ok_or_else(|| Halt::Broke(format!("orx does not serve the engine {}", selection.engine)))?;
+        let kind = selection
+            .engine
+            .served()
+            .ok_or_else(|| Halt::Broke(format!("orx does not serve the engine {}", selection.engine)))?;
         let since_ms = record.machine.stages.last().map_or_else(clock::now_ms, |stage| stage.started_at_ms);
         let tried = Try { stage, kind, selection: &selection, settings: &record.settings, session, since_ms };
         let answer = match self.session(record, worktree, tried, form).await? {
@@ -107,8 +110,8 @@ impl<H: SessionHost> Pipeline<H> {
         let Try { stage, kind, selection, .. } = tried;
         let prompt = self.prompt(record, worktree, stage, form).await?;
         let name = match record.machine.item().filter(|_| stage.writes()) {
-            Some(item) => format!("prompts/{stage}-{}-{}.md", item.work.id, item.attempts),
-            None => format!("prompts/{stage}.md"),
+            Some(item) => format!("prompts/{stage}-{}-{}{}.md", item.work.id, item.attempts, again(record)),
+            None => format!("prompts/{stage}{}.md", again(record)),
         };
         write(record.directory(), name, prompt.clone()).await?;
         let launch = match self.launch(record, worktree.path(), tried, prompt) {
@@ -153,7 +156,13 @@ impl<H: SessionHost> Pipeline<H> {
         headless(kind, &context, &request).map_err(|error| error.to_string())
     }
 
-    async fn prompt(&self, record: &Record, worktree: &Worktree, stage: StageKey, form: Option<&str>) -> Result<String, Halt> {
+    async fn prompt(
+        &self,
+        record: &Record,
+        worktree: &Worktree,
+        stage: StageKey,
+        form: Option<&str>,
+    ) -> Result<String, Halt> {
         let needs_diff = matches!(stage, StageKey::Review | StageKey::KnowledgeUpdate);
         let diff = if needs_diff {
             let base = commit_id(&record.machine.base)?;
@@ -190,7 +199,7 @@ impl<H: SessionHost> Pipeline<H> {
             text.push_str(&gates::plain(&String::from_utf8_lossy(error)));
         }
         let text = secrets::redact(&files::log_end(&text));
-        write(record.directory(), format!("logs/agent_{name}.log"), text).await
+        write(record.directory(), format!("logs/agent_{name}{}.log", again(record)), text).await
     }
 }
 

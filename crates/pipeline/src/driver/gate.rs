@@ -11,7 +11,7 @@ use orx_workspace::Worktree;
 use super::Pipeline;
 use super::answer::written;
 use super::effects::{Halt, Performed, Tree, commit_id};
-use super::tree::write;
+use super::tree::{again, remove_residue, write};
 use crate::gates::{self, Planned, Situation};
 use crate::guardrails::secrets;
 use crate::machine::{GateReport, GateStep, Input, Stage, Verdict};
@@ -22,11 +22,26 @@ use crate::{files, settings::Gate};
 
 /// Variables with which builds and tests find their tools.
 const TOOLS: [&str; 15] = [
-    "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "GOPATH", "GOROOT", "GOMODCACHE", "GOCACHE", "JAVA_HOME", "NVM_DIR",
-    "PNPM_HOME", "PYENV_ROOT", "VIRTUAL_ENV", "UV_CACHE_DIR", "MISE_DATA_DIR", "ASDF_DATA_DIR",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "GOPATH",
+    "GOROOT",
+    "GOMODCACHE",
+    "GOCACHE",
+    "JAVA_HOME",
+    "NVM_DIR",
+    "PNPM_HOME",
+    "PYENV_ROOT",
+    "VIRTUAL_ENV",
+    "UV_CACHE_DIR",
+    "MISE_DATA_DIR",
+    "ASDF_DATA_DIR",
 ];
 
 impl<H: SessionHost> Pipeline<H> {
+    /// Runs a gate. After the last one, new files that the gates left are removed: they are no work of the item, and the
+    /// next attempt must not take them for it.
     pub(super) async fn gate(
         &self,
         record: &Record,
@@ -37,15 +52,32 @@ impl<H: SessionHost> Pipeline<H> {
         session: SessionId,
     ) -> Result<Performed, Halt> {
         let worktree = self.tree(record, tree).await?;
+        let mut performed = self.run_gate(record, worktree, gate, step, full, session).await?;
+        if gate + 1 >= record.machine.rules.gates.len() && record.machine.current.is_some() {
+            performed.warnings.extend(remove_residue(record, worktree).await?);
+        }
+        Ok(performed)
+    }
+
+    async fn run_gate(
+        &self,
+        record: &Record,
+        worktree: &Worktree,
+        gate: usize,
+        step: GateStep,
+        full: bool,
+        session: SessionId,
+    ) -> Result<Performed, Halt> {
         let rule = record.machine.rules.gates.get(gate);
         let gates = record.settings.gates.as_deref().unwrap_or_default();
         let own = rule.and_then(|rule| gates.iter().find(|gate| gate.name == rule.name));
         let Some(gate) = own else {
             return Err(Halt::Broke("a gate is asked for that the settings do not have".to_owned()));
         };
+        let search_path = self.search_path();
         let situation = Situation {
             worktree: worktree.path(),
-            search_path: self.search_path(),
+            search_path: search_path.as_deref(),
             changed: &record.machine.change.paths,
             run: &record.settings.run,
             full,
@@ -73,7 +105,9 @@ impl<H: SessionHost> Pipeline<H> {
             warnings.push(format!("{FILE} was changed in this run: the run keeps to the settings it started with"));
         }
         if let Some(own) = own.filter(|own| changed.contains(own)) {
-            let why = format!("its program {own} was changed in this run, so its verdict would say nothing; take that change back, or make it by hand");
+            let why = format!(
+                "its program {own} was changed in this run, so its verdict would say nothing; take that change back, or make it by hand"
+            );
             return Ok(Performed { warnings, ..Performed::of(Input::GateEnded(blank(Verdict::Error, Some(why)))) });
         }
         let request = HeldRequest {
@@ -83,23 +117,22 @@ impl<H: SessionHost> Pipeline<H> {
             title: format!("gate {} of {}", gate.name, record.machine.current.as_deref().unwrap_or("the whole")),
             argv: argv.clone(),
             cwd: worktree.path().to_owned(),
-            environment: gate_environment(self.environment()),
+            environment: gate_environment(&self.engines().environment),
             input: None,
             deadline_ms: timeout.saturating_mul(1000),
         };
         let begun_ms = clock::now_ms();
         let outcome = match self.held(request).await? {
             Ok(outcome) => outcome,
-            Err(why) => return Ok(Performed { warnings, ..Performed::of(Input::GateEnded(blank(Verdict::Error, Some(why)))) }),
+            Err(why) => {
+                return Ok(Performed { warnings, ..Performed::of(Input::GateEnded(blank(Verdict::Error, Some(why)))) });
+            }
         };
         let written = written(&outcome).await.map_err(Halt::file(&outcome.directory))?;
         let log = log_text(&argv, &outcome.ended, &written.output, &written.error);
         let path = log_path(record, gate, step, attempt);
         write(record.directory(), path.clone(), log.clone()).await?;
         let (mut verdict, mut message) = gates::verdict(&outcome.ended, timeout);
-        if verdict == Verdict::Error && step != GateStep::Repair && outcome.ended.reason != EndReason::Lost {
-            message.get_or_insert_with(|| "it could not give a verdict".to_owned());
-        }
         if step == GateStep::Repair && verdict == Verdict::Failed {
             // What is left to repair by hand is what the next look will tell.
             (verdict, message) = (Verdict::Passed, None);
@@ -110,7 +143,8 @@ impl<H: SessionHost> Pipeline<H> {
             tail: if verdict.is_clear() { String::new() } else { gates::tail(&log) },
             ..blank(verdict, message)
         };
-        let input = if outcome.ended.reason == EndReason::Lost { Input::GateLost(report) } else { Input::GateEnded(report) };
+        let input =
+            if outcome.ended.reason == EndReason::Lost { Input::GateLost(report) } else { Input::GateEnded(report) };
         Ok(Performed { warnings, ..Performed::of(input) })
     }
 
@@ -125,7 +159,9 @@ impl<H: SessionHost> Pipeline<H> {
         match host.start(request).await {
             Ok(()) => Ok(Ok(host.wait(session).await?)),
             Err(HostError::Draining) => Err(Halt::Draining),
-            Err(error @ (HostError::Failed(_) | HostError::Unknown(_))) => Ok(Err(format!("it could not be started: {error}"))),
+            Err(error @ (HostError::Failed(_) | HostError::Unknown(_))) => {
+                Ok(Err(format!("it could not be started: {error}")))
+            }
         }
     }
 
@@ -144,14 +180,18 @@ fn attempt(record: &Record) -> u32 {
 }
 
 fn log_path(record: &Record, gate: &Gate, step: GateStep, attempt: u32) -> String {
-    let name: String = gate.name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' }).collect();
+    let name: String = gate
+        .name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' })
+        .collect();
     let of = record.machine.current.as_deref().unwrap_or("whole");
     let step = match step {
         GateStep::Check => "",
         GateStep::Repair => "-repair",
         GateStep::Recheck => "-recheck",
     };
-    format!("logs/gates/{name}-{of}-{attempt}{step}.log")
+    format!("logs/gates/{name}-{of}-{attempt}{step}{}.log", again(record))
 }
 
 fn log_text(argv: &[String], ended: &Ended, output: &[u8], error: &[u8]) -> String {

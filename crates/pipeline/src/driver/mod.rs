@@ -15,7 +15,7 @@ mod start;
 mod tests;
 mod tree;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -36,7 +36,7 @@ pub struct Parts<H> {
     pub store: Store,
     /// Git, in the operator's name.
     pub git: Git,
-    /// What engines are given; its environment is the operator's.
+    /// What engines are given at first, see [`Pipeline::set_engines`]; its environment is the operator's.
     pub engines: Context,
     /// Directory below which the runs' own git directories are kept, out of the agents' reach.
     pub repositories: PathBuf,
@@ -126,13 +126,9 @@ impl<H: SessionHost> Pipeline<H> {
         &self.inner.parts
     }
 
-    fn environment(&self) -> &BTreeMap<String, String> {
-        &self.parts().engines.environment
-    }
-
     /// The operator's `PATH`.
-    fn search_path(&self) -> Option<&str> {
-        self.environment().get("PATH").map(String::as_str)
+    fn search_path(&self) -> Option<String> {
+        self.engines().environment.get("PATH").cloned()
     }
 
     fn active(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Active>> {

@@ -15,9 +15,12 @@ use crate::error::PipelineError;
 use crate::files::RunFiles;
 use crate::machine::{self, Happening, Input, Moment};
 use crate::port::{HostError, SessionHost};
+use crate::record::Record;
 
 /// How long a session that is to end may take before it is forced.
 const GRACE: Duration = Duration::from_secs(5);
+/// Ended runs whose files are looked at after a restart.
+const MENDED: u32 = 50;
 /// Events that are read at once.
 const PAGE: u32 = 1000;
 
@@ -33,10 +36,12 @@ impl<H: SessionHost> Pipeline<H> {
             return Err(PipelineError::state(format!("run {run} is driven already"), "wait for it with `run.wait`"));
         };
         let mut loaded = self.load(run).await?;
+        let mut files = self.open_files(&loaded).await?;
         if loaded.row.state.is_final() {
+            // The last life may have ended between the store and the files.
+            self.mirror(&loaded, Vec::new(), &mut files).await;
             return Ok(loaded.row.state);
         }
-        let mut files = self.open_files(&loaded).await?;
         // The first version is the acceptance itself; whoever finds another one takes the run up again.
         if loaded.row.version > 1 {
             let data = json!({ "stage": loaded.record.machine.stage.as_str(), "by": "restart" });
@@ -63,6 +68,26 @@ impl<H: SessionHost> Pipeline<H> {
         }
         drop(place);
         Ok(loaded.row.state)
+    }
+
+    /// Writes the files of ended runs anew where the daemon died between its last write to the store and the files.
+    /// Called once at its start; looks at the newest runs.
+    ///
+    /// # Errors
+    /// As the store cannot be read.
+    pub async fn mend(&self) -> Result<(), PipelineError> {
+        let rows = self.parts().store.read(|reader| runs::list(reader, None, MENDED)).await?;
+        for row in rows.into_iter().filter(|row| row.state.is_final()) {
+            let Ok(record) = Record::read(row.run, &row.body) else { continue };
+            let state = record.directory().join("state.json");
+            let told = tokio::fs::read(&state).await.ok();
+            let told = told.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
+            let stage = told.as_ref().and_then(|told| told.get("current_stage")).and_then(serde_json::Value::as_str);
+            if !record.is_cleaned && stage.is_some_and(|stage| stage != record.machine.stage.as_str()) {
+                self.drive(row.run, CancellationToken::new()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends what is under way because somebody cancelled the run.
@@ -195,6 +220,9 @@ impl<H: SessionHost> Pipeline<H> {
             })
             .await?;
         let files = RunFiles::new(loaded.record.directory());
+        if loaded.record.is_cleaned {
+            return Ok(files);
+        }
         let written = tokio::task::spawn_blocking(move || {
             let outcome = files.prepare().and_then(|()| files.events(&journal));
             (files, outcome)

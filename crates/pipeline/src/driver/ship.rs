@@ -11,12 +11,12 @@ use super::effects::{Halt, Performed, Tree, Update, commit_id};
 use super::engine::note_text;
 use super::tree::{ITEM_TRAILER, RUN_TRAILER, write};
 use crate::guardrails::{Guard, secrets};
+use crate::handover;
 use crate::knowledge::{Note, proposed};
 use crate::machine::{Change, Input};
 use crate::port::SessionHost;
 use crate::record::Record;
 use crate::settings::{KnowledgeMode, StageKey};
-use crate::handover;
 
 /// Bytes of the patch that is kept.
 const PATCH: usize = 64 * 1024 * 1024;
@@ -33,7 +33,9 @@ impl<H: SessionHost> Pipeline<H> {
         let head = commit_id(&record.machine.head)?;
         let tip = worktree.tip().await?;
         if tip != head {
-            return Err(Halt::Broke(format!("the run's branch stands at {tip}, and {head} was verified: nothing was handed over")));
+            return Err(Halt::Broke(format!(
+                "the run's branch stands at {tip}, and {head} was verified: nothing was handed over"
+            )));
         }
         // The gates may have left files: what is handed over is the commit, and so is the patch.
         worktree.reset(&head).await?;
@@ -41,7 +43,9 @@ impl<H: SessionHost> Pipeline<H> {
         let patch = worktree.diff(&base, PATCH).await?;
         let mut performed = Performed::of(Input::Shipped);
         if patch.truncated {
-            performed.warnings.push(format!("artifacts/patch.diff is cut at {PATCH} bytes; the branch holds the whole change"));
+            performed
+                .warnings
+                .push(format!("artifacts/patch.diff is cut at {PATCH} bytes; the branch holds the whole change"));
         }
         write(record.directory(), "artifacts/patch.diff".to_owned(), patch.text).await?;
         write(record.directory(), "artifacts/pr_body.md".to_owned(), handover::body(record)).await?;
@@ -72,23 +76,27 @@ impl<H: SessionHost> Pipeline<H> {
         let body = record.directory().join("artifacts/pr_body.md");
         let (title, body) = (handover::title(record), body.to_string_lossy().into_owned());
         let base = record.base_branch.clone();
-        let mut arguments = vec!["pr", "create", "--head", &branch, "--base", &base, "--title", &title, "--body-file", &body];
+        let mut arguments =
+            vec!["pr", "create", "--head", &branch, "--base", &base, "--title", &title, "--body-file", &body];
         if record.settings.git.pr_draft {
             arguments.push("--draft");
         }
         let opened = self.gh(repository.root(), &arguments).await?;
-        opened.map_err(|message| Halt::Broke(format!("the branch was pushed, and no pull request could be opened: {message}")))
+        opened.map_err(|message| {
+            Halt::Broke(format!("the branch was pushed, and no pull request could be opened: {message}"))
+        })
     }
 
     /// What `gh` prints; the inner error is what it complained of.
     async fn gh(&self, root: &Path, arguments: &[&str]) -> Result<Result<String, String>, Halt> {
-        let program = find_program("gh", self.search_path()).map_err(|missing| Halt::Broke(missing.to_string()))?;
+        let program =
+            find_program("gh", self.search_path().as_deref()).map_err(|missing| Halt::Broke(missing.to_string()))?;
         let mut argv = vec![program.to_string_lossy().into_owned()];
         argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let captured = capture(Program {
             argv,
             cwd: root.to_owned(),
-            environment: environment::select(self.environment(), &["GH_", "GITHUB_TOKEN", "SSH_AUTH_SOCK"]),
+            environment: environment::select(&self.engines().environment, &["GH_", "GITHUB_TOKEN", "SSH_AUTH_SOCK"]),
             input: None,
             deadline: GH,
             output_limit: GH_OUTPUT,

@@ -19,6 +19,7 @@ use crate::guardrails::Guard;
 use crate::machine::{GateStep, Machine, Pipeline as Route, Rules};
 use crate::port::SessionHost;
 use crate::record::{Facts, Record, pipeline};
+use crate::settings::arguments;
 use crate::settings::init::Tooling;
 use crate::settings::load::{FILE, load};
 use crate::settings::notes::{engines, notes};
@@ -47,7 +48,9 @@ impl<H: SessionHost> Pipeline<H> {
         }
         Guard::new(&settings.guardrails)
             .map_err(|message| PipelineError::invalid(message, format!("correct the pattern in {FILE}")))?;
-        let programs = self.programs(&settings, &file, route)?;
+        warnings.extend(arguments::withhold(&file, &mut settings));
+        let mut programs = self.programs(&settings, &file, route)?;
+        self.fallbacks(&settings, &file, &mut programs, &mut warnings);
         let wanted = settings.git.base_branch.clone();
         let (base_branch, base) = match wanted {
             Some(name) => {
@@ -61,15 +64,20 @@ impl<H: SessionHost> Pipeline<H> {
         };
         let gates = self.gates(&mut settings, &root, &mut warnings);
         if settings.git.create_pr {
-            find_program("gh", self.search_path()).map_err(|missing| {
-                PipelineError::invalid(format!("git.create_pr needs GitHub's `gh`: {missing}"), "install it, or turn git.create_pr off")
+            find_program("gh", self.search_path().as_deref()).map_err(|missing| {
+                PipelineError::invalid(
+                    format!("git.create_pr needs GitHub's `gh`: {missing}"),
+                    "install it, or turn git.create_pr off",
+                )
             })?;
         }
         if !repository.uncommitted().await?.is_empty() {
             warnings.push("the repository has uncommitted changes: the run starts from the last commit and does not take them along".to_owned());
         }
         if !settings.git.auto_commit && route != Route::PlanOnly {
-            warnings.push("git.auto_commit is off: the commits stay in the run's worktree and no branch is made".to_owned());
+            warnings.push(
+                "git.auto_commit is off: the commits stay in the run's worktree and no branch is made".to_owned(),
+            );
         }
         warnings.extend(notes(&settings));
         let run = RunId::generate();
@@ -139,7 +147,12 @@ impl<H: SessionHost> Pipeline<H> {
     }
 
     /// Where nothing names an engine and just one is installed, it is that one.
-    fn only_engine(&self, settings: &mut Settings, route: Route, warnings: &mut Vec<String>) -> Result<(), PipelineError> {
+    fn only_engine(
+        &self,
+        settings: &mut Settings,
+        route: Route,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), PipelineError> {
         if route.engines().iter().all(|stage| settings.choose(*stage).is_ok()) {
             return Ok(());
         }
@@ -152,7 +165,12 @@ impl<H: SessionHost> Pipeline<H> {
                 warnings.push(format!("no engine is named, and {only} is the only one installed: it is used"));
                 EngineName::of(*only)
             }
-            [] => return Err(PipelineError::invalid("no engine is named, and none is installed", "install a coding CLI, such as claude, codex, gemini or opencode")),
+            [] => {
+                return Err(PipelineError::invalid(
+                    "no engine is named, and none is installed",
+                    "install a coding CLI, such as claude, codex, gemini or opencode",
+                ));
+            }
             several => {
                 let names = several.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
                 return Err(PipelineError::invalid(
@@ -166,10 +184,18 @@ impl<H: SessionHost> Pipeline<H> {
     }
 
     /// Checks every engine that the run can come to use, and finds the programs that the settings name for them.
-    fn programs(&self, settings: &Settings, file: &Settings, route: Route) -> Result<BTreeMap<EngineName, String>, PipelineError> {
+    fn programs(
+        &self,
+        settings: &Settings,
+        file: &Settings,
+        route: Route,
+    ) -> Result<BTreeMap<EngineName, String>, PipelineError> {
         let mut used = engines(settings, route.engines());
         if used.is_empty() {
-            return Err(PipelineError::invalid("no engine is named", format!("give `engine`, or set `engine.type` in {FILE}")));
+            return Err(PipelineError::invalid(
+                "no engine is named",
+                format!("give `engine`, or set `engine.type` in {FILE}"),
+            ));
         }
         let mut programs = BTreeMap::new();
         let described = settings.engine.iter().chain(settings.stage_engines.values());
@@ -204,22 +230,58 @@ impl<H: SessionHost> Pipeline<H> {
         Ok(programs)
     }
 
+    /// Warns of engines that are to take over and cannot.
+    fn fallbacks(
+        &self,
+        settings: &Settings,
+        file: &Settings,
+        programs: &mut BTreeMap<EngineName, String>,
+        warnings: &mut Vec<String>,
+    ) {
+        let rules = settings.fallback.rules.iter().filter_map(|rule| rule.switch_to.executor);
+        for name in rules.chain(settings.fallback_engine.as_ref().map(|engine| engine.kind)) {
+            let Some(kind) = name.served() else {
+                warnings.push(format!(
+                    "accepted but not yet in force: a fallback to `{name}`: orx does not serve that engine"
+                ));
+                continue;
+            };
+            match self.program(settings, file, name) {
+                Ok(program) => programs.extend(program.map(|program| (name, program))),
+                Err(error) => warnings.push(format!("the fallback to {name} cannot take over: {error}")),
+            }
+            if kind != EngineKind::Command
+                && let Err(error) = locate(kind, &self.context(programs))
+            {
+                warnings.push(format!("the fallback to {name} cannot take over: {error}"));
+            }
+        }
+    }
+
     /// The program that the settings name for an engine. What the repository's file names is looked up on the operator's
     /// `PATH`; what the caller names may be any absolute path, since the caller is the operator.
-    fn program(&self, settings: &Settings, file: &Settings, engine: EngineName) -> Result<Option<String>, PipelineError> {
+    fn program(
+        &self,
+        settings: &Settings,
+        file: &Settings,
+        engine: EngineName,
+    ) -> Result<Option<String>, PipelineError> {
         let named = |settings: &Settings| match engine {
             EngineName::Command => settings.executors.get(&engine).and_then(|executor| executor.argv.first().cloned()),
             _ => settings.program(engine).map(str::to_owned),
         };
         let Some(program) = named(settings) else { return Ok(None) };
         let refused = |message: String| {
-            PipelineError::invalid(format!("the program of the engine {engine}: {message}"), format!("name it by its name in {FILE}"))
+            PipelineError::invalid(
+                format!("the program of the engine {engine}: {message}"),
+                format!("name it by its name in {FILE}"),
+            )
         };
         let by_the_caller = named(file).as_ref() != Some(&program) && Path::new(&program).is_absolute();
         let path: PathBuf = if by_the_caller {
             find_program(&program, None).map_err(|missing| refused(missing.to_string()))?
         } else {
-            gates::on_path(&program, self.search_path()).map_err(|error| refused(error.to_string()))?
+            gates::on_path(&program, self.search_path().as_deref()).map_err(|error| refused(error.to_string()))?
         };
         Ok(Some(path.to_string_lossy().into_owned()))
     }
@@ -240,14 +302,20 @@ impl<H: SessionHost> Pipeline<H> {
         let gates = match settings.gates.take() {
             Some(gates) => gates,
             None => {
-                let (fitting, missing): (Vec<Gate>, Vec<Gate>) =
-                    Tooling::of(root).gates().into_iter().partition(|gate| find_program(&gate.command, self.search_path()).is_ok());
+                let (fitting, missing): (Vec<Gate>, Vec<Gate>) = Tooling::of(root)
+                    .gates()
+                    .into_iter()
+                    .partition(|gate| find_program(&gate.command, self.search_path().as_deref()).is_ok());
                 let names = |gates: &[Gate]| gates.iter().map(|gate| gate.name.as_str()).collect::<Vec<_>>().join(", ");
                 if !fitting.is_empty() {
-                    warnings.push(format!("no gates are set: those that fit the repository are used: {}", names(&fitting)));
+                    warnings
+                        .push(format!("no gates are set: those that fit the repository are used: {}", names(&fitting)));
                 }
                 if !missing.is_empty() {
-                    warnings.push(format!("no gates are set, and these would fit but are not installed: {}", names(&missing)));
+                    warnings.push(format!(
+                        "no gates are set, and these would fit but are not installed: {}",
+                        names(&missing)
+                    ));
                 }
                 fitting
             }
@@ -255,10 +323,11 @@ impl<H: SessionHost> Pipeline<H> {
         if !gates.iter().any(|gate| gate.enabled && gate.required) {
             warnings.push(format!("no required gate is set in {FILE}: nothing verifies what the engines write"));
         }
+        let search_path = self.search_path();
         for gate in gates.iter().filter(|gate| gate.enabled) {
             let situation = gates::Situation {
                 worktree: root,
-                search_path: self.search_path(),
+                search_path: search_path.as_deref(),
                 changed: &[],
                 run: &settings.run,
                 full: true,

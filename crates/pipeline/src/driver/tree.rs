@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use orx_workspace::{Change as FileChange, ChangeKind, Worktree, WorkspaceError};
+use orx_workspace::{Change as FileChange, ChangeKind, WorkspaceError, Worktree};
 
 use super::Pipeline;
 use super::effects::{Halt, Performed, Tree, Update, commit_id};
@@ -19,6 +19,8 @@ const EVIDENCE: usize = 5000;
 const WHOLE: usize = 32 * 1024 * 1024;
 /// Bytes of a file that are searched for secrets.
 const SEARCHED: usize = 4 * 1024 * 1024;
+/// Left-over files that one sentence names.
+const NAMED: usize = 10;
 /// Longest first line of a commit, in characters.
 const SUBJECT: usize = 72;
 /// Trailer that names the run.
@@ -56,7 +58,7 @@ impl<H: SessionHost> Pipeline<H> {
         let is_changed = !worktree.changes().await?.is_empty();
         if is_changed {
             let diff = worktree.diff(&head, WHOLE).await?;
-            let (root, path) = (record.directory(), format!("logs/{keep}"));
+            let (root, path) = (record.directory(), format!("logs/{}", again_in(keep, record)));
             let text = secrets::redact(&diff.text);
             write(root, path, text).await?;
         }
@@ -110,11 +112,7 @@ impl<H: SessionHost> Pipeline<H> {
         if let Some(found) = self.already(record, worktree, id).await? {
             return Ok(Performed::of(Input::Committed(found)));
         }
-        let mut warnings = Vec::new();
-        let residue = remove_residue(record, worktree).await?;
-        if !residue.is_empty() {
-            warnings.push(format!("files that the gates left behind were removed and not committed: {}", residue.join(", ")));
-        }
+        let warnings: Vec<String> = remove_residue(record, worktree).await?.into_iter().collect();
         let changes = worktree.changes().await?;
         let change = self.judged(record, worktree, &changes).await?;
         if change.paths.is_empty() || !change.violations.is_empty() {
@@ -155,7 +153,12 @@ impl<H: SessionHost> Pipeline<H> {
     }
 
     /// The commit of an item that was made before a crash and is not yet in the record.
-    pub(super) async fn already(&self, record: &Record, worktree: &Worktree, item: &str) -> Result<Option<CommitRecord>, Halt> {
+    pub(super) async fn already(
+        &self,
+        record: &Record,
+        worktree: &Worktree,
+        item: &str,
+    ) -> Result<Option<CommitRecord>, Halt> {
         let run = record.run.to_string();
         let known: BTreeSet<&str> = record.machine.commits.iter().map(|commit| commit.commit.as_str()).collect();
         let found = worktree.commits().await?.into_iter().find(|commit| {
@@ -175,8 +178,8 @@ impl<H: SessionHost> Pipeline<H> {
     }
 }
 
-/// Removes new files that were not there before the gates ran: what a verification leaves is no work of the item.
-async fn remove_residue(record: &Record, worktree: &Worktree) -> Result<Vec<String>, Halt> {
+/// Removes new files that were not there before the gates ran; a sentence that names them.
+pub(super) async fn remove_residue(record: &Record, worktree: &Worktree) -> Result<Option<String>, Halt> {
     let captured: BTreeSet<&str> = record.machine.change.paths.iter().map(String::as_str).collect();
     let mut removed = Vec::new();
     for change in worktree.changes().await? {
@@ -190,7 +193,31 @@ async fn remove_residue(record: &Record, worktree: &Worktree) -> Result<Vec<Stri
             _ => removed.push(path.into_owned()),
         }
     }
-    Ok(removed)
+    let named = removed.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = removed.len().saturating_sub(NAMED);
+    Ok(match (removed.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(format!("files that the gates left behind were removed and not committed: {named}")),
+        (false, more) => {
+            Some(format!("files that the gates left behind were removed and not committed: {named} and {more} more"))
+        }
+    })
+}
+
+/// A name with that of the resume before its ending.
+fn again_in(name: &str, record: &Record) -> String {
+    match name.rsplit_once('.') {
+        Some((stem, ending)) => format!("{stem}{}.{ending}", again(record)),
+        None => format!("{name}{}", again(record)),
+    }
+}
+
+/// What tells the logs of a run that was taken up again from those before it.
+pub(super) fn again(record: &Record) -> String {
+    match record.machine.resumes {
+        0 => String::new(),
+        resumes => format!("-resume-{resumes}"),
+    }
 }
 
 /// Secrets in what a change adds, one sentence each. The secrets themselves are not in them.

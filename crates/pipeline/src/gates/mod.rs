@@ -39,7 +39,11 @@ pub fn rules(gates: &[Gate], run: &Run) -> Vec<GateRule> {
     gates
         .iter()
         .filter(|gate| gate.enabled)
-        .map(|gate| GateRule { name: gate.name.clone(), required: gate.required, repairs: run.auto_fix_ruff && can_repair(gate) })
+        .map(|gate| GateRule {
+            name: gate.name.clone(),
+            required: gate.required,
+            repairs: run.auto_fix_ruff && can_repair(gate),
+        })
         .collect()
 }
 
@@ -241,7 +245,9 @@ mod tests {
         let situation =
             Situation { worktree: &worktree, search_path: Some(&search_path), changed: &changed, run: &run, full };
         let text = match plan(gate, step, situation) {
-            Planned::Run { argv, own, .. } => format!("{}{}", argv.join(" "), own.map(|own| format!(" <{own}>")).unwrap_or_default()),
+            Planned::Run { argv, own, .. } => {
+                format!("{}{}", argv.join(" "), own.map(|own| format!(" <{own}>")).unwrap_or_default())
+            }
             Planned::Skip(why) => format!("skip: {why}"),
             Planned::Cannot(why) => format!("cannot: {why}"),
         };
@@ -293,7 +299,8 @@ mod tests {
 
     #[test]
     fn only_a_ruff_that_checks_repairs() {
-        let gates = [gate("ruff", "", &[]), gate("ruff-format", "ruff", &["format", "--check"]), gate("pytest", "", &[])];
+        let gates =
+            [gate("ruff", "", &[]), gate("ruff-format", "ruff", &["format", "--check"]), gate("pytest", "", &[])];
         let repairs: Vec<bool> = rules(&gates, &Run::default()).iter().map(|rule| rule.repairs).collect();
         assert_eq!(repairs, [true, false, false]);
         let off = Run { auto_fix_ruff: false, ..Run::default() };

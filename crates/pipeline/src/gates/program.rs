@@ -50,11 +50,15 @@ pub(super) fn locate(program: &str, worktree: &Path, search_path: Option<&str>) 
     let root = worktree.canonicalize().map_err(missing)?;
     let path = worktree.join(program).canonicalize().map_err(missing)?;
     let Ok(own) = path.strip_prefix(&root) else {
-        return Err(ProgramRefused(format!("`{program}` leads out of the repository: a gate's program is in it or on your PATH")));
+        return Err(ProgramRefused(format!(
+            "`{program}` leads out of the repository: a gate's program is in it or on your PATH"
+        )));
     };
     let own = own.to_string_lossy().into_owned();
     match find_program(&path.to_string_lossy(), None) {
         Ok(path) => Ok(Found { path, own: Some(own) }),
-        Err(_) => Err(ProgramRefused(format!("`{program}` is not executable: make it so with `chmod +x` and commit that"))),
+        Err(_) => {
+            Err(ProgramRefused(format!("`{program}` is not executable: make it so with `chmod +x` and commit that")))
+        }
     }
 }

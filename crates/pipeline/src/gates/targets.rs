@@ -43,7 +43,9 @@ fn named_after(path: &str) -> Vec<String> {
     }
     directories
         .iter()
-        .flat_map(|directory| [join(directory, &format!("test_{stem}.py")), join(directory, &format!("{stem}_test.py"))])
+        .flat_map(|directory| {
+            [join(directory, &format!("test_{stem}.py")), join(directory, &format!("{stem}_test.py"))]
+        })
         .collect()
 }
 
@@ -61,7 +63,8 @@ mod tests {
 
     #[test]
     fn tests_are_found_by_change_and_by_name() {
-        let there = ["tests/test_a.py", "src/pkg/tests/test_b.py", "tests/pkg/test_c.py", "tests/test_new.py", "d_test.py"];
+        let there =
+            ["tests/test_a.py", "src/pkg/tests/test_b.py", "tests/pkg/test_c.py", "tests/test_new.py", "d_test.py"];
         let find = |changed: &[&str], most| {
             let changed: Vec<String> = changed.iter().map(|path| (*path).to_owned()).collect();
             targets(&changed, |path| there.contains(&path), most)

@@ -66,11 +66,13 @@ impl Guard {
             return violations;
         }
         let named = |changes: Vec<&Change>| {
-            let names: Vec<String> = changes.iter().take(NAMED).map(|change| change.path.to_string_lossy().into_owned()).collect();
+            let names: Vec<String> =
+                changes.iter().take(NAMED).map(|change| change.path.to_string_lossy().into_owned()).collect();
             let more = changes.len().saturating_sub(NAMED);
             if more == 0 { names.join(", ") } else { format!("{} and {more} more", names.join(", ")) }
         };
-        let refused: Vec<&Change> = changes.iter().filter(|change| !self.allows(&change.path.to_string_lossy())).collect();
+        let refused: Vec<&Change> =
+            changes.iter().filter(|change| !self.allows(&change.path.to_string_lossy())).collect();
         if !refused.is_empty() {
             let why = match self.settings.mode {
                 GuardrailMode::Blacklist => "may not be changed (guardrails.forbidden_patterns, forbidden_paths)",
@@ -84,7 +86,10 @@ impl Guard {
             .filter(|change| self.forbidden_new.matches(&change.path.to_string_lossy()))
             .collect();
         if !new.is_empty() {
-            violations.push(format!("{} may not be made (guardrails.forbidden_new_files): such files are kept by orx itself", named(new)));
+            violations.push(format!(
+                "{} may not be made (guardrails.forbidden_new_files): such files are kept by orx itself",
+                named(new)
+            ));
         }
         let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
         if count > self.settings.max_files_changed {
@@ -100,7 +105,8 @@ impl Guard {
         match self.settings.mode {
             GuardrailMode::Allowlist => self.allowed.matches(path),
             GuardrailMode::Blacklist => {
-                !self.forbidden.matches(path) && !self.settings.forbidden_paths.iter().any(|forbidden| forbidden == path)
+                !self.forbidden.matches(path)
+                    && !self.settings.forbidden_paths.iter().any(|forbidden| forbidden == path)
             }
         }
     }
@@ -180,8 +186,19 @@ mod tests {
     fn the_default_refuses_what_s3_refuses() {
         let settings = Guardrails::default();
         for bad in [
-            ".env", "a.env", "config/.env.local", "prod.env.bak", "my_secrets.txt", "secrets/x.txt", "a/secrets.yaml", "k.pem",
-            "d/id.key", ".git/config", "pr_body.md", "docs/review.md", "x.orx.md",
+            ".env",
+            "a.env",
+            "config/.env.local",
+            "prod.env.bak",
+            "my_secrets.txt",
+            "secrets/x.txt",
+            "a/secrets.yaml",
+            "k.pem",
+            "d/id.key",
+            ".git/config",
+            "pr_body.md",
+            "docs/review.md",
+            "x.orx.md",
         ] {
             assert_eq!(judged(&settings, &[bad]).len(), 1, "{bad}");
         }

@@ -16,7 +16,10 @@ pub struct Finding {
 
 /// Kinds of secrets and their forms.
 const FORMS: [(&str, &str); 20] = [
-    ("a private key", r"(?m)-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:[ \t]*\r?$|(?:\\r|\\n|[\s'\x22+,\\])*[A-Za-z0-9+/=]{16,})"),
+    (
+        "a private key",
+        r"(?m)-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:[ \t]*\r?$|(?:\\r|\\n|[\s'\x22+,\\])*[A-Za-z0-9+/=]{16,})",
+    ),
     ("an AWS access key", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     ("a GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{36,255}\b"),
     ("a GitHub token", r"\bgithub_pat_[A-Za-z0-9_]{60,255}\b"),
@@ -38,9 +41,8 @@ const FORMS: [(&str, &str); 20] = [
     ("a Shopify token", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b"),
 ];
 
-static COMPILED: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
-    FORMS.iter().filter_map(|(what, form)| Some((*what, Regex::new(form).ok()?))).collect()
-});
+static COMPILED: LazyLock<Vec<(&'static str, Regex)>> =
+    LazyLock::new(|| FORMS.iter().filter_map(|(what, form)| Some((*what, Regex::new(form).ok()?))).collect());
 
 /// The secrets in a text, by line.
 #[must_use]

@@ -2,8 +2,8 @@
 
 use super::record::kept;
 use super::{
-    AfterReset, Answer, AnswerOutcome, Call, Evidence, FailureCategory, Going, Item, Offer, Stage, StageStatus, Trouble,
-    Work,
+    AfterReset, Answer, AnswerOutcome, Call, Evidence, FailureCategory, Going, Item, Offer, Stage, StageStatus,
+    Trouble, Work,
 };
 use crate::settings::StageKey;
 use crate::verdict::ReviewVerdict;
@@ -96,7 +96,8 @@ impl Going {
     }
 
     fn out_of_tries(&mut self, trouble: Trouble, message: String) {
-        let category = if trouble == Trouble::TimedOut { FailureCategory::Timeout } else { FailureCategory::ExecutorError };
+        let category =
+            if trouble == Trouble::TimedOut { FailureCategory::Timeout } else { FailureCategory::ExecutorError };
         match self.machine.stage {
             // The branch is handed over already: what is missing is a proposal.
             Stage::KnowledgeUpdate => {
@@ -117,7 +118,11 @@ impl Going {
         match self.machine.stage {
             Stage::Plan => {
                 self.machine.texts.insert(StageKey::Plan, kept(text));
-                if self.machine.rules.pipeline == super::Pipeline::PlanOnly { self.finish() } else { self.ask(Stage::Spec) }
+                if self.machine.rules.pipeline == super::Pipeline::PlanOnly {
+                    self.finish()
+                } else {
+                    self.ask(Stage::Spec)
+                }
             }
             Stage::Spec => {
                 self.machine.texts.insert(StageKey::Spec, kept(text));
@@ -165,7 +170,10 @@ impl Going {
     /// Asks once again for an answer that can be read.
     fn ask_form(&mut self, call: Call, wrong: String) {
         if call.form.is_some() {
-            let message = format!("the {} stage was asked twice, and its answer cannot be read: {wrong}", self.machine.stage.as_str());
+            let message = format!(
+                "the {} stage was asked twice, and its answer cannot be read: {wrong}",
+                self.machine.stage.as_str()
+            );
             return self.fail(FailureCategory::ParseError, message);
         }
         self.try_again(Call { form: Some(wrong), ..call });

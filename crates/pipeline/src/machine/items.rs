@@ -4,8 +4,8 @@ use orx_protocol::event::kind;
 use serde_json::json;
 
 use super::{
-    AfterReset, Call, Change, CommitRecord, Evidence, FailureCategory, Going, Item, ItemStatus, Pipeline, Stage, StageStatus,
-    Verified, Work,
+    AfterReset, Call, Change, CommitRecord, Evidence, FailureCategory, Going, Item, ItemStatus, Pipeline, Stage,
+    StageStatus, Verified, Work,
 };
 use crate::backlog::{BacklogItem, one_line};
 
@@ -58,9 +58,10 @@ impl Going {
         loop {
             let items = &self.machine.items;
             let lost = |id: &String| {
-                items.iter().find(|other| other.work.id == *id).filter(|other| {
-                    matches!(other.status, ItemStatus::Failed | ItemStatus::Skipped)
-                })
+                items
+                    .iter()
+                    .find(|other| other.work.id == *id)
+                    .filter(|other| matches!(other.status, ItemStatus::Failed | ItemStatus::Skipped))
             };
             let found = items.iter().find_map(|item| {
                 if !matches!(item.status, ItemStatus::Todo | ItemStatus::InProgress) {
@@ -144,7 +145,12 @@ impl Going {
         if !empty && change.violations.is_empty() {
             return None;
         }
-        Some(Evidence { empty, violations: change.violations.clone(), diff: change.diff.clone(), ..Evidence::default() })
+        Some(Evidence {
+            empty,
+            violations: change.violations.clone(),
+            diff: change.diff.clone(),
+            ..Evidence::default()
+        })
     }
 
     pub(super) fn commit_refused(&mut self, change: Change) {
@@ -153,8 +159,11 @@ impl Going {
     }
 
     fn refuse(&mut self, evidence: Evidence) {
-        let category =
-            if evidence.violations.is_empty() { FailureCategory::EmptyDiff } else { FailureCategory::GuardrailViolation };
+        let category = if evidence.violations.is_empty() {
+            FailureCategory::EmptyDiff
+        } else {
+            FailureCategory::GuardrailViolation
+        };
         if category == FailureCategory::GuardrailViolation {
             let item = self.machine.current.clone();
             self.tell(kind::GUARDRAIL_VIOLATED, json!({ "item": item, "violations": evidence.violations }));
@@ -195,7 +204,10 @@ impl Going {
     }
 
     pub(super) fn keep_commit(&mut self, commit: CommitRecord) {
-        self.tell(kind::RUN_COMMITTED, json!({ "commit": commit.commit, "subject": commit.subject, "item": commit.item }));
+        self.tell(
+            kind::RUN_COMMITTED,
+            json!({ "commit": commit.commit, "subject": commit.subject, "item": commit.item }),
+        );
         self.machine.head.clone_from(&commit.commit);
         self.machine.commits.push(commit);
     }
@@ -221,7 +233,10 @@ impl Going {
         let kept = if done == 0 {
             String::new()
         } else {
-            format!("; {done} of {} items are committed in the run's worktree, and no branch was handed over", items.len())
+            format!(
+                "; {done} of {} items are committed in the run's worktree, and no branch was handed over",
+                items.len()
+            )
         };
         self.fail(FailureCategory::MaxAttempts, format!("{}{kept}", broken.join("; ")));
     }
@@ -257,11 +272,9 @@ impl Going {
             Stage::KnowledgeUpdate if self.machine.shipped.as_ref().is_some_and(Verified::is_clear) => {
                 self.ask(Stage::KnowledgeUpdate);
             }
-            Stage::ImplementItem
-            | Stage::CaptureDiff
-            | Stage::FixLoop
-            | Stage::Commit
-            | Stage::NextItem => self.next_item(),
+            Stage::ImplementItem | Stage::CaptureDiff | Stage::FixLoop | Stage::Commit | Stage::NextItem => {
+                self.next_item()
+            }
             _ => self.verify_whole(),
         }
     }

@@ -7,21 +7,24 @@
 
 mod call;
 mod items;
+mod parts;
 mod record;
 mod state;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod whole;
+mod words;
 
 use orx_protocol::SessionId;
 use orx_protocol::api::run::{RunState, Tokens};
 use serde_json::Value;
 
-pub use state::{
-    AfterReset, Call, Change, CommitRecord, Evidence, FailureCategory, GateReport, GateRule, GateStep, Item, ItemStatus,
-    Machine, Offer, Pipeline, Rules, Stage, StageRecord, StageStatus, Verdict, Verification, Verified, Work,
+pub use parts::{
+    Call, Change, CommitRecord, Evidence, GateReport, GateRule, Item, Offer, Rules, Verification, Verified,
 };
+pub use state::{AfterReset, Machine, StageRecord, Work};
+pub use words::{FailureCategory, GateStep, ItemStatus, Pipeline, Stage, StageStatus, Verdict};
 
 use crate::settings::StageKey;
 use crate::settings::choose::Selection;

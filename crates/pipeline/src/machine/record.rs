@@ -3,9 +3,7 @@
 use orx_protocol::event::kind;
 use serde_json::{Value, json};
 
-use super::{
-    Answer, FailureCategory, GateReport, Going, Happening, Stage, StageRecord, StageStatus, Work,
-};
+use super::{Answer, FailureCategory, GateReport, Going, Happening, Stage, StageRecord, StageStatus, Work};
 
 /// Longest text that is kept of an answer, in bytes.
 const TEXT: usize = 200 * 1024;
@@ -51,7 +49,10 @@ impl Going {
         self.machine.stage = stage;
         self.machine.work = work;
         let session = self.machine.session();
-        self.tell(kind::STAGE_STARTED, json!({ "stage": stage.as_str(), "item": item, "attempt": attempt, "session": session }));
+        self.tell(
+            kind::STAGE_STARTED,
+            json!({ "stage": stage.as_str(), "item": item, "attempt": attempt, "session": session }),
+        );
         self.machine.stages.push(StageRecord {
             stage,
             status: StageStatus::Running,
@@ -127,9 +128,9 @@ impl Going {
     /// Keeps a gate's verdict, in place of an earlier one of the same attempt.
     pub(super) fn keep_verdict(&mut self, report: &GateReport) {
         let kept = GateReport { tail: String::new(), ..report.clone() };
-        self.machine.gates.retain(|other| {
-            !(other.gate == kept.gate && other.item == kept.item && other.attempt == kept.attempt)
-        });
+        self.machine
+            .gates
+            .retain(|other| !(other.gate == kept.gate && other.item == kept.item && other.attempt == kept.attempt));
         self.tell(
             kind::GATE_ENDED,
             json!({

@@ -157,8 +157,21 @@ fn a_run_goes_through_every_stage_to_its_end() {
     assert_eq!(
         stages,
         [
-            "plan", "spec", "decompose", "implement_item", "capture_diff", "verify", "commit", "implement_item",
-            "capture_diff", "verify", "commit", "review", "verify", "ship", "knowledge_update"
+            "plan",
+            "spec",
+            "decompose",
+            "implement_item",
+            "capture_diff",
+            "verify",
+            "commit",
+            "implement_item",
+            "capture_diff",
+            "verify",
+            "commit",
+            "review",
+            "verify",
+            "ship",
+            "knowledge_update"
         ]
     );
     assert!(bench.machine.stages.iter().all(|record| record.status == StageStatus::Completed));
@@ -233,7 +246,13 @@ fn attempts_are_bounded_and_what_depends_on_a_failure_is_skipped() {
     bench.give(Input::Resume);
     let statuses: Vec<_> = bench.machine.items.iter().map(|item| (item.status.as_str(), item.attempts)).collect();
     assert_eq!(statuses, [("in_progress", 1), ("todo", 0), ("done", 1)]);
-    bench.pass_item().pass_item().text(APPROVED).give(Input::WasReset).gates(&[Verdict::Passed; 3]).give(Input::Shipped);
+    bench
+        .pass_item()
+        .pass_item()
+        .text(APPROVED)
+        .give(Input::WasReset)
+        .gates(&[Verdict::Passed; 3])
+        .give(Input::Shipped);
     bench.text("notes").give(Input::Noted { commit: None, warning: None });
     assert_eq!((bench.machine.stage, bench.machine.commits.len()), (Stage::Done, 3));
 }
@@ -294,7 +313,9 @@ fn passing_trouble_is_waited_for_once_then_something_takes_over_then_it_fails() 
     bench.give(Input::Prepared).answer(limited(Some(5_000)));
     assert_eq!(bench.effect, Some(Effect::Wait { until_ms: 6_000 }));
     bench.give(Input::WaitOver).answer(limited(None));
-    assert!(matches!(&bench.effect, Some(Effect::Engine { fallback: Some(fallback), .. }) if fallback.engine == EngineName::Gemini));
+    assert!(
+        matches!(&bench.effect, Some(Effect::Engine { fallback: Some(fallback), .. }) if fallback.engine == EngineName::Gemini)
+    );
     bench.answer(limited(None));
     assert_eq!(bench.machine.stage, Stage::Failed);
     assert_eq!(bench.machine.stages.last().unwrap().tokens.input, Some(30), "tokens of every try count");
@@ -314,6 +335,26 @@ fn a_lost_session_is_attempted_again_on_a_clean_tree_a_bounded_number_of_times()
     assert!(matches!(&bench.effect, Some(Effect::Reset { keep }) if keep.contains("W001-attempt-1-lost")));
     bench.give(Input::WasReset).answer(AnswerOutcome::Lost).give(Input::WasReset).answer(AnswerOutcome::Lost);
     assert_eq!((bench.machine.stage, bench.machine.item().unwrap().attempts), (Stage::FixLoop, 2));
+}
+
+#[test]
+fn a_gate_whose_session_disappears_runs_again_and_is_no_pass_in_the_end() {
+    let mut bench = Bench::new(rules()).planned(1);
+    bench.give(Input::WasReset).text("done").captured();
+    for _ in 0..2 {
+        let before = bench.machine.session();
+        let lost = report(&bench.machine, 0, Verdict::Error);
+        bench.give(Input::GateLost(lost));
+        assert!(
+            matches!(bench.effect, Some(Effect::Gate { gate: 0, step: GateStep::Check, .. })),
+            "{:?}",
+            bench.effect
+        );
+        assert_ne!(bench.machine.session(), before);
+    }
+    let lost = report(&bench.machine, 0, Verdict::Error);
+    bench.give(Input::GateLost(lost)).gates(&[Verdict::Passed; 2]);
+    assert_eq!(bench.machine.stage, Stage::FixLoop);
 }
 
 #[test]
@@ -399,7 +440,9 @@ fn reply(machine: &Machine, effect: &Effect, chance: Chance, count: &mut u32) ->
         (Effect::Engine { stage, session, .. }, _) => Input::Answered(Answer {
             session: *session,
             outcome: match chance {
-                Chance::Bad => AnswerOutcome::Failed { trouble: Trouble::TimedOut, message: "late".to_owned(), offer: None },
+                Chance::Bad => {
+                    AnswerOutcome::Failed { trouble: Trouble::TimedOut, message: "late".to_owned(), offer: None }
+                }
                 Chance::Worse => AnswerOutcome::Lost,
                 _ if *stage == StageKey::Decompose => AnswerOutcome::Text(backlog(3)),
                 _ => AnswerOutcome::Text(APPROVED.to_owned()),
@@ -412,14 +455,18 @@ fn reply(machine: &Machine, effect: &Effect, chance: Chance, count: &mut u32) ->
             duration_ms: 1,
         }),
         (Effect::Capture, Chance::Bad) => Input::Captured(Change::default()),
-        (Effect::Capture, Chance::Worse) => {
-            Input::Captured(Change { violations: vec!["no".to_owned()], ..change() })
-        }
+        (Effect::Capture, Chance::Worse) => Input::Captured(Change { violations: vec!["no".to_owned()], ..change() }),
         (Effect::Capture, _) => Input::Captured(change()),
         (Effect::Gate { gate, .. }, _) => Input::GateEnded(report(
             machine,
             *gate,
-            if good { Verdict::Passed } else if matches!(chance, Chance::Bad) { Verdict::Failed } else { Verdict::Error },
+            if good {
+                Verdict::Passed
+            } else if matches!(chance, Chance::Bad) {
+                Verdict::Failed
+            } else {
+                Verdict::Error
+            },
         )),
         (Effect::Commit, Chance::Worse) => Input::CommitRefused(Change::default()),
         (Effect::Commit, _) => {
@@ -468,7 +515,9 @@ proptest! {
         let mut chances = chances.into_iter();
         let mut commits = 0;
         let mut resumes = 0;
-        for steps in 0.. {
+        let mut steps = 0;
+        loop {
+            steps += 1;
             prop_assert!(steps < 2000, "it does not end");
             let Some(effect) = recover(&machine) else {
                 if machine.stage == Stage::Done || resumes > 3 { break }

@@ -1,8 +1,6 @@
 //! Verification: every gate runs, whatever those before it said.
 
-use super::{
-    Evidence, FailureCategory, GateReport, GateStep, Going, Stage, StageStatus, Verdict, Verification, Work,
-};
+use super::{Evidence, FailureCategory, GateReport, GateStep, Going, Stage, StageStatus, Verdict, Verification, Work};
 
 /// Sessions of one gate that may disappear before that is its verdict.
 const LOST: u32 = 3;
@@ -30,7 +28,13 @@ impl Going {
         }
         // A repair changed the tree under gates that had passed: they look again, and nothing is repaired any more.
         if verification.repaired && verification.reports.len() > 1 {
-            return self.run_gate(Verification { gate: 0, step: GateStep::Recheck, repaired: false, reports: Vec::new(), ..verification });
+            return self.run_gate(Verification {
+                gate: 0,
+                step: GateStep::Recheck,
+                repaired: false,
+                reports: Vec::new(),
+                ..verification
+            });
         }
         self.concluded(verification.reports);
     }

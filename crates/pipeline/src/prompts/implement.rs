@@ -69,7 +69,10 @@ fn evidence(prompt: &mut String, found: &Evidence) {
     }
     for gate in &found.gates {
         let message = gate.message.as_deref().map(|message| format!(" ({message})")).unwrap_or_default();
-        push(prompt, &format!("\nThe gate `{}` {}{message}. The end of its log:\n\n", gate.gate, gate.verdict.as_str()));
+        push(
+            prompt,
+            &format!("\nThe gate `{}` {}{message}. The end of its log:\n\n", gate.gate, gate.verdict.as_str()),
+        );
         fenced(prompt, &gate.tail, LOG);
     }
     if !found.diff.is_empty() {

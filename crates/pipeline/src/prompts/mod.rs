@@ -81,7 +81,8 @@ fn fenced(prompt: &mut String, text: &str, most: usize) {
         end -= 1;
     }
     let kept = text.get(..end).unwrap_or(text).trim_end();
-    let cut = if end < text.len() { format!("\n[cut: {} of {} bytes are shown]", end, text.len()) } else { String::new() };
+    let cut =
+        if end < text.len() { format!("\n[cut: {} of {} bytes are shown]", end, text.len()) } else { String::new() };
     let _ = write!(prompt, "{fence}text\n{kept}{cut}\n{fence}\n");
 }
 
@@ -178,10 +179,21 @@ mod tests {
 
     fn rendered(stage: StageKey) -> String {
         let machine = machine();
-        let facts = Facts { map: "a.py".to_owned(), tooling: "Python\n".to_owned(), verify: "- `pytest -q`\n".to_owned() };
+        let facts =
+            Facts { map: "a.py".to_owned(), tooling: "Python\n".to_owned(), verify: "- `pytest -q`\n".to_owned() };
         let knowledge = Knowledge::default();
         let notes = [("AGENTS.md".to_owned(), "old notes".to_owned())];
-        render(stage, &Material { machine: &machine, facts: &facts, diff: "+whole", notes: &notes, knowledge: &knowledge, form: None })
+        render(
+            stage,
+            &Material {
+                machine: &machine,
+                facts: &facts,
+                diff: "+whole",
+                notes: &notes,
+                knowledge: &knowledge,
+                form: None,
+            },
+        )
     }
 
     #[test]
@@ -200,7 +212,15 @@ mod tests {
     #[test]
     fn a_further_attempt_is_told_all_that_is_known_of_the_last() {
         let prompt = rendered(StageKey::Fix);
-        for part in ["a works", "nothing was changed", "it timed out", "x.env may not be changed", "E   assert 1 == 2", "exit status 1", "+wrong"] {
+        for part in [
+            "a works",
+            "nothing was changed",
+            "it timed out",
+            "x.env may not be changed",
+            "E   assert 1 == 2",
+            "exit status 1",
+            "+wrong",
+        ] {
             assert!(prompt.contains(part), "{part}: {prompt}");
         }
     }

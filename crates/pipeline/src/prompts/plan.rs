@@ -3,7 +3,10 @@
 use super::{Material, READ_ONLY, push, repository, section, task, verification};
 
 pub(super) fn render(prompt: &mut String, material: &Material<'_>) {
-    push(prompt, "You plan a change of the repository in the current directory. Others will specify and implement it after you.\n\n");
+    push(
+        prompt,
+        "You plan a change of the repository in the current directory. Others will specify and implement it after you.\n\n",
+    );
     push(prompt, READ_ONLY);
     task(prompt, material);
     repository(prompt, material);

@@ -13,8 +13,11 @@ pub(super) fn render(prompt: &mut String, material: &Material<'_>) {
     earlier(prompt, material, StageKey::Spec, "Specification");
     let machine = material.machine;
     section(prompt, "Items");
-    let items: Vec<String> =
-        machine.items.iter().map(|item| format!("{} ({}): {}", item.work.id, item.status.as_str(), item.work.title)).collect();
+    let items: Vec<String> = machine
+        .items
+        .iter()
+        .map(|item| format!("{} ({}): {}", item.work.id, item.status.as_str(), item.work.title))
+        .collect();
     list(prompt, &items);
     if !machine.gates.is_empty() {
         section(prompt, "Gates");
@@ -27,12 +30,20 @@ pub(super) fn render(prompt: &mut String, material: &Material<'_>) {
                 !later.into_iter().any(|other| other.gate == gate.gate && other.item == gate.item)
             })
             .map(|(_, gate)| gate)
-            .map(|gate| format!("{} on {}: {}", gate.gate, gate.item.as_deref().unwrap_or("the whole"), gate.verdict.as_str()))
+            .map(|gate| {
+                format!("{} on {}: {}", gate.gate, gate.item.as_deref().unwrap_or("the whole"), gate.verdict.as_str())
+            })
             .collect();
         list(prompt, &gates);
     }
     section(prompt, "Change");
-    push(prompt, &format!("The whole change, from commit {} to {}. The files are in the current directory.\n\n", machine.base, machine.head));
+    push(
+        prompt,
+        &format!(
+            "The whole change, from commit {} to {}. The files are in the current directory.\n\n",
+            machine.base, machine.head
+        ),
+    );
     fenced(prompt, material.diff, DIFF);
     section(prompt, "Answer");
     push(

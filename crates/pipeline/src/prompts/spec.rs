@@ -4,7 +4,10 @@ use super::{Material, READ_ONLY, earlier, push, repository, section, task, verif
 use crate::settings::StageKey;
 
 pub(super) fn render(prompt: &mut String, material: &Material<'_>) {
-    push(prompt, "You specify a planned change of the repository in the current directory, so that it can be implemented without guessing.\n\n");
+    push(
+        prompt,
+        "You specify a planned change of the repository in the current directory, so that it can be implemented without guessing.\n\n",
+    );
     push(prompt, READ_ONLY);
     task(prompt, material);
     earlier(prompt, material, StageKey::Plan, "Plan");

@@ -81,7 +81,10 @@ impl Settings {
         // An empty text is S3's way to write that nothing is set.
         let text = |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned();
         [
-            (legacy.and_then(|legacy| text(legacy.model.as_ref())), legacy.and_then(|legacy| text(legacy.profile.as_ref()))),
+            (
+                legacy.and_then(|legacy| text(legacy.model.as_ref())),
+                legacy.and_then(|legacy| text(legacy.profile.as_ref())),
+            ),
             (executor.and_then(|executor| text(executor.stage_models.get(&stage))), None),
             (None, executor.and_then(|executor| text(executor.profiles.get(&stage)))),
             (
@@ -178,11 +181,9 @@ impl Settings {
         let before = self.engine.take();
         self.engine = Some(match before {
             Some(before) if before.kind == engine => Engine { enabled: true, ..before },
-            Some(before) => Engine {
-                timeout: before.timeout,
-                stage_timeouts: before.stage_timeouts,
-                ..Engine::of(engine)
-            },
+            Some(before) => {
+                Engine { timeout: before.timeout, stage_timeouts: before.stage_timeouts, ..Engine::of(engine) }
+            }
             None => Engine::of(engine),
         });
     }
@@ -297,14 +298,19 @@ mod tests {
         let settings = parse(text, "orx.yaml").unwrap();
         let own = settings.choose(StageKey::Plan).unwrap();
         let fallen = settings.fallback_for(StageKey::Plan, &own, "you hit your USAGE limit").unwrap();
-        assert_eq!((fallen.selection.engine, fallen.selection.model.as_deref(), fallen.tries), (EngineName::Codex, Some("gpt-mini"), 2));
+        assert_eq!(
+            (fallen.selection.engine, fallen.selection.model.as_deref(), fallen.tries),
+            (EngineName::Codex, Some("gpt-mini"), 2)
+        );
         let fallen = settings.fallback_for(StageKey::Plan, &own, "it crashed").unwrap();
         assert_eq!((fallen.selection.engine, fallen.selection.model.as_deref()), (EngineName::Gemini, Some("flash")));
         assert_eq!(
             settings.fallback_for(StageKey::Plan, &fallen.selection, "x").map(|fallen| fallen.selection.model),
             Some(Some("pro".to_owned()))
         );
-        let none = parse("engine: {type: codex}\nfallback: {enabled: false}\nfallback_engine: {type: gemini}\n", "orx.yaml").unwrap();
+        let none =
+            parse("engine: {type: codex}\nfallback: {enabled: false}\nfallback_engine: {type: gemini}\n", "orx.yaml")
+                .unwrap();
         assert_eq!(none.fallback_for(StageKey::Plan, &none.choose(StageKey::Plan).unwrap(), "x"), None);
     }
 }

@@ -25,7 +25,8 @@ impl Tooling {
     #[must_use]
     pub fn of(root: &Path) -> Self {
         let has = |name: &str| root.join(name).is_file();
-        let python_tests = ["tests", "test"].iter().any(|directory| holds_python(&root.join(directory))) || holds_python(root);
+        let python_tests =
+            ["tests", "test"].iter().any(|directory| holds_python(&root.join(directory))) || holds_python(root);
         let node = std::fs::read_to_string(root.join("package.json"))
             .ok()
             .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
@@ -97,7 +98,9 @@ fn file(engine: EngineKind, tooling: Tooling) -> String {
         );
     }
     if gates.is_empty() {
-        gates.push_str("  []  # nothing verifies a run yet; for example:\n  # - name: check\n  #   command: make check\n");
+        gates.push_str(
+            "  []  # nothing verifies a run yet; for example:\n  # - name: check\n  #   command: make check\n",
+        );
     }
     let command = if engine == EngineKind::Command {
         "\n# The program behind the engine `command`: it reads the prompt on standard input and prints its answer.\n\

@@ -107,15 +107,12 @@ pub fn merge(file: &Settings, over: &Value) -> Result<Settings, SettingsError> {
     lay(&mut base, std::mem::take(&mut over));
     match serde_json::from_value::<Settings>(base) {
         Ok(settings) => {
-            check(&settings, |_| None)
-                .map_err(|(_, message)| SettingsError::plain(ORIGIN, message))?;
+            check(&settings, |_| None).map_err(|(_, message)| SettingsError::plain(ORIGIN, message))?;
             Ok(settings)
         }
         // The part alone is read again for the sake of a better message.
         Err(error) => Err(match read::<Settings>(&text, ORIGIN) {
-            Err(located) if !located.message.contains("missing field") => {
-                SettingsError { at: None, ..located }
-            }
+            Err(located) if !located.message.contains("missing field") => SettingsError { at: None, ..located },
             _ => SettingsError::plain(ORIGIN, error.to_string()),
         }),
     }
@@ -179,6 +176,16 @@ fn check(settings: &Settings, locate: impl Fn(StageKey) -> Option<(u64, u64)>) -
     for (stage, own) in &settings.stages {
         if own.model.is_some() && own.profile.is_some() {
             return Err((locate(*stage), format!("stages.{stage} has both `model` and `profile`: give one of them")));
+        }
+    }
+    for stage in StageKey::ALL {
+        let Ok(chosen) = settings.choose(stage) else { continue };
+        // Each of them is handed over as an argument, where a dash would make it another one.
+        for text in [chosen.model, chosen.profile, chosen.reasoning_effort].into_iter().flatten() {
+            if text.starts_with('-') || text.contains(char::is_control) {
+                let message = format!("`{}` is no name of a model, profile or effort ({stage})", text.escape_debug());
+                return Err((locate(stage), message));
+            }
         }
     }
     for (name, program) in settings.programs() {
@@ -267,10 +274,7 @@ mod tests {
     fn every_refusal_says_where_and_what_is_near() {
         for (text, expected) in [
             ("engin:\n  type: codex\n", "orx.yaml:1:1: unknown key `engin`: did you mean `engine`?"),
-            (
-                "engine:\n  type: codex\n  tiemout: 60\n",
-                "orx.yaml:3:3: unknown key `tiemout`: did you mean `timeout`?",
-            ),
+            ("engine:\n  type: codex\n  tiemout: 60\n", "orx.yaml:3:3: unknown key `tiemout`: did you mean `timeout`?"),
             ("engine:\n  type: claud\n", "orx.yaml:2:9: unknown name `claud`: did you mean `claude`?"),
             ("engine:\n  type: codex\n  type: gemini\n", "orx.yaml:3:3: the key `type` is given twice"),
             ("run:\n  max_fix_attempts: 11\n", "orx.yaml:2:21: 11 is out of bounds: it must be 1 to 10"),
@@ -280,9 +284,10 @@ mod tests {
                 "stages:\n  plan:\n    model: a\n    profile: b\n",
                 "orx.yaml:3:5: stages.plan has both `model` and `profile`: give one of them",
             ),
+            ("stages:\n  plna:\n    model: a\n", "orx.yaml:2:3: unknown name `plna`: did you mean `plan`?"),
             (
-                "stages:\n  plna:\n    model: a\n",
-                "orx.yaml:2:3: unknown name `plna`: did you mean `plan`?",
+                "engine:\n  type: codex\nstages:\n  fix:\n    model: --oss\n",
+                "orx.yaml:5:5: `--oss` is no name of a model, profile or effort (fix)",
             ),
             ("version: 2.0\n", "orx.yaml:1:10: version `2.0` is not known: there is `1.0`"),
         ] {

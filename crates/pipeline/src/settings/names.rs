@@ -107,15 +107,8 @@ pub enum StageKey {
 
 impl StageKey {
     /// Every stage, in the order of a run.
-    pub const ALL: [Self; 7] = [
-        Self::Plan,
-        Self::Spec,
-        Self::Decompose,
-        Self::Implement,
-        Self::Fix,
-        Self::Review,
-        Self::KnowledgeUpdate,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Plan, Self::Spec, Self::Decompose, Self::Implement, Self::Fix, Self::Review, Self::KnowledgeUpdate];
 
     /// The name in `orx.yaml`.
     #[must_use]

@@ -26,14 +26,18 @@ pub fn notes(settings: &Settings) -> Vec<String> {
                 "keys are not read from a repository; set the engine's variable in the daemon's environment",
             );
         }
-        if executor.approval_mode.as_deref().is_some_and(|mode| mode != "auto_edit") || executor.use_yolo == Some(false) {
+        if executor.approval_mode.as_deref().is_some_and(|mode| mode != "auto_edit") || executor.use_yolo == Some(false)
+        {
             idle(
                 &format!("executors.{engine}.approval_mode and use_yolo"),
                 "stages that read run read-only, stages that write run without questions in the run's own worktree",
             );
         }
         if executor.default.output_format.as_deref().is_some_and(|format| !matches!(format, "json" | "stream-json")) {
-            idle(&format!("executors.{engine}.default.output_format"), "engines always answer in their structured format");
+            idle(
+                &format!("executors.{engine}.default.output_format"),
+                "engines always answer in their structured format",
+            );
         }
         if *engine != EngineName::Command
             && !(executor.argv.is_empty() && executor.text_args.is_empty() && executor.apply_args.is_empty())
@@ -53,7 +57,10 @@ pub fn notes(settings: &Settings) -> Vec<String> {
     for (stage, own) in &settings.stages {
         let engine = settings.choose(*stage).ok().map(|selection| selection.engine);
         if own.thinking_budget.is_some() {
-            idle(&format!("stages.{stage}.thinking_budget"), "no engine takes it on its command line; use reasoning_effort");
+            idle(
+                &format!("stages.{stage}.thinking_budget"),
+                "no engine takes it on its command line; use reasoning_effort",
+            );
         }
         if own.web_search && engine != Some(EngineName::Codex) {
             idle(&format!("stages.{stage}.web_search"), "only codex has such a switch");
@@ -63,10 +70,27 @@ pub fn notes(settings: &Settings) -> Vec<String> {
         }
     }
     if settings.observability != super::Observability::default() {
-        idle("observability", "orx always keeps its journal, the logs and what engines print, and sends nothing anywhere");
+        idle(
+            "observability",
+            "orx always keeps its journal, the logs and what engines print, and sends nothing anywhere",
+        );
     }
     if settings.context_caching.enabled.is_some() {
         idle("context_caching", "a prompt is one text; what repeats is served by the providers' own caches");
+    }
+    for stage in StageKey::ALL {
+        let Ok(chosen) = settings.choose(stage) else { continue };
+        let known = settings
+            .executors
+            .get(&chosen.engine)
+            .map(|executor| executor.available_models.as_slice())
+            .unwrap_or_default();
+        if let Some(model) = chosen.model.filter(|model| !known.is_empty() && !known.contains(model)) {
+            notes.push(format!(
+                "the stage {stage} uses the model {model}, which is not in executors.{}.available_models",
+                chosen.engine
+            ));
+        }
     }
     notes
 }
