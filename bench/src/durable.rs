@@ -10,7 +10,9 @@ use crate::wire::{closed_loop, percentile};
 fn single_commits() -> Result<f64> {
     let home = home()?;
     let database = rusqlite::Connection::open(home.path().join("floor.db"))?;
-    database.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT);")?;
+    database.execute_batch(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT);",
+    )?;
     let started = std::time::Instant::now();
     let rows = 2000;
     for row in 0..rows {
@@ -40,9 +42,16 @@ pub fn measure(report: &mut Report, rounds: usize) -> Result<()> {
         }
         let rate = median(rates);
         let floor = median(floors);
-        let goal: Option<(&'static str, bool)> = (callers == 100).then_some(("at 100 callers >= 20,000/s", rate >= 20_000.0));
+        let goal: Option<(&'static str, bool)> =
+            (callers == 100).then_some(("at 100 callers >= 20,000/s", rate >= 20_000.0));
         report.plain(&format!("durable accept, {callers} callers: rate"), rate, "/s", goal);
-        report.against(&format!("durable accept, {callers} callers: rate to one commit a row"), rate, floor, "/s", None);
+        report.against(
+            &format!("durable accept, {callers} callers: rate to one commit a row"),
+            rate,
+            floor,
+            "/s",
+            None,
+        );
         report.plain(&format!("durable accept, {callers} callers: p50"), median(p50), "us", None);
         report.plain(&format!("durable accept, {callers} callers: p99"), median(p99), "us", None);
     }

@@ -66,7 +66,8 @@ async fn answer_each(mut stream: UnixStream, answer: fn(&[u8]) -> Option<Vec<u8>
         have += count;
         let mut used = 0;
         while have - used >= 4 {
-            let length = u32::from_be_bytes([buffer[used], buffer[used + 1], buffer[used + 2], buffer[used + 3]]) as usize;
+            let length =
+                u32::from_be_bytes([buffer[used], buffer[used + 1], buffer[used + 2], buffer[used + 3]]) as usize;
             if have - used < 4 + length {
                 break;
             }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::path::Path;
 
 use crate::daemon::{Daemon, floor, home};
-use crate::report::{Report, median};
+use crate::report::{RatioGoal, Report, median};
 use crate::wire::{closed_loop, percentile};
 
 /// A request of about 230 bytes.
@@ -15,7 +15,11 @@ fn body(method: &'static str) -> impl Fn(usize, usize) -> Vec<u8> + Send + Sync 
         } else {
             format!(r#"{{"path":"src/listen/unix.rs","text":"{}","n":{call}}}"#, "x".repeat(110))
         };
-        format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{method}","params":{params}}}"#, connection.wrapping_add(call) & 0xffff).into_bytes()
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{},"method":"{method}","params":{params}}}"#,
+            connection.wrapping_add(call) & 0xffff
+        )
+        .into_bytes()
     }
 }
 
@@ -76,13 +80,49 @@ fn with_servers(report: &mut Report, rounds: usize, pinned: bool, connections: u
     }
     let of = |which: usize, field: fn(&Loop) -> f64| median(loops[which].iter().map(field).collect());
     let place = if pinned { "one CPU" } else { "all CPUs" };
-    let goal_one: Option<(&'static str, fn(f64) -> bool)> = pinned.then_some(("p50 <= 1.8 x echo", |ratio| ratio <= 1.8));
-    let goal_two: Option<(&'static str, fn(f64) -> bool)> = pinned.then_some(("p50 <= 1.6 x splice", |ratio| ratio <= 1.6));
-    report.against(&format!("health, {connections} conn., {place}: p50"), of(1, |l| l.p50), of(0, |l| l.p50), "us", goal_one);
-    report.against(&format!("health, {connections} conn., {place}: p99"), of(1, |l| l.p99), of(0, |l| l.p99), "us", None);
-    report.against(&format!("health, {connections} conn., {place}: rate"), of(1, |l| l.rate), of(0, |l| l.rate), "/s", None);
-    report.against(&format!("dispatch, {connections} conn., {place}: p50"), of(3, |l| l.p50), of(2, |l| l.p50), "us", goal_two);
-    report.against(&format!("dispatch, {connections} conn., {place}: p99"), of(3, |l| l.p99), of(2, |l| l.p99), "us", None);
-    report.against(&format!("dispatch, {connections} conn., {place}: rate"), of(3, |l| l.rate), of(2, |l| l.rate), "/s", None);
+    let goal_one: Option<RatioGoal> = pinned.then_some(("p50 <= 1.8 x echo", |ratio| ratio <= 1.8));
+    let goal_two: Option<RatioGoal> = pinned.then_some(("p50 <= 1.6 x splice", |ratio| ratio <= 1.6));
+    report.against(
+        &format!("health, {connections} conn., {place}: p50"),
+        of(1, |l| l.p50),
+        of(0, |l| l.p50),
+        "us",
+        goal_one,
+    );
+    report.against(
+        &format!("health, {connections} conn., {place}: p99"),
+        of(1, |l| l.p99),
+        of(0, |l| l.p99),
+        "us",
+        None,
+    );
+    report.against(
+        &format!("health, {connections} conn., {place}: rate"),
+        of(1, |l| l.rate),
+        of(0, |l| l.rate),
+        "/s",
+        None,
+    );
+    report.against(
+        &format!("dispatch, {connections} conn., {place}: p50"),
+        of(3, |l| l.p50),
+        of(2, |l| l.p50),
+        "us",
+        goal_two,
+    );
+    report.against(
+        &format!("dispatch, {connections} conn., {place}: p99"),
+        of(3, |l| l.p99),
+        of(2, |l| l.p99),
+        "us",
+        None,
+    );
+    report.against(
+        &format!("dispatch, {connections} conn., {place}: rate"),
+        of(3, |l| l.rate),
+        of(2, |l| l.rate),
+        "/s",
+        None,
+    );
     Ok(())
 }

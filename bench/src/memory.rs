@@ -44,7 +44,10 @@ pub fn measure(report: &mut Report) -> Result<()> {
         let mut total = 0.0;
         for created in &sessions {
             let events: serde_json::Value = client
-                .call("event.list", &serde_json::json!({"kinds": ["session.started"], "subject": created.session, "limit": 1}))
+                .call(
+                    "event.list",
+                    &serde_json::json!({"kinds": ["session.started"], "subject": created.session, "limit": 1}),
+                )
                 .await?;
             let holder = events["events"][0]["data"]["holder"].as_i64().context("no holder in the event")?;
             total += memory(holder, "Pss:")?;

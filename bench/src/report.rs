@@ -19,6 +19,9 @@ pub struct Figure {
     pub reached: Option<bool>,
 }
 
+/// A goal about a ratio: in words, and as a test.
+pub type RatioGoal = (&'static str, fn(f64) -> bool);
+
 /// All figures of a run.
 #[derive(Default, Serialize)]
 pub struct Report {
@@ -32,12 +35,19 @@ impl Report {
     }
 
     /// A figure beside its floor; the goal is about the ratio.
-    pub fn against(&mut self, name: &str, value: f64, floor: f64, unit: &'static str, goal: Option<(&'static str, fn(f64) -> bool)>) {
+    pub fn against(&mut self, name: &str, value: f64, floor: f64, unit: &'static str, goal: Option<RatioGoal>) {
         let ratio = value / floor;
         self.push(name, value, unit, Some(floor), goal.map(|(text, reached)| (text, reached(ratio))));
     }
 
-    fn push(&mut self, name: &str, value: f64, unit: &'static str, floor: Option<f64>, goal: Option<(&'static str, bool)>) {
+    fn push(
+        &mut self,
+        name: &str,
+        value: f64,
+        unit: &'static str,
+        floor: Option<f64>,
+        goal: Option<(&'static str, bool)>,
+    ) {
         let figure = Figure {
             name: name.to_owned(),
             value,

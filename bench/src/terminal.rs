@@ -98,7 +98,12 @@ fn direct(kind: &str) -> Result<Direct> {
     command.args(&argv[1..]);
     let child = pair.slave.spawn_command(command)?;
     drop(pair.slave);
-    Ok(Direct { reader: pair.master.try_clone_reader()?, writer: pair.master.take_writer()?, child, _master: pair.master })
+    Ok(Direct {
+        reader: pair.master.try_clone_reader()?,
+        writer: pair.master.take_writer()?,
+        child,
+        _master: pair.master,
+    })
 }
 
 impl Drop for Direct {
@@ -221,7 +226,13 @@ pub fn measure(report: &mut Report, rounds: usize) -> Result<()> {
             anyhow::Ok(())
         })?;
     }
-    report.against("terminal throughput, one viewer", median(rates), median(floors), "MiB/s", Some((">= 0.4 of direct", |ratio| ratio >= 0.4)));
+    report.against(
+        "terminal throughput, one viewer",
+        median(rates),
+        median(floors),
+        "MiB/s",
+        Some((">= 0.4 of direct", |ratio| ratio >= 0.4)),
+    );
     report.plain("share of the output that the viewer was sent", median(shares) * 100.0, "%", None);
     report.against("keystroke echo, one viewer: p50", median(held_p50), median(direct_p50), "us", None);
     report.against("keystroke echo, one viewer: p99", median(held_p99), median(direct_p99), "us", None);

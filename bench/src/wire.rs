@@ -18,7 +18,9 @@ impl Wire {
         loop {
             match UnixStream::connect(path).await {
                 Ok(stream) => return Ok(Self { stream, buffer: vec![0; 64 * 1024] }),
-                Err(error) if Instant::now() > deadline => return Err(error).with_context(|| path.display().to_string()),
+                Err(error) if Instant::now() > deadline => {
+                    return Err(error).with_context(|| path.display().to_string());
+                }
                 Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
             }
         }
@@ -38,7 +40,8 @@ impl Wire {
             }
             have += count;
             if have >= 4 {
-                let length = u32::from_be_bytes([self.buffer[0], self.buffer[1], self.buffer[2], self.buffer[3]]) as usize;
+                let length =
+                    u32::from_be_bytes([self.buffer[0], self.buffer[1], self.buffer[2], self.buffer[3]]) as usize;
                 if have >= 4 + length {
                     return Ok(&self.buffer[4..4 + length]);
                 }

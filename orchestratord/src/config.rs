@@ -13,7 +13,11 @@ use std::path::{Path, PathBuf};
 ///
 /// It runs in the foreground and logs to standard error; `orxctl up` puts it in the background.
 #[derive(Debug, Clone, Default, Parser)]
-#[command(name = "orchestratord", version, after_help = "Examples:\n  orchestratord\n  orchestratord --http off\n  ORX_HOME=/tmp/orx orchestratord --http 127.0.0.1:0")]
+#[command(
+    name = "orchestratord",
+    version,
+    after_help = "Examples:\n  orchestratord\n  orchestratord --http off\n  ORX_HOME=/tmp/orx orchestratord --http 127.0.0.1:0"
+)]
 pub struct Flags {
     /// Directory of the daemon's state [variable: ORX_HOME]
     #[arg(long, value_name = "DIR")]
@@ -176,21 +180,31 @@ impl Settings {
             return Err(bad("version", format!("is {version}, this orchestratord knows version 1")));
         }
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
-        if flags.socket.is_none() && set(variable::SOCKET).is_none() && let Some(socket) = &file.socket {
+        if flags.socket.is_none()
+            && set(variable::SOCKET).is_none()
+            && let Some(socket) = &file.socket
+        {
             places.socket.clone_from(socket);
         }
         for (name, path) in [("ORX_HOME", &mut places.home), ("ORX_SOCKET", &mut places.socket)] {
             if path.is_relative() {
-                *path = std::path::absolute(&*path).map_err(|error| bad(name, format!("{} is no path: {error}", path.display())))?;
+                *path = std::path::absolute(&*path)
+                    .map_err(|error| bad(name, format!("{} is no path: {error}", path.display())))?;
             }
         }
-        let http = flags.http.clone().or_else(|| set(variable::HTTP)).or(file.http).unwrap_or_else(|| DEFAULT_HTTP.to_owned());
+        let http =
+            flags.http.clone().or_else(|| set(variable::HTTP)).or(file.http).unwrap_or_else(|| DEFAULT_HTTP.to_owned());
         let http = listener(&http, &file.http_hosts, file.http_behind_proxy)?;
         let mut workers: BTreeMap<String, u32> =
             orx_protocol::api::worker::SUPERVISED_ROLES.iter().map(|role| ((*role).to_owned(), 1)).collect();
         for (role, count) in file.workers {
             if !workers.contains_key(&role) {
-                return Err(bad("workers", format!("`{role}` is no role that the daemon starts; there are naming, structure, semantic, manager")));
+                return Err(bad(
+                    "workers",
+                    format!(
+                        "`{role}` is no role that the daemon starts; there are naming, structure, semantic, manager"
+                    ),
+                ));
             }
             if count > INSTANCES {
                 return Err(bad("workers", format!("`{role}: {count}` is above {INSTANCES}")));
@@ -208,7 +222,13 @@ impl Settings {
             limits: Limits {
                 frame: range("limits.frame_bytes", file.limits.frame_bytes, limits::FRAME_KNOWN, 64 * 1024, 64 << 20)?,
                 connections: range("limits.connections", file.limits.connections, 4096, 8, 100_000)?,
-                client_backlog: range("limits.client_backlog_bytes", file.limits.client_backlog_bytes, limits::CLIENT_BACKLOG, 64 * 1024, 1 << 30)?,
+                client_backlog: range(
+                    "limits.client_backlog_bytes",
+                    file.limits.client_backlog_bytes,
+                    limits::CLIENT_BACKLOG,
+                    64 * 1024,
+                    1 << 30,
+                )?,
             },
             workers,
             endpoint: file.engines.endpoint.map(endpoint).transpose()?,
@@ -232,7 +252,8 @@ fn read(path: &Path, named: bool) -> Result<File, ConfigError> {
     if text.trim().is_empty() {
         return Ok(File::default());
     }
-    serde_saphyr::from_str(&text).map_err(|error| ConfigError::File { path: path.to_owned(), message: error.to_string() })
+    serde_saphyr::from_str(&text)
+        .map_err(|error| ConfigError::File { path: path.to_owned(), message: error.to_string() })
 }
 
 fn listener(text: &str, hosts: &[String], behind_proxy: bool) -> Result<Http, ConfigError> {
@@ -242,10 +263,13 @@ fn listener(text: &str, hosts: &[String], behind_proxy: bool) -> Result<Http, Co
     let address: SocketAddr = text
         .parse()
         .map_err(|_| bad("http", format!("`{text}` is neither `off` nor an address such as {DEFAULT_HTTP}")))?;
-    if !address.ip().is_loopback() && !(behind_proxy && !hosts.is_empty()) {
+    let is_guarded = behind_proxy && !hosts.is_empty();
+    if !address.ip().is_loopback() && !is_guarded {
         return Err(bad(
             "http",
-            format!("{address} can be reached from other machines and carries no encryption; use a loopback address, or put a TLS proxy before it and say so with `http_behind_proxy: true` and its names in `http_hosts`"),
+            format!(
+                "{address} can be reached from other machines and carries no encryption; use a loopback address, or put a TLS proxy before it and say so with `http_behind_proxy: true` and its names in `http_hosts`"
+            ),
         ));
     }
     Ok(Http::At { address, hosts: hosts.to_vec() })
@@ -281,7 +305,10 @@ mod tests {
             flags.config = Some(path);
         }
         let lookup = |name: &str| {
-            set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()).or_else(|| (name == "HOME").then(|| "/h".to_owned()))
+            set.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+                .or_else(|| (name == "HOME").then(|| "/h".to_owned()))
         };
         Settings::load(&flags, &lookup).map_err(|error| error.to_string())
     }

@@ -112,8 +112,14 @@ impl Daemon {
     /// Puts new settings in force. Places and listeners keep what they had: they need a restart.
     pub fn reload(&self, settings: Settings) {
         let old = self.settings();
-        if old.places != settings.places || old.http != settings.http || old.limits.connections != settings.limits.connections || old.concurrent_runs != settings.concurrent_runs {
-            tracing::warn!("Changed places, addresses, and limits of connections or runs come into force at the next start.");
+        if old.places != settings.places
+            || old.http != settings.http
+            || old.limits.connections != settings.limits.connections
+            || old.concurrent_runs != settings.concurrent_runs
+        {
+            tracing::warn!(
+                "Changed places, addresses, and limits of connections or runs come into force at the next start."
+            );
         }
         self.keep_workers(&settings);
         self.runs.reload(engines(&self.environment, &settings));
@@ -141,7 +147,8 @@ impl Daemon {
     }
 
     fn keep_workers(&self, settings: &Settings) {
-        let roles: Vec<String> = settings.workers.iter().filter(|(_, count)| **count > 0).map(|(role, _)| role.clone()).collect();
+        let roles: Vec<String> =
+            settings.workers.iter().filter(|(_, count)| **count > 0).map(|(role, _)| role.clone()).collect();
         for role in &roles {
             self.dispatcher.expect(role);
         }
@@ -234,7 +241,8 @@ impl Daemon {
     pub fn refused_peer(self: &Arc<Self>, peer: Option<Peer>) {
         self.refusals.count.fetch_add(1, Ordering::Relaxed);
         let mut last = self.refusals.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| last.elapsed() < REFUSAL_PAUSE) || self.refusals.noting.swap(true, Ordering::AcqRel) {
+        if last.is_some_and(|last| last.elapsed() < REFUSAL_PAUSE) || self.refusals.noting.swap(true, Ordering::AcqRel)
+        {
             return;
         }
         *last = Some(Instant::now());

@@ -12,7 +12,10 @@ fn main() -> ExitCode {
         Err(error) => return fail(&StartError::from(error)),
     };
     if let Err(error) = start::log::open(&settings.log) {
-        return fail(&StartError::Config(orchestratord::config::ConfigError::Value { name: "log".to_owned(), message: error }));
+        return fail(&StartError::Config(orchestratord::config::ConfigError::Value {
+            name: "log".to_owned(),
+            message: error,
+        }));
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("orchestratord").build() {
         Ok(runtime) => runtime,

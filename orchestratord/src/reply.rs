@@ -36,7 +36,11 @@ impl Drop for ReplyTo {
 }
 
 enum Target {
-    Connection { outbox: Outbox, id: Option<CallId>, shape: Shape },
+    Connection {
+        outbox: Outbox,
+        id: Option<CallId>,
+        shape: Shape,
+    },
     Once(oneshot::Sender<Outcome>),
     /// A notification is not answered.
     Nobody,

@@ -121,8 +121,16 @@ impl Runs {
         Ok(())
     }
 
-    /// Takes up every run that was at work when the last daemon ended; gives how many.
+    /// Takes up every run that was at work when the last daemon ended; gives how many. The files of runs that ended at that
+    /// very moment are brought in line beside it.
     pub async fn take_up(&self) -> usize {
+        let runs = self.clone();
+        self.0.tasks.spawn(async move {
+            let mended = async { runs.pipeline().await?.mend().await.map_err(RpcError::from) };
+            if let Err(error) = mended.await {
+                tracing::warn!(%error, "The files of ended runs could not be brought in line with their records.");
+            }
+        });
         match self.0.store.read(table::unfinished).await {
             Ok(rows) => {
                 rows.iter().for_each(|row| self.drive(row.run));
@@ -175,7 +183,8 @@ impl Runs {
         let name = SessionId::generate().to_string();
         let path = repository.root().join(".worktrees").join(&name);
         let worktree =
-            Worktree::create(&git, &repository, &head.commit, &path, &self.0.repositories.join(format!("{name}.git"))).await?;
+            Worktree::create(&git, &repository, &head.commit, &path, &self.0.repositories.join(format!("{name}.git")))
+                .await?;
         let below = Path::new(directory).strip_prefix(repository.root()).unwrap_or_else(|_| Path::new(""));
         Ok(worktree.path().join(below).to_string_lossy().into_owned())
     }

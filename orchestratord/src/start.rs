@@ -73,7 +73,9 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Activation(_) | Self::Bind(BindError::TooLong { .. } | BindError::Unsafe { .. }) => 78,
+            Self::Config(_)
+            | Self::Activation(_)
+            | Self::Bind(BindError::TooLong { .. } | BindError::Unsafe { .. }) => 78,
             Self::Bind(BindError::InUse { .. }) | Self::Store(StoreError::Locked { .. }) => 75,
             Self::Bind(BindError::Io { .. })
             | Self::Http { .. }
@@ -103,7 +105,9 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
     let bound = open_socket(&settings.places, &lookup)?;
     let places = settings.places.clone();
-    for directory in [&places.home, &places.sessions(), &places.holder_sockets(), &places.repositories(), &places.logs()] {
+    for directory in
+        [&places.home, &places.sessions(), &places.holder_sockets(), &places.repositories(), &places.logs()]
+    {
         orx_sandbox::file::private_directory(directory)
             .map_err(|source| StartError::Directory { path: directory.clone(), source })?;
     }
@@ -111,7 +115,8 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     let listener = match &settings.http {
         Http::Off => None,
         Http::At { address, hosts } => {
-            let listener = http::bind(*address).await.map_err(|source| StartError::Http { address: *address, source })?;
+            let listener =
+                http::bind(*address).await.map_err(|source| StartError::Http { address: *address, source })?;
             Some((listener, hosts.clone()))
         }
     };
@@ -149,7 +154,8 @@ fn open_socket(places: &Places, lookup: &dyn Fn(&str) -> Option<String>) -> Resu
 
 /// A program of orx, beside this one.
 fn program(name: &str) -> Result<PathBuf, StartError> {
-    let own = std::env::current_exe().map_err(|source| StartError::System { what: "where orchestratord is", source })?;
+    let own =
+        std::env::current_exe().map_err(|source| StartError::System { what: "where orchestratord is", source })?;
     let path = own.parent().unwrap_or_else(|| Path::new("/")).join(name);
     if path.is_file() { Ok(path) } else { Err(StartError::Program(path)) }
 }
@@ -158,7 +164,8 @@ fn assemble(settings: Settings, environment: Environment, store: Store) -> Resul
     let tasks = TaskTracker::new();
     let draining = CancellationToken::new();
     let places = &settings.places;
-    let sessions = Sessions::new(store.clone(), places.sessions(), places.holder_sockets(), program("pty-proxy")?, tasks.clone());
+    let sessions =
+        Sessions::new(store.clone(), places.sessions(), places.holder_sockets(), program("pty-proxy")?, tasks.clone());
     let runs = Runs::new(
         store.clone(),
         sessions.clone(),
@@ -190,9 +197,8 @@ fn serve(
     };
     let supervisor = Supervisor::new(command, daemon.journal.clone(), daemon.tasks.clone());
     if let Some((listener, hosts)) = listener {
-        let address = listener
-            .local_addr()
-            .map_err(|source| StartError::System { what: "where HTTP is served", source })?;
+        let address =
+            listener.local_addr().map_err(|source| StartError::System { what: "where HTTP is served", source })?;
         daemon.set_http_address(address);
         daemon.tasks.spawn(http::serve(Arc::clone(daemon), listener, token, hosts, stop.clone()));
     }
@@ -257,7 +263,8 @@ struct Signals {
 
 impl Signals {
     fn listen() -> Result<Self, StartError> {
-        let listen = |kind| signal(kind).map_err(|source| StartError::System { what: "signals cannot be received", source });
+        let listen =
+            |kind| signal(kind).map_err(|source| StartError::System { what: "signals cannot be received", source });
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
@@ -382,7 +389,8 @@ pub mod log {
     /// # Errors
     /// A sentence about a filter that cannot be read.
     pub fn open(filter: &str) -> Result<(), String> {
-        let filter = EnvFilter::try_new(filter).map_err(|error| format!("the log filter `{filter}` cannot be read: {error}"))?;
+        let filter =
+            EnvFilter::try_new(filter).map_err(|error| format!("the log filter `{filter}` cannot be read: {error}"))?;
         let (filter, handle) = reload::Layer::new(filter);
         let colours = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
         let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false);

@@ -41,7 +41,11 @@ pub async fn follow(store: Store, params: SubscribeParams, outbox: Outbox, reply
             }
         }
         outbox.flush();
-        seen = if full { page.last().map_or(seen, |event| event.seq) } else { newest.max(page.last().map_or(seen, |event| event.seq)) };
+        seen = if full {
+            page.last().map_or(seen, |event| event.seq)
+        } else {
+            newest.max(page.last().map_or(seen, |event| event.seq))
+        };
         while outbox.backlog() > ENOUGH_WAITING && !outbox.ended().is_cancelled() {
             tokio::time::sleep(BREATHER).await;
         }

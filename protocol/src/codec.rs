@@ -2,7 +2,7 @@
 //!
 //! bincode is pinned to 2.0.1 (3.0.0 is an empty release); `docs/adr/0001-bincode-pin.md` has the reasons.
 
-use bincode::config::{Configuration, Fixint, LittleEndian, Limit};
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 
 use crate::limits::FRAME_TERMINAL;
 
@@ -50,7 +50,10 @@ mod tests {
     #[test]
     fn the_bytes_of_a_frame_do_not_change_between_releases() {
         assert_eq!(encode(&FromViewer::Resize { cols: 80, rows: 24 }).unwrap(), [1, 0, 0, 0, 80, 0, 24, 0]);
-        assert_eq!(encode(&ToViewer::Output(b"hi".to_vec())).unwrap(), [1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, b'h', b'i']);
+        assert_eq!(
+            encode(&ToViewer::Output(b"hi".to_vec())).unwrap(),
+            [1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, b'h', b'i']
+        );
     }
 
     proptest! {

@@ -86,7 +86,11 @@ impl ErrorKind {
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {
-            Self::Parse | Self::InvalidRequest | Self::InvalidParams | Self::UnsupportedVersion | Self::Configuration => 400,
+            Self::Parse
+            | Self::InvalidRequest
+            | Self::InvalidParams
+            | Self::UnsupportedVersion
+            | Self::Configuration => 400,
             Self::Unauthenticated => 401,
             Self::PermissionDenied => 403,
             Self::NotFound | Self::MethodNotFound => 404,
@@ -177,12 +181,7 @@ impl RpcError {
         Self {
             code: kind.code(),
             message: message.into(),
-            data: Box::new(ErrorData {
-                kind,
-                source: kind.source(),
-                retryable: kind.retryable(),
-                hint: String::new(),
-            }),
+            data: Box::new(ErrorData { kind, source: kind.source(), retryable: kind.retryable(), hint: String::new() }),
         }
     }
 

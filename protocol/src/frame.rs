@@ -99,10 +99,8 @@ impl FrameDecoder {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let want = self
-            .buffer
-            .first_chunk::<HEADER>()
-            .map_or(HEADER, |head| HEADER + u32::from_be_bytes(*head) as usize);
+        let want =
+            self.buffer.first_chunk::<HEADER>().map_or(HEADER, |head| HEADER + u32::from_be_bytes(*head) as usize);
         Err(FrameError::Truncated { have: self.buffer.len(), want })
     }
 

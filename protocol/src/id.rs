@@ -110,7 +110,13 @@ mod tests {
     fn identifiers_round_trip_and_refuse_other_text() {
         let id = SessionId::generate();
         assert_eq!(id.to_string().parse::<SessionId>(), Ok(id));
-        for bad in ["", "ses_", "run_01ARZ3NDEKTSV4RRFFQ69G5FAV", "ses_../../etc/passwd-aaaaaaaaa", "ses_01ARZ3NDEKTSV4RRFFQ69G5FAU!"] {
+        for bad in [
+            "",
+            "ses_",
+            "run_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "ses_../../etc/passwd-aaaaaaaaa",
+            "ses_01ARZ3NDEKTSV4RRFFQ69G5FAU!",
+        ] {
             assert!(bad.parse::<SessionId>().is_err(), "{bad}");
         }
     }

@@ -66,7 +66,15 @@ struct Detail<'a> {
 #[must_use]
 pub fn answer(id: Option<&CallId>, outcome: Result<&RawValue, &RpcError>, now_ms: u64) -> Bytes {
     let answer = match outcome {
-        Ok(data) => Answer { id, success: true, status: "success", data: Some(data), error: None, error_detail: None, timestamp: now_ms },
+        Ok(data) => Answer {
+            id,
+            success: true,
+            status: "success",
+            data: Some(data),
+            error: None,
+            error_detail: None,
+            timestamp: now_ms,
+        },
         Err(error) => Answer {
             id,
             success: false,

@@ -51,9 +51,8 @@ impl Places {
     /// [`NoPlace`] when nothing says where the user's files are.
     pub fn resolve(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, NoPlace> {
         let get = |name: &str| lookup(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let under_home = |own: &'static str, path: &str| {
-            get("HOME").map(|home| home.join(path)).ok_or(NoPlace { variable: own })
-        };
+        let under_home =
+            |own: &'static str, path: &str| get("HOME").map(|home| home.join(path)).ok_or(NoPlace { variable: own });
         let home = match (get(variable::HOME), get("XDG_STATE_HOME")) {
             (Some(home), _) => home,
             (None, Some(state)) => state.join("orx"),
@@ -132,7 +131,9 @@ mod tests {
         assert_eq!(places.home, PathBuf::from("/h/.local/state/orx"));
         assert_eq!(places.config, PathBuf::from("/h/.config/orx/orchestratord.yaml"));
         assert_eq!(places.socket, PathBuf::from("/h/.local/state/orx/run/orchestratord.sock"));
-        let places = resolve(&[("HOME", "/h"), ("XDG_RUNTIME_DIR", "/r"), ("XDG_STATE_HOME", "/s"), ("XDG_CONFIG_HOME", "/c")]).unwrap();
+        let places =
+            resolve(&[("HOME", "/h"), ("XDG_RUNTIME_DIR", "/r"), ("XDG_STATE_HOME", "/s"), ("XDG_CONFIG_HOME", "/c")])
+                .unwrap();
         assert_eq!(places.home, PathBuf::from("/s/orx"));
         assert_eq!(places.config, PathBuf::from("/c/orx/orchestratord.yaml"));
         assert_eq!(places.socket, PathBuf::from("/r/orx/orchestratord.sock"));
@@ -140,7 +141,8 @@ mod tests {
 
     #[test]
     fn own_variables_win_and_empty_ones_do_not_count() {
-        let places = resolve(&[("HOME", "/h"), ("ORX_HOME", "/o"), ("ORX_SOCKET", ""), ("XDG_RUNTIME_DIR", "/r")]).unwrap();
+        let places =
+            resolve(&[("HOME", "/h"), ("ORX_HOME", "/o"), ("ORX_SOCKET", ""), ("XDG_RUNTIME_DIR", "/r")]).unwrap();
         assert_eq!(places.home, PathBuf::from("/o"));
         assert_eq!(places.socket, PathBuf::from("/r/orx/orchestratord.sock"));
     }

@@ -79,18 +79,25 @@ impl<'a> Incoming<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, BadBody> {
         let text = std::str::from_utf8(body).map_err(|error| BadBody {
             id: None,
-            error: RpcError::new(ErrorKind::Parse, format!("the body is not UTF-8: bad byte at offset {}", error.valid_up_to())),
+            error: RpcError::new(
+                ErrorKind::Parse,
+                format!("the body is not UTF-8: bad byte at offset {}", error.valid_up_to()),
+            ),
         })?;
         let body: Body<'a> = serde_json::from_str(text).map_err(|error| {
             let kind = if error.is_data() { ErrorKind::InvalidRequest } else { ErrorKind::Parse };
             let what = if error.is_data() { "the body is JSON but not a request" } else { "the body is not JSON" };
             BadBody {
                 id: None,
-                error: RpcError::new(kind, format!("{what}: {error}"))
-                    .with_hint("send one object {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"health\",\"params\":{}} a frame"),
+                error: RpcError::new(kind, format!("{what}: {error}")).with_hint(
+                    "send one object {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"health\",\"params\":{}} a frame",
+                ),
             }
         })?;
-        let bad = |id: Option<CallId>, message: &str| BadBody { id, error: RpcError::new(ErrorKind::InvalidRequest, message) };
+        let bad = |id: Option<CallId>, message: &str| BadBody {
+            id,
+            error: RpcError::new(ErrorKind::InvalidRequest, message),
+        };
         let raw_id = body.id.filter(|raw| raw.get() != "null");
         let id: Option<CallId> = match raw_id {
             None => None,
@@ -116,7 +123,10 @@ impl<'a> Incoming<'a> {
             (Some(id), Some(result), None) => Ok(Self::Answer { id, outcome: Ok(result) }),
             (Some(id), None, Some(error)) => {
                 let error = serde_json::from_str(error.get()).unwrap_or_else(|_| {
-                    RpcError::new(ErrorKind::Upstream, format!("an error of another shape was answered: {}", error.get()))
+                    RpcError::new(
+                        ErrorKind::Upstream,
+                        format!("an error of another shape was answered: {}", error.get()),
+                    )
                 });
                 Ok(Self::Answer { id, outcome: Err(error) })
             }
@@ -242,7 +252,11 @@ mod tests {
             let raw = RawValue::from_string(text.to_owned()).unwrap();
             params::<Wanted>("x.y", Some(&raw)).unwrap_err().message
         };
-        assert!(read(r#"{"size":[1,"a"]}"#).starts_with("`x.y`: `size[1]` does not fit: invalid type"), "{}", read(r#"{"size":[1,"a"]}"#));
+        assert!(
+            read(r#"{"size":[1,"a"]}"#).starts_with("`x.y`: `size[1]` does not fit: invalid type"),
+            "{}",
+            read(r#"{"size":[1,"a"]}"#)
+        );
         assert!(read(r#"{"colour":1}"#).contains("colour"));
         assert!(read("[[1],2,3]").starts_with("`x.y`: the parameters do not fit"), "{}", read("[[1],2,3]"));
     }

@@ -167,7 +167,7 @@ fn the_screen_is_asked_for_while_it_is_drawn_and_given_when_it_is_done() {
 
 #[test]
 fn garbage_and_endless_lines_do_no_harm() {
-    let session = Session::shell("head -c 3000000 /dev/urandom; head -c 30000000 /dev/zero | tr '\\0' 'x'; printf '\\033\\\\\\033c\\033[2J\\033[Hsurvived'; sleep 600");
+    let session = Session::shell("head -c 1000000 /dev/urandom; head -c 6000000 /dev/zero | tr '\\0' 'x'; printf '\\033\\\\\\033c\\033[2J\\033[Hsurvived'; sleep 600");
     session.shows("survived");
     let status = std::fs::read_to_string(format!("/proc/{}/status", session.holder().holder.pid)).unwrap();
     let resident: u64 = status.lines().find(|line| line.starts_with("VmRSS")).unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();

@@ -37,7 +37,9 @@ const ALLOWED_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
 /// This process's environment; variables that are not UTF-8 are left out.
 #[must_use]
 pub fn own() -> Environment {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// The part of `full` that any program may see.
@@ -64,10 +66,11 @@ mod tests {
 
     #[test]
     fn only_what_is_allowed_passes() {
-        let full: Environment = [("PATH", "/bin"), ("LC_ALL", "C"), ("ORX_TOKEN", "t"), ("AWS_SECRET", "s"), ("OPENAI_API_KEY", "k")]
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let full: Environment =
+            [("PATH", "/bin"), ("LC_ALL", "C"), ("ORX_TOKEN", "t"), ("AWS_SECRET", "s"), ("OPENAI_API_KEY", "k")]
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
         assert_eq!(base(&full).keys().collect::<Vec<_>>(), ["LC_ALL", "PATH"]);
         assert_eq!(select(&full, &["OPENAI_"]).keys().collect::<Vec<_>>(), ["LC_ALL", "OPENAI_API_KEY", "PATH"]);
     }

@@ -71,12 +71,15 @@ mod platform {
         let state = fields.next()?;
         let started: Vec<&str> = fields.collect();
         // The text of the start time is as good as a number here: it is only compared.
-        let start_time = started.join(" ").bytes().fold(0u64, |sum, byte| sum.wrapping_mul(131).wrapping_add(u64::from(byte)));
+        let start_time =
+            started.join(" ").bytes().fold(0u64, |sum, byte| sum.wrapping_mul(131).wrapping_add(u64::from(byte)));
         Some(Stat { parent, start_time, zombie: state.starts_with('Z') })
     }
 
     pub(crate) fn processes() -> Vec<i32> {
-        ps(&["-A", "-o", "pid="]).map(|text| text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()).unwrap_or_default()
+        ps(&["-A", "-o", "pid="])
+            .map(|text| text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+            .unwrap_or_default()
     }
 }
 

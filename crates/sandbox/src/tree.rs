@@ -42,7 +42,9 @@ pub fn marked(name: &str) -> HashMap<String, Vec<ProcessIdentity>> {
     for pid in identity::processes() {
         let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { continue };
         let value = environment.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(prefix.as_slice()));
-        if let (Some(value), Some(process)) = (value.and_then(|value| std::str::from_utf8(value).ok()), identity::of(pid)) {
+        if let (Some(value), Some(process)) =
+            (value.and_then(|value| std::str::from_utf8(value).ok()), identity::of(pid))
+        {
             found.entry(value.to_owned()).or_default().push(process);
         }
     }

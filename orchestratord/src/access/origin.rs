@@ -74,13 +74,22 @@ mod tests {
         for host in ["127.0.0.1:8090", "localhost:8090", "LOCALHOST", "[::1]:8090", "box.example:8090"] {
             assert_eq!(hosts.check(Some(host), None, None), Ok(()), "{host}");
         }
-        for host in ["evil.example", "127.0.0.1:80", "127.0.0.1.evil.example:8090", "", "localhost:8090:1", "0.0.0.0:8090"] {
+        for host in
+            ["evil.example", "127.0.0.1:80", "127.0.0.1.evil.example:8090", "", "localhost:8090:1", "0.0.0.0:8090"]
+        {
             assert_eq!(hosts.check(Some(host), None, None), Err(Foreign::Host), "{host}");
         }
         assert_eq!(hosts.check(None, None, None), Err(Foreign::Host));
         let own = Some("127.0.0.1:8090");
         assert_eq!(hosts.check(own, Some("http://127.0.0.1:8090"), Some("same-origin")), Ok(()));
-        for origin in ["null", "http://evil.example", "http://127.0.0.1:8091", "file://", "http://127.0.0.1:8090/x", "ws://127.0.0.1:8090"] {
+        for origin in [
+            "null",
+            "http://evil.example",
+            "http://127.0.0.1:8091",
+            "file://",
+            "http://127.0.0.1:8090/x",
+            "ws://127.0.0.1:8090",
+        ] {
             assert_eq!(hosts.check(own, Some(origin), None), Err(Foreign::Origin), "{origin}");
         }
         for site in ["cross-site", "same-site", "nonsense"] {

@@ -98,7 +98,11 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(Token::load_or_make(&path).unwrap().matches(text.trim()));
-        assert!(token.matches(text.trim()) && !token.matches("") && !token.matches(&text.replace('a', "b").replace('0', "1")));
+        assert!(
+            token.matches(text.trim())
+                && !token.matches("")
+                && !token.matches(&text.replace('a', "b").replace('0', "1"))
+        );
         assert_eq!(format!("{token:?}"), "Token([redacted])");
     }
 

@@ -53,7 +53,10 @@ pub(super) fn hello(_: &Arc<Daemon>, params: HelloParams) -> Result<Hello, RpcEr
     if params.protocol != PROTOCOL_VERSION {
         return Err(RpcError::new(
             ErrorKind::UnsupportedVersion,
-            format!("the client speaks protocol {}, this daemon ({VERSION}) speaks {PROTOCOL_VERSION}", params.protocol),
+            format!(
+                "the client speaks protocol {}, this daemon ({VERSION}) speaks {PROTOCOL_VERSION}",
+                params.protocol
+            ),
         )
         .with_hint("bring the older of the two up to date"));
     }

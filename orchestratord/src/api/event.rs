@@ -32,7 +32,10 @@ pub(super) async fn acknowledge(daemon: Arc<Daemon>, params: AcknowledgeParams) 
 pub(super) async fn list(daemon: Arc<Daemon>, params: ListParams) -> Result<Events, RpcError> {
     let limit = params.limit.unwrap_or(PAGE);
     if limit == 0 || limit > PAGE_MAX {
-        return Err(RpcError::new(ErrorKind::InvalidParams, format!("`event.list`: `limit` is {limit}, it must be 1 to {PAGE_MAX}")));
+        return Err(RpcError::new(
+            ErrorKind::InvalidParams,
+            format!("`event.list`: `limit` is {limit}, it must be 1 to {PAGE_MAX}"),
+        ));
     }
     let since = params.since.unwrap_or(0);
     let events = daemon

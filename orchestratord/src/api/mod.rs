@@ -163,8 +163,11 @@ pub fn handle(call: Call<'_>, connection: Option<&Arc<Connection>>, reply: Reply
         Some(Handler::Connected(function)) => match connection {
             Some(connection) => function(&call, connection, reply),
             None => {
-                let error = RpcError::new(ErrorKind::FailedPrecondition, format!("`{}` needs a lasting connection", call.method))
-                    .with_hint("use the Unix socket or the WebSocket /ws");
+                let error = RpcError::new(
+                    ErrorKind::FailedPrecondition,
+                    format!("`{}` needs a lasting connection", call.method),
+                )
+                .with_hint("use the Unix socket or the WebSocket /ws");
                 reply.queue(Err(error), touched);
             }
         },

@@ -1,6 +1,8 @@
 //! `sequence.*` and `record.*`: what workers must remember.
 
-use orx_protocol::api::record::{AllocateParams, Allocated, KeyParams, ListParams, PutParams, Record, Records, SequenceParams, SequenceValue};
+use orx_protocol::api::record::{
+    AllocateParams, Allocated, KeyParams, ListParams, PutParams, Record, Records, SequenceParams, SequenceValue,
+};
 use orx_protocol::{ErrorKind, RpcError};
 use orx_store::{records, sequences};
 use serde::Serialize;
@@ -51,7 +53,10 @@ pub(super) async fn delete(daemon: Arc<Daemon>, params: KeyParams) -> Result<Del
 pub(super) async fn list(daemon: Arc<Daemon>, params: ListParams) -> Result<Records, RpcError> {
     let limit = params.limit.unwrap_or(PAGE);
     if limit == 0 || limit > PAGE_MAX {
-        return Err(RpcError::new(ErrorKind::InvalidParams, format!("`record.list`: `limit` is {limit}, it must be 1 to {PAGE_MAX}")));
+        return Err(RpcError::new(
+            ErrorKind::InvalidParams,
+            format!("`record.list`: `limit` is {limit}, it must be 1 to {PAGE_MAX}"),
+        ));
     }
     let records = daemon
         .store

@@ -37,7 +37,12 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
 ///
 /// # Errors
 /// `MethodNotFound` for a path that is no route; `InvalidParams` for a query that is no list of `name=value`.
-pub fn resolve(verb: &str, path: &str, query: Option<&str>, body: Option<Map<String, Value>>) -> Result<(String, Map<String, Value>), RpcError> {
+pub fn resolve(
+    verb: &str,
+    path: &str,
+    query: Option<&str>,
+    body: Option<Map<String, Value>>,
+) -> Result<(String, Map<String, Value>), RpcError> {
     let mut params = body.unwrap_or_default();
     for (name, value) in query_pairs(query.unwrap_or(""))? {
         params.insert(name, value);
@@ -56,7 +61,8 @@ pub fn resolve(verb: &str, path: &str, query: Option<&str>, body: Option<Map<Str
     if let ("POST", [noun, action]) = (verb, segments.as_slice()) {
         return Ok((format!("{}.{action}", orx_protocol::legacy::role(noun)), params));
     }
-    let hint = if other_verbs.is_empty() { String::new() } else { format!("this path takes {}", other_verbs.join(", ")) };
+    let hint =
+        if other_verbs.is_empty() { String::new() } else { format!("this path takes {}", other_verbs.join(", ")) };
     Err(RpcError::new(ErrorKind::MethodNotFound, format!("there is no route {verb} /api/v1{path}")).with_hint(hint))
 }
 
@@ -95,7 +101,12 @@ fn query_pairs(query: &str) -> Result<Vec<(String, Value)>, RpcError> {
 
 /// Percent-decoding with `+` as a blank (application/x-www-form-urlencoded).
 fn decode(text: &str) -> Result<String, RpcError> {
-    let bad = || RpcError::new(ErrorKind::InvalidParams, format!("the query part `{}` is not percent-encoded UTF-8", text.escape_default()));
+    let bad = || {
+        RpcError::new(
+            ErrorKind::InvalidParams,
+            format!("the query part `{}` is not percent-encoded UTF-8", text.escape_default()),
+        )
+    };
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -125,7 +136,12 @@ mod tests {
     fn routes_become_methods_and_parameters() {
         check("GET", "/sessions", "all=true", r#"session.list {"all":true}"#);
         check("GET", "/sessions/ses_1/log", "from=3&limit=5", r#"session.log {"from":3,"limit":5,"session":"ses_1"}"#);
-        check("GET", "/runs/run_1/artifact", "path=artifacts%2Fpatch.diff", r#"run.artifact {"path":"artifacts/patch.diff","run":"run_1"}"#);
+        check(
+            "GET",
+            "/runs/run_1/artifact",
+            "path=artifacts%2Fpatch.diff",
+            r#"run.artifact {"path":"artifacts/patch.diff","run":"run_1"}"#,
+        );
         check("POST", "/naming/allocate_capability", "", "naming.allocate_capability {}");
         check("POST", "/struct/project_map", "", "structure.project_map {}");
     }

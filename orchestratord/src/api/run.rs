@@ -1,7 +1,9 @@
 //! `run.*`.
 
 use orx_protocol::RpcError;
-use orx_protocol::api::run::{Artifact, ArtifactParams, CleanParams, Cleaned, ListParams, Run, RunParams, Runs, StartParams, Started, WaitParams};
+use orx_protocol::api::run::{
+    Artifact, ArtifactParams, CleanParams, Cleaned, ListParams, Run, RunParams, Runs, StartParams, Started, WaitParams,
+};
 use std::sync::Arc;
 use std::time::Duration;
 

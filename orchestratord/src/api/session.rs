@@ -2,8 +2,8 @@
 
 use orx_protocol::api::Empty;
 use orx_protocol::api::session::{
-    AttachParams, CreateParams, Created, KeysParams, ListParams, Log, LogParams, ResizeParams, SendParams, Sent, Session, SessionParams,
-    Sessions, StopParams, Stopped, WaitParams, Waited,
+    AttachParams, CreateParams, Created, KeysParams, ListParams, Log, LogParams, ResizeParams, SendParams, Sent,
+    Session, SessionParams, Sessions, StopParams, Stopped, WaitParams, Waited,
 };
 use orx_protocol::hold::{self, ScreenText, TerminalSize, file, method};
 use orx_protocol::rpc::{self, CallId};
@@ -112,7 +112,10 @@ pub(super) async fn screen(daemon: Arc<Daemon>, params: SessionParams) -> Result
 pub(super) async fn log(daemon: Arc<Daemon>, params: LogParams) -> Result<Log, RpcError> {
     let limit = params.limit.unwrap_or(LINES);
     if limit == 0 || limit > LINES_MAX {
-        return Err(RpcError::new(ErrorKind::InvalidParams, format!("`session.log`: `limit` is {limit}, it must be 1 to {LINES_MAX}")));
+        return Err(RpcError::new(
+            ErrorKind::InvalidParams,
+            format!("`session.log`: `limit` is {limit}, it must be 1 to {LINES_MAX}"),
+        ));
     }
     let row = daemon.sessions.row(params.session).await?;
     let directory: PathBuf = daemon.sessions.directory(params.session);

@@ -1,6 +1,6 @@
 //! A socket that systemd opened and hands over (sd_listen_fds(3)).
 
-use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, SockType, getsockname, getsockopt, sockopt};
+use nix::sys::socket::{AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
@@ -16,10 +16,15 @@ const FIRST: i32 = 3;
 ///
 /// # Errors
 /// [`ActivationError`] when the variables are wrong, or there is not exactly one listening Unix stream socket.
-pub fn inherited(lookup: &dyn Fn(&str) -> Option<String>, own_pid: u32) -> Result<Option<UnixListener>, ActivationError> {
+pub fn inherited(
+    lookup: &dyn Fn(&str) -> Option<String>,
+    own_pid: u32,
+) -> Result<Option<UnixListener>, ActivationError> {
     let Some(count) = announced(lookup, own_pid)? else { return Ok(None) };
     if count != 1 {
-        return Err(ActivationError(format!("LISTEN_FDS is {count}, orchestratord takes exactly one: the Unix socket")));
+        return Err(ActivationError(format!(
+            "LISTEN_FDS is {count}, orchestratord takes exactly one: the Unix socket"
+        )));
     }
     // SAFETY: systemd handed over descriptor 3 to this very process (LISTEN_PID was checked) and nothing else owns it.
     #[allow(unsafe_code)]
@@ -39,7 +44,8 @@ pub fn inherited(lookup: &dyn Fn(&str) -> Option<String>, own_pid: u32) -> Resul
 fn announced(lookup: &dyn Fn(&str) -> Option<String>, own_pid: u32) -> Result<Option<u32>, ActivationError> {
     let Some(count) = lookup("LISTEN_FDS") else { return Ok(None) };
     if let Some(pid) = lookup("LISTEN_PID") {
-        let pid: u32 = pid.parse().map_err(|_| ActivationError(format!("LISTEN_PID is `{pid}`, which is no process id")))?;
+        let pid: u32 =
+            pid.parse().map_err(|_| ActivationError(format!("LISTEN_PID is `{pid}`, which is no process id")))?;
         if pid != own_pid {
             // The variables were meant for another process and were inherited by accident.
             return Ok(None);
@@ -51,7 +57,8 @@ fn announced(lookup: &dyn Fn(&str) -> Option<String>, own_pid: u32) -> Result<Op
 }
 
 fn check(descriptor: &OwnedFd) -> Result<(), ActivationError> {
-    let wrong = |why: &str| Err(ActivationError(format!("descriptor 3 {why}, a listening Unix stream socket is wanted")));
+    let wrong =
+        |why: &str| Err(ActivationError(format!("descriptor 3 {why}, a listening Unix stream socket is wanted")));
     let Ok(address) = getsockname::<SockaddrStorage>(descriptor.as_raw_fd()) else { return wrong("is no socket") };
     if address.family() != Some(AddressFamily::Unix) {
         return wrong("is a socket of another family");

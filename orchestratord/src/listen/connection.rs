@@ -87,11 +87,15 @@ impl Connection {
     pub fn register(&self, params: &RegisterParams, reply: ReplyTo) {
         let mut worker = self.worker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if worker.is_some() {
-            return reply.send(Err(RpcError::new(ErrorKind::Conflict, "this connection is registered as a worker already")
-                .with_hint("one connection serves one role: open another")));
+            return reply.send(Err(RpcError::new(
+                ErrorKind::Conflict,
+                "this connection is registered as a worker already",
+            )
+            .with_hint("one connection serves one role: open another")));
         }
         let pid = self.caller.pid.or(params.pid);
-        let supervised = self.caller.pid.is_some_and(|pid| self.daemon.supervisor().is_some_and(|supervisor| supervisor.owns(pid)));
+        let supervised =
+            self.caller.pid.is_some_and(|pid| self.daemon.supervisor().is_some_and(|supervisor| supervisor.owns(pid)));
         *worker = self.daemon.dispatcher.register(params, &self.outbox, pid, supervised, reply);
         if let Some(worker) = *worker {
             self.daemon.worker_registered(worker, params, pid);
@@ -104,7 +108,10 @@ impl Connection {
     /// `Overloaded` at the limit.
     pub fn subscribe(&self) -> Result<(), RpcError> {
         if self.subscriptions.fetch_add(1, Ordering::Relaxed) >= SUBSCRIPTIONS {
-            return Err(RpcError::new(ErrorKind::Overloaded, format!("a connection has at most {SUBSCRIPTIONS} subscriptions")));
+            return Err(RpcError::new(
+                ErrorKind::Overloaded,
+                format!("a connection has at most {SUBSCRIPTIONS} subscriptions"),
+            ));
         }
         Ok(())
     }

@@ -55,7 +55,13 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Serves until `stop`; connections that are open then may finish what they have.
-pub async fn serve(daemon: Arc<Daemon>, listener: TcpListener, token: Token, further_hosts: Vec<String>, stop: CancellationToken) {
+pub async fn serve(
+    daemon: Arc<Daemon>,
+    listener: TcpListener,
+    token: Token,
+    further_hosts: Vec<String>,
+    stop: CancellationToken,
+) {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let router = router(Http { daemon: Arc::clone(&daemon), token, hosts: Arc::new(Hosts::new(port, &further_hosts)) });
     loop {
@@ -135,6 +141,10 @@ fn refusal(error: &RpcError) -> Response {
 /// Paths that answer a caller without a token, with no more than whether the daemon is up and which version it is.
 const PUBLIC: [&str; 3] = ["/health", "/health/live", "/health/ready"];
 
+fn is_public(request: &Request) -> bool {
+    request.method() == Method::GET && PUBLIC.contains(&request.uri().path())
+}
+
 /// Marks a request whose token was right.
 #[derive(Clone, Copy)]
 struct Known;
@@ -150,10 +160,11 @@ async fn admit(State(state): State<Http>, mut request: Request, next: Next) -> R
             if request.method() == Method::OPTIONS {
                 // No cross-origin use is foreseen, so a preflight is answered without any allowance.
                 StatusCode::NO_CONTENT.into_response()
-            } else if !known && !(PUBLIC.contains(&request.uri().path()) && request.method() == Method::GET) {
+            } else if !known && !is_public(&request) {
                 refusal(
-                    &RpcError::new(ErrorKind::Unauthenticated, "this route needs the local user's token")
-                        .with_hint("send `Authorization: Bearer <token>`; the token is in the file `token` in ORX_HOME"),
+                    &RpcError::new(ErrorKind::Unauthenticated, "this route needs the local user's token").with_hint(
+                        "send `Authorization: Bearer <token>`; the token is in the file `token` in ORX_HOME",
+                    ),
                 )
             } else {
                 next.run(request).await
@@ -191,7 +202,9 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
     bearer.or_else(|| text("x-api-key")).or_else(|| {
-        text("sec-websocket-protocol")?.split(',').find_map(|protocol| protocol.trim().strip_prefix(websocket::TOKEN_PROTOCOL))
+        text("sec-websocket-protocol")?
+            .split(',')
+            .find_map(|protocol| protocol.trim().strip_prefix(websocket::TOKEN_PROTOCOL))
     })
 }
 
@@ -201,16 +214,23 @@ async fn read(state: &Http, request: Request) -> Result<Bytes, RpcError> {
     let empty = request.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
     if essence != "application/json" && !(empty && essence.is_empty()) {
         // A form or plain text is what a foreign page can send without asking.
-        return Err(RpcError::new(ErrorKind::InvalidRequest, format!("the body's type is `{essence}`, it must be application/json")));
+        return Err(RpcError::new(
+            ErrorKind::InvalidRequest,
+            format!("the body's type is `{essence}`, it must be application/json"),
+        ));
     }
     let limit = state.daemon.limits().frame;
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|announced| announced > limit) {
         return Err(RpcError::new(ErrorKind::TooLarge, format!("the body is above the limit of {limit} bytes")));
     }
     let reading = Limited::new(request.into_body(), limit).collect();
     match tokio::time::timeout(BODY, reading).await {
-        Err(_) => Err(RpcError::new(ErrorKind::DeadlineExceeded, format!("the body did not arrive within {} s", BODY.as_secs()))),
+        Err(_) => Err(RpcError::new(
+            ErrorKind::DeadlineExceeded,
+            format!("the body did not arrive within {} s", BODY.as_secs()),
+        )),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(RpcError::new(ErrorKind::TooLarge, format!("the body is above the limit of {limit} bytes")))
@@ -239,7 +259,9 @@ async fn carry_out(daemon: &Arc<Daemon>, method: &str, params: Option<&RawValue>
     let mut touched = Touched::default();
     api::handle(Call { daemon, caller: &caller, method, params }, None, reply, &mut touched);
     touched.flush();
-    answer.await.unwrap_or_else(|_| Err(RpcError::new(ErrorKind::Internal, "the request was dropped without an answer")))
+    answer
+        .await
+        .unwrap_or_else(|_| Err(RpcError::new(ErrorKind::Internal, "the request was dropped without an answer")))
 }
 
 fn json_text(body: impl Into<Body>) -> Response {
@@ -259,7 +281,13 @@ async fn health(State(state): State<Http>, request: Request) -> Response {
         return page;
     }
     let (_, served) = state.daemon.workers_health();
-    let status = if state.daemon.is_draining() { "draining" } else if served { "healthy" } else { "degraded" };
+    let status = if state.daemon.is_draining() {
+        "draining"
+    } else if served {
+        "healthy"
+    } else {
+        "degraded"
+    };
     axum::Json(json!({"status": status, "version": VERSION})).into_response()
 }
 
@@ -282,8 +310,10 @@ async fn status(State(state): State<Http>) -> Response {
 async fn info() -> Response {
     let methods: Vec<Value> =
         api::methods().iter().map(|method| json!({"method": method.name, "summary": method.summary})).collect();
-    let routes: Vec<Value> =
-        rest::ROUTES.iter().map(|(verb, path, method)| json!({"verb": verb, "path": format!("/api/v1{path}"), "method": method})).collect();
+    let routes: Vec<Value> = rest::ROUTES
+        .iter()
+        .map(|(verb, path, method)| json!({"verb": verb, "path": format!("/api/v1{path}"), "method": method}))
+        .collect();
     axum::Json(json!({"name": "orchestratord", "version": VERSION, "protocol": orx_protocol::PROTOCOL_VERSION, "methods": methods, "routes": routes}))
         .into_response()
 }
@@ -307,7 +337,9 @@ async fn call(State(state): State<Http>, request: Request) -> Response {
             }
         }
         Ok(Incoming::Legacy(envelope)) => in_legacy_shape(&state, &envelope).await,
-        Ok(Incoming::Answer { .. }) => refusal(&RpcError::new(ErrorKind::InvalidRequest, "the body is an answer, not a request")),
+        Ok(Incoming::Answer { .. }) => {
+            refusal(&RpcError::new(ErrorKind::InvalidRequest, "the body is an answer, not a request"))
+        }
         Err(bad) => json_text(rpc::failure(bad.id.as_ref(), &bad.error)),
     }
 }
@@ -326,7 +358,8 @@ async fn legacy_request(State(state): State<Http>, request: Request) -> Response
     match Incoming::parse(&body) {
         Ok(Incoming::Legacy(envelope)) => in_legacy_shape(&state, &envelope).await,
         Ok(_) => refusal(
-            &RpcError::new(ErrorKind::InvalidRequest, "the body has no `agent` and `action`").with_hint("JSON-RPC goes to /rpc"),
+            &RpcError::new(ErrorKind::InvalidRequest, "the body has no `agent` and `action`")
+                .with_hint("JSON-RPC goes to /rpc"),
         ),
         Err(bad) => refusal(&bad.error),
     }
@@ -344,9 +377,11 @@ async fn restful(State(state): State<Http>, request: Request) -> Response {
             Ok(body) => body,
             Err(response) => return response,
         };
-        match body.is_empty().then(|| Ok(Map::new())).unwrap_or_else(|| serde_json::from_slice(&body)) {
+        match if body.is_empty() { Ok(Map::new()) } else { serde_json::from_slice(&body) } {
             Ok(body) => Some(body),
-            Err(error) => return refusal(&RpcError::new(ErrorKind::Parse, format!("the body is no JSON object: {error}"))),
+            Err(error) => {
+                return refusal(&RpcError::new(ErrorKind::Parse, format!("the body is no JSON object: {error}")));
+            }
         }
     };
     let outcome = async {
@@ -361,11 +396,17 @@ async fn restful(State(state): State<Http>, request: Request) -> Response {
 }
 
 async fn nothing_here(request: Request) -> Response {
-    refusal(&RpcError::new(ErrorKind::MethodNotFound, format!("there is nothing at {}", request.uri().path())).with_hint("GET /info lists what there is"))
+    refusal(
+        &RpcError::new(ErrorKind::MethodNotFound, format!("there is nothing at {}", request.uri().path()))
+            .with_hint("GET /info lists what there is"),
+    )
 }
 
 async fn wrong_verb(request: Request) -> Response {
-    let error = RpcError::new(ErrorKind::InvalidRequest, format!("{} does not take {}", request.uri().path(), request.method()));
+    let error = RpcError::new(
+        ErrorKind::InvalidRequest,
+        format!("{} does not take {}", request.uri().path(), request.method()),
+    );
     let mut response = refusal(&error);
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response

@@ -27,7 +27,9 @@ struct Inner {
 enum Sink {
     Socket(SocketSink),
     /// One message a body: WebSocket. The queue's bound and the byte bound together limit what waits.
-    Messages { sender: mpsc::Sender<Bytes> },
+    Messages {
+        sender: mpsc::Sender<Bytes>,
+    },
 }
 
 struct SocketSink {

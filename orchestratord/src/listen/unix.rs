@@ -25,7 +25,9 @@ use crate::daemon::Daemon;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The path does not fit into a socket address.
-    #[error("the socket path {path} has {length} bytes, the system takes at most {limit}; set ORX_SOCKET to a shorter one")]
+    #[error(
+        "the socket path {path} has {length} bytes, the system takes at most {limit}; set ORX_SOCKET to a shorter one"
+    )]
     TooLong {
         /// The path.
         path: PathBuf,
@@ -100,7 +102,10 @@ fn claim(path: &Path) -> Result<nix::fcntl::Flock<File>, BindError> {
     if existed {
         let metadata = std::fs::metadata(directory).map_err(io)?;
         if metadata.permissions().mode() & 0o022 != 0 {
-            return Err(unsafe_path(path, format!("its directory {} can be written by other users", directory.display())));
+            return Err(unsafe_path(
+                path,
+                format!("its directory {} can be written by other users", directory.display()),
+            ));
         }
         if metadata.uid() != nix::unistd::geteuid().as_raw() {
             return Err(unsafe_path(path, format!("its directory {} belongs to another user", directory.display())));
@@ -167,7 +172,9 @@ pub fn bind(path: &Path) -> Result<Bound, BindError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(io(error)),
         Ok(metadata) if metadata.file_type().is_symlink() => return Err(unsafe_path(path, "a symbolic link is there")),
-        Ok(metadata) if !metadata.file_type().is_socket() => return Err(unsafe_path(path, "a file that is no socket is there")),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(unsafe_path(path, "a file that is no socket is there"));
+        }
         Ok(metadata) if metadata.uid() != nix::unistd::geteuid().as_raw() => {
             return Err(unsafe_path(path, "a socket of another user is there"));
         }
@@ -294,14 +301,16 @@ async fn hand_over(
     beyond: &mut BytesMut,
 ) -> Result<(), RpcError> {
     if outbox.owes() {
-        return Err(RpcError::new(ErrorKind::FailedPrecondition, "other requests on this connection are not answered yet")
-            .with_hint("attach on a connection of its own"));
+        return Err(RpcError::new(
+            ErrorKind::FailedPrecondition,
+            "other requests on this connection are not answered yet",
+        )
+        .with_hint("attach on a connection of its own"));
     }
     outbox.finish(FINISH).await;
-    let viewer = stream
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(|error| RpcError::new(ErrorKind::Overloaded, format!("no descriptor is free to hand over: {error}")))?;
+    let viewer = stream.as_fd().try_clone_to_owned().map_err(|error| {
+        RpcError::new(ErrorKind::Overloaded, format!("no descriptor is free to hand over: {error}"))
+    })?;
     let rest = beyond.split();
     let handed = daemon.sessions.hand_over(request, viewer, &rest).await;
     if handed.is_err() {
@@ -386,6 +395,7 @@ fn frame_error(error: &FrameError) -> RpcError {
         FrameError::TooLarge { .. } => ErrorKind::TooLarge,
         FrameError::Empty | FrameError::Truncated { .. } => ErrorKind::InvalidRequest,
     };
-    RpcError::new(kind, error.to_string())
-        .with_hint("a frame is an unsigned 32-bit big-endian length and that many bytes of JSON; this connection is closed")
+    RpcError::new(kind, error.to_string()).with_hint(
+        "a frame is an unsigned 32-bit big-endian length and that many bytes of JSON; this connection is closed",
+    )
 }

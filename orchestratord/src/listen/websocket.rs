@@ -45,17 +45,13 @@ mod code {
 pub(super) async fn upgrade(State(state): State<Http>, upgrade: WebSocketUpgrade) -> Response {
     let daemon = Arc::clone(&state.daemon);
     let limit = daemon.limits().frame;
-    upgrade
-        .protocols([PROTOCOL])
-        .max_message_size(limit)
-        .max_frame_size(limit)
-        .on_upgrade(move |socket| {
-            let tasks = daemon.tasks.clone();
-            async move {
-                let token = daemon.draining.clone();
-                tasks.track_future(serve(daemon, socket, token)).await;
-            }
-        })
+    upgrade.protocols([PROTOCOL]).max_message_size(limit).max_frame_size(limit).on_upgrade(move |socket| {
+        let tasks = daemon.tasks.clone();
+        async move {
+            let token = daemon.draining.clone();
+            tasks.track_future(serve(daemon, socket, token)).await;
+        }
+    })
 }
 
 async fn serve(daemon: Arc<Daemon>, socket: WebSocket, draining: tokio_util::sync::CancellationToken) {

@@ -30,10 +30,14 @@ impl Sessions {
     pub async fn hand_over(&self, request: &AttachRequest, viewer: OwnedFd, rest: &BytesMut) -> Result<(), RpcError> {
         let row = self.running(request.params.session).await?;
         if row.session.cols == 0 {
-            return Err(RpcError::new(ErrorKind::FailedPrecondition, format!("session {} runs on pipes and has no screen", row.session.session))
-                .with_hint("`session.log` reads what it writes"));
+            return Err(RpcError::new(
+                ErrorKind::FailedPrecondition,
+                format!("session {} runs on pipes and has no screen", row.session.session),
+            )
+            .with_hint("`session.log` reads what it writes"));
         }
-        let answer = rpc::success(&request.id, &Attached { session: row.session.session, codec: TERMINAL_CODEC.to_owned() })?;
+        let answer =
+            rpc::success(&request.id, &Attached { session: row.session.session, codec: TERMINAL_CODEC.to_owned() })?;
         let size = TerminalSize { cols: request.params.cols, rows: request.params.rows }.clamped();
         let params = AdoptParams {
             attach: AttachParams { size, mode: request.params.mode },
@@ -48,7 +52,9 @@ impl Sessions {
 
 /// Sends the descriptor with the request and waits for the holder's word.
 fn adopt(socket: &Path, viewer: &OwnedFd, params: &AdoptParams) -> Result<(), RpcError> {
-    let failed = |error: std::io::Error| RpcError::new(ErrorKind::Unavailable, format!("the session's holder does not answer: {error}"));
+    let failed = |error: std::io::Error| {
+        RpcError::new(ErrorKind::Unavailable, format!("the session's holder does not answer: {error}"))
+    };
     let mut stream = UnixStream::connect(socket).map_err(failed)?;
     stream.set_read_timeout(Some(LIMIT)).map_err(failed)?;
     stream.set_write_timeout(Some(LIMIT)).map_err(failed)?;

@@ -53,7 +53,8 @@ fn invalid(message: impl Into<String>) -> RpcError {
 /// # Errors
 /// `InvalidParams` naming the member; `EngineMissing` with what to install.
 pub fn plan(params: &CreateParams, engines: &Context) -> Result<Plan, RpcError> {
-    let kind: EngineKind = params.engine.parse().map_err(|error: orx_engines::EngineError| invalid(error.to_string()))?;
+    let kind: EngineKind =
+        params.engine.parse().map_err(|error: orx_engines::EngineError| invalid(error.to_string()))?;
     if !Path::new(&params.cwd).is_absolute() {
         return Err(invalid(format!("`cwd` is `{}`, it must be an absolute path", params.cwd)));
     }
@@ -71,7 +72,8 @@ pub fn plan(params: &CreateParams, engines: &Context) -> Result<Plan, RpcError> 
             return Err(invalid(format!("`env`: `{}` cannot be set", name.escape_default())));
         }
     }
-    let request = InteractiveRequest { cwd: params.cwd.clone(), prompt: params.prompt.clone(), argv: params.argv.clone() };
+    let request =
+        InteractiveRequest { cwd: params.cwd.clone(), prompt: params.prompt.clone(), argv: params.argv.clone() };
     let launch = orx_engines::interactive(kind, engines, &request)?;
     orx_engines::prepare(kind, engines, &params.cwd)?;
     let mut environment = launch.environment;
@@ -122,7 +124,8 @@ impl Sessions {
             holder: None,
             socket: socket.to_string_lossy().into_owned(),
         };
-        let data = serde_json::json!({"engine": plan.engine, "cwd": plan.cwd, "title": plan.title, "owner": plan.owner});
+        let data =
+            serde_json::json!({"engine": plan.engine, "cwd": plan.cwd, "title": plan.title, "owner": plan.owner});
         self.store()
             .write(move |tx| {
                 table::insert(tx, &row)?;
@@ -145,7 +148,8 @@ impl Sessions {
         // A task of its own, so that a caller who goes away does not leave a session half started.
         let sessions = self.clone();
         let starting = self.0.tasks.spawn(async move {
-            let started = holder::start(&sessions.0.program, &directory, &spec, plan.input.as_deref(), &environment).await;
+            let started =
+                holder::start(&sessions.0.program, &directory, &spec, plan.input.as_deref(), &environment).await;
             match started {
                 Ok(holder) => {
                     sessions.record_started(session, holder.clone()).await?;
@@ -164,6 +168,8 @@ impl Sessions {
                 }
             }
         });
-        starting.await.map_err(|error| RpcError::new(ErrorKind::Internal, format!("starting a session failed: {error}")))?
+        starting
+            .await
+            .map_err(|error| RpcError::new(ErrorKind::Internal, format!("starting a session failed: {error}")))?
     }
 }

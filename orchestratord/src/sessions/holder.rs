@@ -1,7 +1,7 @@
 //! Starting a holder and talking to it.
 
 use orx_client::{Client, ClientError};
-use orx_protocol::hold::{Ended, Holder, HoldSpec, Started, file, method};
+use orx_protocol::hold::{Ended, HoldSpec, Holder, Started, file, method};
 use orx_protocol::{ErrorKind, RpcError};
 use orx_sandbox::environment::Environment;
 use orx_sandbox::identity;
@@ -27,7 +27,13 @@ const WAIT_LIMIT: Duration = Duration::from_secs(24 * 3600);
 ///
 /// # Errors
 /// A sentence that says why nothing runs.
-pub async fn start(program: &Path, directory: &Path, spec: &HoldSpec, input: Option<&str>, environment: &Environment) -> Result<Holder, String> {
+pub async fn start(
+    program: &Path,
+    directory: &Path,
+    spec: &HoldSpec,
+    input: Option<&str>,
+    environment: &Environment,
+) -> Result<Holder, String> {
     let prepared = (|| {
         orx_sandbox::file::private_directory(directory)?;
         if let Some(input) = input {
@@ -44,7 +50,8 @@ pub async fn start(program: &Path, directory: &Path, spec: &HoldSpec, input: Opt
         directory.to_string_lossy().into_owned(),
     ];
     let streams = [Stdio::null(), Stdio::piped(), Stdio::inherit()];
-    let mut child = orx_sandbox::spawn::supervised(&argv, Path::new("/"), environment, streams).map_err(|error| error.to_string())?;
+    let mut child = orx_sandbox::spawn::supervised(&argv, Path::new("/"), environment, streams)
+        .map_err(|error| error.to_string())?;
     let output = child.stdout.take().ok_or("the holder has no output to read from")?;
     let mut line = String::new();
     let reading = async {
@@ -61,7 +68,9 @@ pub async fn start(program: &Path, directory: &Path, spec: &HoldSpec, input: Opt
     match serde_json::from_str(&line) {
         Ok(Started::Running(holder)) => Ok(holder),
         Ok(Started::Failed(why)) => Err(why),
-        Err(_) if line.is_empty() => Err("the holder ended without a report; see holder.log in the session's directory".to_owned()),
+        Err(_) if line.is_empty() => {
+            Err("the holder ended without a report; see holder.log in the session's directory".to_owned())
+        }
         Err(error) => Err(format!("the holder's report is not understood: {error}")),
     }
 }
@@ -70,7 +79,12 @@ pub async fn start(program: &Path, directory: &Path, spec: &HoldSpec, input: Opt
 ///
 /// # Errors
 /// The holder's own error, or `Unavailable` when it cannot be reached.
-pub async fn ask<P: Serialize + ?Sized, R: DeserializeOwned>(socket: &Path, method: &str, params: &P, limit: Duration) -> Result<R, RpcError> {
+pub async fn ask<P: Serialize + ?Sized, R: DeserializeOwned>(
+    socket: &Path,
+    method: &str,
+    params: &P,
+    limit: Duration,
+) -> Result<R, RpcError> {
     let unreachable = |error: ClientError| match error {
         ClientError::Rpc(error) => error,
         other => RpcError::new(ErrorKind::Unavailable, format!("the session's holder does not answer: {other}"))
@@ -84,7 +98,11 @@ pub async fn ask<P: Serialize + ?Sized, R: DeserializeOwned>(socket: &Path, meth
 ///
 /// # Errors
 /// As [`ask`].
-pub async fn ask_now<P: Serialize + ?Sized, R: DeserializeOwned>(socket: &Path, method: &str, params: &P) -> Result<R, RpcError> {
+pub async fn ask_now<P: Serialize + ?Sized, R: DeserializeOwned>(
+    socket: &Path,
+    method: &str,
+    params: &P,
+) -> Result<R, RpcError> {
     ask(socket, method, params, ANSWER_LIMIT).await
 }
 

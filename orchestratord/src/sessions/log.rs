@@ -18,10 +18,14 @@ const LINE: usize = 64 * 1024;
 /// `InvalidParams` for an offset beyond the end, `Storage` when the file cannot be read.
 pub fn read(directory: &Path, stderr: bool, from: u64, limit: usize, ended: bool) -> Result<Log, RpcError> {
     let path = directory.join(if stderr { file::ERROR } else { file::OUTPUT });
-    let failed = |error: std::io::Error| RpcError::new(ErrorKind::Storage, format!("{} cannot be read: {error}", path.display()));
+    let failed = |error: std::io::Error| {
+        RpcError::new(ErrorKind::Storage, format!("{} cannot be read: {error}", path.display()))
+    };
     let mut source = match File::open(&path) {
         Ok(source) => source,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Log { lines: Vec::new(), next: 0, end: ended }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Log { lines: Vec::new(), next: 0, end: ended });
+        }
         Err(error) => return Err(failed(error)),
     };
     let size = source.metadata().map_err(failed)?.len();
@@ -87,6 +91,6 @@ mod tests {
     fn control_sequences_never_reach_a_reader() {
         assert_eq!(plain(b"\x1b[31mred\x1b[0m \x1b]0;title\x07done\r"), "red done");
         assert_eq!(plain(b"10%\r50%\r100%"), "100%");
-        assert_eq!(plain(b"a\x08\x00\x9bb\xff"), "a\u{fffd}b\u{fffd}".replace("a\u{fffd}b", "a\u{fffd}b"));
+        assert_eq!(plain(b"a\x08\x00\x9bb\xff"), "a\u{fffd}b\u{fffd}");
     }
 }

@@ -86,8 +86,11 @@ impl Sessions {
             return Ok(row);
         }
         let how = row.session.exit.map_or_else(String::new, |exit| format!(" ({exit})"));
-        Err(RpcError::new(ErrorKind::FailedPrecondition, format!("session {session} is {}{how}", row.session.state.as_str()))
-            .with_hint("`session.log` and `session.screen` show what it left"))
+        Err(RpcError::new(
+            ErrorKind::FailedPrecondition,
+            format!("session {session} is {}{how}", row.session.state.as_str()),
+        )
+        .with_hint("`session.log` and `session.screen` show what it left"))
     }
 
     /// Sessions, oldest first.
@@ -202,7 +205,8 @@ impl Sessions {
             }
             row.session.state = SessionState::Running;
             row.session.pid = Some(holder.child.pid);
-            let data = serde_json::json!({"pid": holder.child.pid, "holder": holder.holder.pid, "engine": row.session.engine});
+            let data =
+                serde_json::json!({"pid": holder.child.pid, "holder": holder.holder.pid, "engine": row.session.engine});
             row.holder = Some(holder);
             Some((kind::SESSION_STARTED, data))
         })

@@ -84,7 +84,14 @@ impl Dispatcher {
     }
 
     /// Takes a worker in, answers its registration, and gives it what waits for its role.
-    pub fn register(&self, params: &RegisterParams, outbox: &Outbox, pid: Option<u32>, supervised: bool, reply: ReplyTo) -> Option<WorkerId> {
+    pub fn register(
+        &self,
+        params: &RegisterParams,
+        outbox: &Outbox,
+        pid: Option<u32>,
+        supervised: bool,
+        reply: ReplyTo,
+    ) -> Option<WorkerId> {
         if let Err(error) = registry::check(params) {
             reply.send(Err(error));
             return None;
@@ -330,21 +337,28 @@ impl State {
             Err(NoWorker::Nobody | NoWorker::Busy) => {
                 let queue = self.waiting.entry(role.clone()).or_default();
                 if queue.len() >= WAITING_LIMIT {
-                    let error = RpcError::new(ErrorKind::Overloaded, format!("{WAITING_LIMIT} requests wait for `{role}` already"))
-                        .with_hint("try again after a pause, or start more workers of the role");
+                    let error = RpcError::new(
+                        ErrorKind::Overloaded,
+                        format!("{WAITING_LIMIT} requests wait for `{role}` already"),
+                    )
+                    .with_hint("try again after a pause, or start more workers of the role");
                     return pending.fail(error, touched);
                 }
                 queue.push_back(pending);
             }
             Err(NoWorker::UnknownRole) => {
-                let error = RpcError::new(ErrorKind::MethodNotFound, format!("there is no method `{}`", pending.method))
-                    .with_hint("no worker has registered this role; `worker.list` names those that have");
+                let error =
+                    RpcError::new(ErrorKind::MethodNotFound, format!("there is no method `{}`", pending.method))
+                        .with_hint("no worker has registered this role; `worker.list` names those that have");
                 pending.fail(error, touched);
             }
             Err(NoWorker::UnknownAction) => {
                 let actions = self.registry.actions(&role).join(", ");
-                let error = RpcError::new(ErrorKind::MethodNotFound, format!("no worker of `{role}` has the action `{action}`"))
-                    .with_hint(format!("`{role}` serves: {actions}"));
+                let error = RpcError::new(
+                    ErrorKind::MethodNotFound,
+                    format!("no worker of `{role}` has the action `{action}`"),
+                )
+                .with_hint(format!("`{role}` serves: {actions}"));
                 pending.fail(error, touched);
             }
         }
@@ -416,8 +430,12 @@ impl State {
         }
         let mut freed = Vec::new();
         for (worker, link) in &mut self.links {
-            let expired: Vec<DispatchId> =
-                link.in_flight.values().filter(|pending| pending.deadline <= now).map(|pending| pending.dispatch).collect();
+            let expired: Vec<DispatchId> = link
+                .in_flight
+                .values()
+                .filter(|pending| pending.deadline <= now)
+                .map(|pending| pending.dispatch)
+                .collect();
             for dispatch in expired {
                 if let Some(pending) = link.in_flight.remove(&dispatch) {
                     let error = late(&pending.method, "its worker is still at it, the outcome is not known");

@@ -54,8 +54,8 @@ const ROLE_LENGTH: usize = 64;
 const CAPACITY_MAX: u32 = 1024;
 /// Nouns that belong to the daemon, so that no worker can put itself before them.
 const RESERVED: [&str; 18] = [
-    "health", "status", "hello", "event", "session", "approval", "rule", "run", "task", "workflow", "worker", "lock", "llm", "user",
-    "token", "audit", "config", "record",
+    "health", "status", "hello", "event", "session", "approval", "rule", "run", "task", "workflow", "worker", "lock",
+    "llm", "user", "token", "audit", "config", "record",
 ];
 
 /// Checks what a worker says of itself.
@@ -68,7 +68,9 @@ pub fn check(params: &RegisterParams) -> Result<(), RpcError> {
     let named = role.starts_with(|c: char| c.is_ascii_lowercase())
         && role.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-');
     if !named || role.len() > ROLE_LENGTH {
-        return bad(format!("`role` must be 1 to {ROLE_LENGTH} lower-case letters, digits, `_` or `-`, beginning with a letter"));
+        return bad(format!(
+            "`role` must be 1 to {ROLE_LENGTH} lower-case letters, digits, `_` or `-`, beginning with a letter"
+        ));
     }
     if RESERVED.contains(&role.as_str()) || role == "sequence" {
         return Err(RpcError::new(ErrorKind::PermissionDenied, format!("the role `{role}` belongs to the daemon")));
@@ -96,8 +98,11 @@ impl Registry {
 
     /// Takes a worker in; `params` have passed [`check`].
     pub fn add(&mut self, worker: WorkerId, params: &RegisterParams, pid: Option<u32>, supervised: bool) {
-        let actions =
-            params.capabilities.iter().map(|capability| (capability.action().to_owned(), capability.idempotent())).collect();
+        let actions = params
+            .capabilities
+            .iter()
+            .map(|capability| (capability.action().to_owned(), capability.idempotent()))
+            .collect();
         self.roles.entry(params.role.clone()).or_default().push(Entry {
             worker,
             role: params.role.clone(),
@@ -148,10 +153,8 @@ impl Registry {
         }
         let ready = |entry: &Entry| entry.state == WorkerState::Ready && entry.actions.contains_key(action);
         let none_ready = !entries.iter().any(ready);
-        let best = entries
-            .iter_mut()
-            .filter(|entry| ready(entry) && entry.in_flight < entry.capacity)
-            .min_by(|a, b| {
+        let best =
+            entries.iter_mut().filter(|entry| ready(entry) && entry.in_flight < entry.capacity).min_by(|a, b| {
                 let load = |entry: &Entry| (u64::from(entry.in_flight) << 32) / u64::from(entry.capacity.max(1));
                 load(a).cmp(&load(b)).then(a.answered.cmp(&b.answered))
             });
@@ -265,7 +268,9 @@ mod tests {
     #[test]
     fn what_a_worker_says_of_itself_is_checked() {
         assert!(check(&params("naming", 1)).is_ok());
-        for (role, capacity) in [("", 1), ("Naming", 1), ("a b", 1), ("naming", 0), ("naming", 5000), ("session", 1), ("sequence", 1)] {
+        for (role, capacity) in
+            [("", 1), ("Naming", 1), ("a b", 1), ("naming", 0), ("naming", 5000), ("session", 1), ("sequence", 1)]
+        {
             assert!(check(&params(role, capacity)).is_err(), "{role} {capacity}");
         }
         let mut nothing = params("naming", 1);

@@ -127,7 +127,13 @@ impl Supervisor {
                 return;
             }
             let pause = back_off.died(started.elapsed(), fraction());
-            tracing::warn!(role = slot.0, instance = slot.1, how, pause_ms = millis(pause), "A worker ended and is started again.");
+            tracing::warn!(
+                role = slot.0,
+                instance = slot.1,
+                how,
+                pause_ms = millis(pause),
+                "A worker ended and is started again."
+            );
             if back_off.deaths == CRASH_LOOP {
                 tracing::error!(role = slot.0, deaths = back_off.deaths, "A worker dies again and again.");
                 let data = serde_json::json!({"instance": slot.1, "deaths": back_off.deaths, "last_exit": how});

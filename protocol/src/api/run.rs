@@ -237,7 +237,11 @@ impl Tokens {
             (Some(a), Some(b)) => Some(a.saturating_add(b)),
             (one, other) => one.or(other),
         };
-        Self { input: add(self.input, other.input), output: add(self.output, other.output), cached: add(self.cached, other.cached) }
+        Self {
+            input: add(self.input, other.input),
+            output: add(self.output, other.output),
+            cached: add(self.cached, other.cached),
+        }
     }
 }
 

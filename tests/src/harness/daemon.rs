@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use orx_client::Client;
+use orx_protocol::event::kind;
 use orx_protocol::places::{Places, variable};
 use orx_protocol::process::ProcessIdentity;
 use orx_sandbox::{identity, tree};
@@ -16,13 +17,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::deadline::eventually;
-use super::wire::Received;
 use super::{Http, Settings, Wire, binary, process, search_path};
 
 /// How long a daemon may take to answer `health`, and to end: far above what it takes, for busy machines.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The exit code of a daemon whose place another one has.
-const IN_USE: i32 = 75;
 /// Lines of a log that a failure shows.
 const TAIL: usize = 60;
 
@@ -34,6 +32,8 @@ pub struct Daemon {
     child: Option<Child>,
     /// Processes seen at any time, so that none outlives the test.
     seen: Vec<ProcessIdentity>,
+    /// Position in the journal of the newest `daemon.ready` that was waited for.
+    ready: u64,
 }
 
 /// A daemon that did not start.
@@ -98,7 +98,7 @@ impl Daemon {
         let mut settings = Settings::below(directory.path());
         std::fs::create_dir_all(&settings.user_home).expect("the directory can be made");
         adjust(&mut settings);
-        Self { settings, directory: Some(directory), child: None, seen: Vec::new() }
+        Self { settings, directory: Some(directory), child: None, seen: Vec::new(), ready: 0 }
     }
 
     /// Starts the daemon, again or for the first time, and waits until it answers.
@@ -121,7 +121,8 @@ impl Daemon {
                 let log = self.log();
                 return Err(Refused { status, log: log.get(log_start..).unwrap_or_default().to_owned() });
             }
-            if self.answers() {
+            if let Some(ready) = self.ready_since() {
+                self.ready = ready;
                 self.child = Some(child);
                 return Ok(());
             }
@@ -174,10 +175,12 @@ impl Daemon {
         OpenOptions::new().create(true).append(true).open(self.log_path()).expect("the log can be opened")
     }
 
-    fn answers(&self) -> bool {
-        let Ok(mut wire) = Wire::try_connect(&self.settings.socket) else { return false };
-        wire.request("health", &json!({}));
-        matches!(wire.receive(Duration::from_secs(5)), Received::Body(_))
+    /// Where in the journal this start of the daemon became ready; `None` while it has not.
+    fn ready_since(&self) -> Option<u64> {
+        let mut wire = Wire::try_connect(&self.settings.socket).ok()?;
+        let wanted = json!({"kinds": [kind::DAEMON_READY], "since": self.ready, "limit": 1000});
+        let list = wire.try_call("event.list", &wanted)?.ok()?;
+        list["events"].as_array()?.last()?["seq"].as_u64()
     }
 
     /// The directory that holds everything of this daemon.
@@ -375,11 +378,8 @@ impl Daemon {
     /// When it does not answer; the message has the end of its log.
     #[track_caller]
     pub fn restart(&mut self) {
-        let started = Instant::now();
-        while let Err(refused) = self.launch() {
-            // A child that the killed daemon was starting holds a copy of its locks between fork and exec, for a moment.
-            let held = refused.status.code() == Some(IN_USE) && started.elapsed() < Duration::from_secs(2);
-            assert!(held, "orchestratord did not come back: {}; its log:\n{}", refused.status, tail(&refused.log));
+        if let Err(refused) = self.launch() {
+            panic!("orchestratord did not come back: {}; its log:\n{}", refused.status, tail(&refused.log));
         }
     }
 
