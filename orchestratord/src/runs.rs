@@ -167,7 +167,7 @@ impl Runs {
                 .unwrap_or(EngineKind::Claude),
         };
         let root = repository.root();
-        let text = orx_pipeline::settings::init::init_file(kind, root);
+        let text = orx_pipeline::init_file(kind, root, engines.environment.get("PATH").map(String::as_str));
         Ok((root.join("orx.yaml").to_string_lossy().into_owned(), text))
     }
 

@@ -1,5 +1,7 @@
 //! The life of a session: start, exit, stop, deadline, and what becomes of its processes and records.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test says by a panic that it failed.
+
 mod support;
 
 use std::process::Stdio;
@@ -39,7 +41,9 @@ fn a_signal_that_ends_the_program_is_told() {
 #[test]
 fn the_files_are_private_and_the_program_has_the_usual_mask_and_terminal() {
     use std::os::unix::fs::PermissionsExt;
-    let session = Session::shell("umask; tty; echo term $TERM $COLORTERM; stty size; touch made; ps -o tpgid= -p $$ >/dev/null; sleep 600");
+    let session = Session::shell(
+        "umask; tty; echo term $TERM $COLORTERM; stty size; touch made; ps -o tpgid= -p $$ >/dev/null; sleep 600",
+    );
     let screen = session.shows("24 80");
     assert_eq!(screen.lines[0], "0022");
     assert!(screen.lines[1].starts_with("/dev/"), "{:?}", screen.lines);
@@ -59,7 +63,15 @@ fn the_program_has_exactly_the_environment_of_its_holder_and_no_descriptor_of_it
     session.holder = Some(holder);
     session.wait();
     let output = String::from_utf8(session.output()).unwrap();
-    let mut lines: Vec<&str> = output.lines().filter(|line| !line.starts_with("PWD=") && !line.starts_with("_=") && !line.starts_with("OLDPWD=") && !line.starts_with("SHLVL=")).collect();
+    let mut lines: Vec<&str> = output
+        .lines()
+        .filter(|line| {
+            !line.starts_with("PWD=")
+                && !line.starts_with("_=")
+                && !line.starts_with("OLDPWD=")
+                && !line.starts_with("SHLVL=")
+        })
+        .collect();
     lines.sort_unstable();
     assert_eq!(lines, ["0", "1", "2", "3", "HOME=/", "ONE=a b", "PATH=/usr/bin:/bin"]);
 }
@@ -69,10 +81,17 @@ fn the_holder_outlives_the_process_group_of_its_starter() {
     let mut session = Session::describe(&["/bin/sh", "-c", "echo alive; read line; echo $line"]);
     std::fs::write(session.file(file::SPEC), serde_json::to_vec(&session.spec).unwrap()).unwrap();
     let line = session.file("line");
-    let script = format!("{} hold --directory {} > {}; sleep 600", env!("CARGO_BIN_EXE_pty-proxy"), session.path().display(), line.display());
+    let script = format!(
+        "{} hold --directory {} > {}; sleep 600",
+        env!("CARGO_BIN_EXE_pty-proxy"),
+        session.path().display(),
+        line.display()
+    );
     let streams = [Stdio::null(), Stdio::null(), Stdio::null()];
-    let mut starter = spawn::on_streams(&words(&["/bin/sh", "-c", &script]), session.path(), &environment(), streams).unwrap();
-    let started: Started = eventually("the line of the start", || serde_json::from_slice(&std::fs::read(&line).ok()?).ok());
+    let mut starter =
+        spawn::on_streams(&words(&["/bin/sh", "-c", &script]), session.path(), &environment(), streams).unwrap();
+    let started: Started =
+        eventually("the line of the start", || serde_json::from_slice(&std::fs::read(&line).ok()?).ok());
     let Started::Running(holder) = started else { panic!("{started:?}") };
     killpg(Pid::from_raw(i32::try_from(starter.id()).unwrap()), Signal::SIGKILL).unwrap();
     starter.wait().unwrap();
@@ -110,7 +129,8 @@ fn a_polite_program_ends_at_once_when_stopped() {
 
 #[test]
 fn the_deadline_ends_the_whole_tree() {
-    let mut session = Session::describe(&["/bin/sh", "-c", "setsid sh -c 'echo $$ > escaped; sleep 600; exit' & sleep 600"]);
+    let mut session =
+        Session::describe(&["/bin/sh", "-c", "setsid sh -c 'echo $$ > escaped; sleep 600; exit' & sleep 600"]);
     session.spec.deadline_ms = Some(700);
     session.start();
     let escaped = written_process(&session.file("escaped"));
@@ -122,7 +142,9 @@ fn the_deadline_ends_the_whole_tree() {
 
 #[test]
 fn what_a_program_leaves_behind_is_ended_with_it() {
-    let session = Session::shell("setsid sh -c 'echo $$ > left; sleep 600; exit' & while [ ! -s left ]; do sleep 0.01; done; echo bye; exit 5");
+    let session = Session::shell(
+        "setsid sh -c 'echo $$ > left; sleep 600; exit' & while [ ! -s left ]; do sleep 0.01; done; echo bye; exit 5",
+    );
     let ended = session.wait();
     assert_eq!((ended.exit, ended.reason), (Some(Exit::Code(5)), EndReason::Exited));
     assert!(ended.message.unwrap().contains("left behind"));
@@ -172,7 +194,8 @@ fn on_pipes_there_is_no_terminal_to_ask_for() {
 
 #[test]
 fn a_large_output_on_pipes_is_kept_whole() {
-    let mut session = Session::describe(&["/bin/sh", "-c", "head -c 3000000 /dev/zero; head -c 1000000 /dev/zero >&2"]).on_pipes();
+    let mut session =
+        Session::describe(&["/bin/sh", "-c", "head -c 3000000 /dev/zero; head -c 1000000 /dev/zero >&2"]).on_pipes();
     session.start();
     session.wait();
     assert_eq!(session.output().len(), 3_000_000);

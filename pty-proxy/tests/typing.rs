@@ -1,5 +1,7 @@
 //! Typing into a program, its queries, and the recording of what it shows.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test says by a panic that it failed.
+
 mod support;
 
 use std::time::Instant;
@@ -12,7 +14,9 @@ use support::{SIZE, Session, eventually};
 
 /// A program in raw mode that wants bracketed pastes and keeps `count` bytes of what is typed.
 fn pasted(count: usize) -> Session {
-    let session = Session::shell(&format!("stty raw -echo; printf '\\033[?2004hready'; head -c {count} > typed; printf done; sleep 600"));
+    let session = Session::shell(&format!(
+        "stty raw -echo; printf '\\033[?2004hready'; head -c {count} > typed; printf done; sleep 600"
+    ));
     session.shows("ready");
     session
 }
@@ -76,7 +80,8 @@ fn keys_follow_the_modes_and_unknown_names_type_nothing() {
 
 /// What a program that asks gets, with nobody attached.
 fn asked(query: &str) -> String {
-    let session = Session::shell(&format!("stty raw -echo min 0 time 3; printf '{query}'; cat > answer; printf done; sleep 600"));
+    let session =
+        Session::shell(&format!("stty raw -echo min 0 time 3; printf '{query}'; cat > answer; printf done; sleep 600"));
     session.shows("done");
     let answer = String::from_utf8(std::fs::read(session.file("answer")).unwrap()).unwrap();
     assert_eq!(session.screen().lines[0].trim(), "done", "the query left something on the screen");
@@ -110,7 +115,9 @@ fn queries_are_answered_with_nobody_attached() {
 
 #[test]
 fn queries_do_not_reach_viewers_nor_the_recording() {
-    let session = Session::shell("while [ ! -e go ]; do sleep 0.01; done; stty raw -echo; printf 'a\\033[6n\\033]11;?\\007\\033[cb\\033P+q544e\\033\\\\end'; sleep 600");
+    let session = Session::shell(
+        "while [ ! -e go ]; do sleep 0.01; done; stty raw -echo; printf 'a\\033[6n\\033]11;?\\007\\033[cb\\033P+q544e\\033\\\\end'; sleep 600",
+    );
     let mut viewer = session.connect().attach(SIZE, "control");
     std::fs::write(session.file("go"), "").unwrap();
     assert_eq!(viewer.output_until("end"), b"abend");
@@ -154,7 +161,9 @@ fn a_recording_replays_to_the_last_screen() {
 
 #[test]
 fn the_screen_is_asked_for_while_it_is_drawn_and_given_when_it_is_done() {
-    let session = Session::shell("printf 'ready'; while [ ! -e go ]; do sleep 0.01; done; printf '\\033[?2026h\\033[2J\\033[Hhalf'; touch half; sleep 0.05; printf ' and whole\\033[?2026l'; sleep 600");
+    let session = Session::shell(
+        "printf 'ready'; while [ ! -e go ]; do sleep 0.01; done; printf '\\033[?2026h\\033[2J\\033[Hhalf'; touch half; sleep 0.05; printf ' and whole\\033[?2026l'; sleep 600",
+    );
     session.shows("ready");
     std::fs::write(session.file("go"), "").unwrap();
     eventually("half a picture", || session.file("half").exists().then_some(()));
@@ -167,10 +176,20 @@ fn the_screen_is_asked_for_while_it_is_drawn_and_given_when_it_is_done() {
 
 #[test]
 fn garbage_and_endless_lines_do_no_harm() {
-    let session = Session::shell("head -c 1000000 /dev/urandom; head -c 6000000 /dev/zero | tr '\\0' 'x'; printf '\\033\\\\\\033c\\033[2J\\033[Hsurvived'; sleep 600");
+    let session = Session::shell(
+        "head -c 1000000 /dev/urandom; head -c 6000000 /dev/zero | tr '\\0' 'x'; printf '\\033\\\\\\033c\\033[2J\\033[Hsurvived'; sleep 600",
+    );
     session.shows("survived");
     let status = std::fs::read_to_string(format!("/proc/{}/status", session.holder().holder.pid)).unwrap();
-    let resident: u64 = status.lines().find(|line| line.starts_with("VmRSS")).unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+    let resident: u64 = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(resident < 64 * 1024, "{resident} KiB");
 }
 
@@ -203,4 +222,14 @@ fn hostile_frames_close_their_own_connection_alone() {
     client.request(method::SCREEN, json!({}));
     client.stream.shutdown(std::net::Shutdown::Write).unwrap();
     assert!(client.answer().is_some() && client.answer().is_some(), "answers after a half-close");
+}
+
+#[test]
+fn a_session_cannot_type_into_its_own_terminal() {
+    let script = "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect('socket')\nprint('closed' if s.recv(1)==b'' else 'open')";
+    let session = Session::shell(&format!(
+        "echo ready; if command -v python3 >/dev/null; then python3 -c \"{script}\"; else echo closed; fi; sleep 600"
+    ));
+    session.shows("closed");
+    session.call(method::STATUS, json!({}));
 }

@@ -1,5 +1,7 @@
 //! Viewers: what they see, who types, what becomes of slow and killed ones, and of those handed over by the daemon.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test says by a panic that it failed.
+
 mod support;
 
 use std::io::IoSlice;
@@ -29,7 +31,10 @@ fn numbers(count: u32) -> Vec<u8> {
 
 #[test]
 fn a_viewer_sees_the_screen_and_then_every_byte() {
-    let session = Session::shell(&format!("printf 'before \\033[1;31mred\\033[m\\r\\n'; {}; i=1; while [ $i -le 3000 ]; do echo line $i; i=$((i+1)); done; echo end; sleep 600", when("go")));
+    let session = Session::shell(&format!(
+        "printf 'before \\033[1;31mred\\033[m\\r\\n'; {}; i=1; while [ $i -le 3000 ]; do echo line $i; i=$((i+1)); done; echo end; sleep 600",
+        when("go")
+    ));
     session.shows("before red");
     let mut viewer = session.connect().attach(SIZE, "control");
     let Some(ToViewer::Screen(screen)) = viewer.next() else { panic!("no screen first") };
@@ -63,7 +68,8 @@ fn control_passes_between_viewers_and_its_size_is_the_sessions() {
     second.send(&FromViewer::TakeControl);
     assert!(second.told_control());
     assert!(!first.told_control());
-    let size = watching.until(|frame| if let ToViewer::Size { cols, rows } = frame { Some((*cols, *rows)) } else { None });
+    let size =
+        watching.until(|frame| if let ToViewer::Size { cols, rows } = frame { Some((*cols, *rows)) } else { None });
     assert!(size == (80, 24) || size == (120, 40));
     second.types("again\n");
     let screen = session.shows("40 120");
@@ -85,7 +91,11 @@ fn control_passes_between_viewers_and_its_size_is_the_sessions() {
 
 #[test]
 fn a_viewer_that_stops_reading_holds_nobody_up_and_then_skips_to_now() {
-    let session = Session::shell(&format!("{}; head -c 20000000 /dev/zero | tr '\\0' 'a'; printf '\\033[2J\\033[Hthe end'; {}; echo more; sleep 600", when("go"), when("next")));
+    let session = Session::shell(&format!(
+        "{}; head -c 20000000 /dev/zero | tr '\\0' 'a'; printf '\\033[2J\\033[Hthe end'; {}; echo more; sleep 600",
+        when("go"),
+        when("next")
+    ));
     let mut stuck = session.connect().attach(SIZE, "control");
     let mut reading = session.connect().attach(SIZE, "view");
     stuck.until(|frame| matches!(frame, ToViewer::Control { .. }).then_some(()));
@@ -236,13 +246,21 @@ fn a_flood_of_descriptors_leaves_none_open() {
     let length = u32::try_from(body.len()).unwrap().to_be_bytes();
     for _ in 0..50 {
         let parts = [IoSlice::new(&length), IoSlice::new(body.as_bytes())];
-        sendmsg::<()>(client.stream.as_raw_fd(), &parts, &[ControlMessage::ScmRights(&flood)], MsgFlags::empty(), None).unwrap();
+        sendmsg::<()>(client.stream.as_raw_fd(), &parts, &[ControlMessage::ScmRights(&flood)], MsgFlags::empty(), None)
+            .unwrap();
         client.answer().unwrap().1.unwrap();
     }
     assert!(session.descriptors() <= before + 2, "{} descriptors, {before} before", session.descriptors());
     let mut viewer = client.attach(SIZE, "view");
     viewer.told_control();
-    sendmsg::<()>(viewer.client.stream.as_raw_fd(), &[IoSlice::new(&[0, 0])], &[ControlMessage::ScmRights(&flood)], MsgFlags::empty(), None).unwrap();
+    sendmsg::<()>(
+        viewer.client.stream.as_raw_fd(),
+        &[IoSlice::new(&[0, 0])],
+        &[ControlMessage::ScmRights(&flood)],
+        MsgFlags::empty(),
+        None,
+    )
+    .unwrap();
     session.call(method::STATUS, json!({}));
     assert!(session.descriptors() <= before + 2);
 }

@@ -36,7 +36,16 @@ pub fn find_program(name: &str, search_path: Option<&str>) -> Result<PathBuf, No
         .filter(|directory| directory.is_absolute())
         .map(|directory| directory.join(name))
         .find(|candidate| is_executable(candidate))
-        .ok_or_else(|| NotFound { name: name.to_owned(), searched: format!("on PATH {search_path}") })
+        .ok_or_else(|| NotFound { name: name.to_owned(), searched: where_looked(search_path) })
+}
+
+/// Where was looked, in a length that fits a message: a whole `PATH` does not.
+fn where_looked(search_path: &str) -> String {
+    match std::env::split_paths(search_path).filter(|directory| directory.is_absolute()).count() {
+        0 => "PATH names no directory".to_owned(),
+        1 => format!("in {search_path}, the one directory of PATH"),
+        count => format!("in any of the {count} directories of PATH"),
+    }
 }
 
 #[cfg(test)]

@@ -164,7 +164,8 @@ impl Holder {
                 let asks = may_still_ask && connection.usage() == Use::Requests && connection.is_fresh();
                 (connection.wants_to_send() || asks) && !connection.is_over()
             });
-            let limit = begun + if self.connections.values().any(Connection::wants_to_send) { FAREWELL } else { LAST_QUESTIONS };
+            let limit = begun
+                + if self.connections.values().any(Connection::wants_to_send) { FAREWELL } else { LAST_QUESTIONS };
             let left = limit.saturating_duration_since(Instant::now());
             if self.connections.is_empty() || left.is_zero() {
                 return;

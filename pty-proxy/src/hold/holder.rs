@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use orx_protocol::clock::now_ms;
-use orx_protocol::hold::{Holder as Record, HoldSpec, file};
+use orx_protocol::hold::{HoldSpec, Holder as Record, file};
 use orx_protocol::process::Exit;
 use orx_sandbox::identity;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
@@ -53,7 +53,7 @@ pub(super) enum HoldError {
 /// What the program is connected to.
 pub(super) enum Session {
     Terminal(Box<TerminalSession>),
-    Pipes(PipesSession),
+    Pipes(Box<PipesSession>),
 }
 
 /// A holder with a running program.
@@ -125,7 +125,8 @@ impl Holder {
         let started_at_ms = now_ms();
         child::adopt_orphans().map_err(failed("the adoption of orphaned processes"))?;
         let signals = Signals::register().map_err(failed("signals"))?;
-        let own = identity::own().ok_or_else(|| failed("its own identity")(std::io::Error::other("it is not in /proc")))?;
+        let own =
+            identity::own().ok_or_else(|| failed("its own identity")(std::io::Error::other("it is not in /proc")))?;
         let listener = Listener::bind(Path::new(&settings.spec.socket))?;
         let (session, pid) = open_session(&settings, started_at_ms, now)?;
         let record = Record { holder: own, child: child::identity_of(pid), started_at_ms };
@@ -289,7 +290,9 @@ impl Holder {
             Ok(_) => sources
                 .into_iter()
                 .zip(&descriptors)
-                .filter_map(|(source, descriptor)| Some((source, descriptor.revents().filter(|flags| !flags.is_empty())?)))
+                .filter_map(|(source, descriptor)| {
+                    Some((source, descriptor.revents().filter(|flags| !flags.is_empty())?))
+                })
                 .collect(),
         }
     }
@@ -337,8 +340,8 @@ impl Holder {
                 self.connections.insert(self.next_token, Connection::new(stream));
                 true
             }
-            Ok(Accepted::Foreign) => {
-                journal::note("a connection of another user was closed");
+            Ok(Accepted::Refused(why)) => {
+                journal::note(why);
                 true
             }
             Ok(Accepted::None) => false,
@@ -411,14 +414,15 @@ fn open_session(settings: &Settings, started_at_ms: u64, now: Instant) -> Result
     let failed = |what| move |source| HoldError::Setup { what, source };
     match settings.size() {
         Some(size) => {
-            let files = TerminalFiles::open(&settings.directory, size, started_at_ms, now).map_err(failed("the session's files"))?;
+            let files = TerminalFiles::open(&settings.directory, size, started_at_ms, now)
+                .map_err(failed("the session's files"))?;
             let (terminal, pid) = child::on_terminal(&settings.spec, size)?;
             Ok((Session::Terminal(Box::new(TerminalSession::new(terminal, files, size, now))), pid))
         }
         None => {
             let files = pipes::open_files(&settings.directory).map_err(failed("the session's files"))?;
             let (outputs, pid) = child::on_pipes(&settings.spec, &settings.directory)?;
-            Ok((Session::Pipes(PipesSession::new(outputs, files)), pid))
+            Ok((Session::Pipes(Box::new(PipesSession::new(outputs, files))), pid))
         }
     }
 }

@@ -57,7 +57,11 @@ fn start(directory: &Path) -> Result<Option<Started>, StartFailure> {
     umask(Mode::from_bits_truncate(0o077));
     let settings = Settings::load(directory)?;
     match detach(&settings.directory)? {
-        Side::Starter(started) => Ok(Some(started)),
+        Side::Starter(started) => {
+            // Dropped, the lock would be given up for the holder too, which shares it.
+            std::mem::forget(settings.lock);
+            Ok(Some(started))
+        }
         Side::Holder(report) => {
             run(settings, report);
             Ok(None)

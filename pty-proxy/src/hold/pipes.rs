@@ -29,7 +29,10 @@ pub(super) struct PipesSession {
 
 /// The files of a session on pipes.
 pub(super) fn open_files(directory: &Path) -> std::io::Result<[AppendFile; 2]> {
-    Ok([AppendFile::open(&directory.join(file::OUTPUT), LIMIT)?, AppendFile::open(&directory.join(file::ERROR), LIMIT)?])
+    Ok([
+        AppendFile::open(&directory.join(file::OUTPUT), LIMIT)?,
+        AppendFile::open(&directory.join(file::ERROR), LIMIT)?,
+    ])
 }
 
 impl PipesSession {

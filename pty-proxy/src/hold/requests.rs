@@ -23,7 +23,14 @@ use crate::terminal::answers::from_hex;
 
 /// Every method, for the one who named another.
 const METHODS: [&str; 9] = [
-    method::STATUS, method::SCREEN, method::SEND, method::KEYS, method::RESIZE, method::STOP, method::WAIT, method::ATTACH,
+    method::STATUS,
+    method::SCREEN,
+    method::SEND,
+    method::KEYS,
+    method::RESIZE,
+    method::STOP,
+    method::WAIT,
+    method::ATTACH,
     method::ADOPT,
 ];
 
@@ -135,7 +142,9 @@ impl Holder {
                 self.apply_size(now, false);
                 Ok(Outcome::Now(serde_json::json!({})))
             }
-            method::STOP | method::WAIT if self.ended.is_some() => Ok(Outcome::Now(self.ended.clone().unwrap_or_default())),
+            method::STOP | method::WAIT if self.ended.is_some() => {
+                Ok(Outcome::Now(self.ended.clone().unwrap_or_default()))
+            }
             method::STOP => {
                 let StopParams { grace_ms } = rpc::params(name, raw)?;
                 self.waiting.extend(id.map(|id| (token, id)));
@@ -237,7 +246,13 @@ impl Holder {
         self.type_steps(method::KEYS, steps, token, id)
     }
 
-    fn type_steps(&mut self, name: &str, steps: Vec<Step>, token: u64, id: Option<CallId>) -> Result<Outcome, RpcError> {
+    fn type_steps(
+        &mut self,
+        name: &str,
+        steps: Vec<Step>,
+        token: u64,
+        id: Option<CallId>,
+    ) -> Result<Outcome, RpcError> {
         let is_nothing = steps.iter().all(|step| matches!(step, Step::Type(bytes) if bytes.is_empty()));
         if is_nothing {
             return Ok(Outcome::Now(serde_json::json!({})));
@@ -250,8 +265,15 @@ impl Holder {
         Ok(Outcome::Later)
     }
 
-    fn switch_over(&mut self, token: u64, id: Option<CallId>, params: &AttachParams, now: Instant) -> Result<Outcome, RpcError> {
-        let refuse = |why: &str| Err(RpcError::new(ErrorKind::FailedPrecondition, format!("`{}`: {why}", method::ATTACH)));
+    fn switch_over(
+        &mut self,
+        token: u64,
+        id: Option<CallId>,
+        params: &AttachParams,
+        now: Instant,
+    ) -> Result<Outcome, RpcError> {
+        let refuse =
+            |why: &str| Err(RpcError::new(ErrorKind::FailedPrecondition, format!("`{}`: {why}", method::ATTACH)));
         let Some(id) = id else { return refuse("a notification cannot switch a connection over; give an `id`") };
         if self.connections.get(&token).is_some_and(|connection| connection.unanswered > 1) {
             return refuse("this connection still waits for other answers; attach on one of its own");
@@ -268,7 +290,8 @@ impl Holder {
         let invalid = |why: &str| RpcError::new(ErrorKind::InvalidParams, format!("`{}`: {why}", method::ADOPT));
         let descriptor = descriptor.ok_or_else(|| invalid("no descriptor came along with the request"))?;
         let rest = from_hex(params.rest.as_bytes()).ok_or_else(|| invalid("`rest` is not base 16"))?;
-        let stream = viewer_stream(descriptor).map_err(|why| invalid(&format!("the descriptor that came along {why}")))?;
+        let stream =
+            viewer_stream(descriptor).map_err(|why| invalid(&format!("the descriptor that came along {why}")))?;
         let mut connection = Connection::new(stream);
         connection.answer(params.answer.as_bytes());
         let viewer = self.new_token();

@@ -34,7 +34,12 @@ pub(super) struct TerminalFiles {
 }
 
 impl TerminalFiles {
-    pub(super) fn open(directory: &Path, size: TerminalSize, started_at_ms: u64, now: Instant) -> std::io::Result<Self> {
+    pub(super) fn open(
+        directory: &Path,
+        size: TerminalSize,
+        started_at_ms: u64,
+        now: Instant,
+    ) -> std::io::Result<Self> {
         let kind = std::env::var("TERM").unwrap_or_else(|_| "xterm-256color".to_owned());
         Ok(Self {
             output: AppendFile::open(&directory.join(file::OUTPUT), LIMIT)?,

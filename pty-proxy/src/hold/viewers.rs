@@ -91,8 +91,12 @@ impl Holder {
 
     /// Shows the screen as it is now to viewers that skipped output and have read what was left for them.
     pub(super) fn catch_up(&mut self) {
-        let tokens: Vec<u64> =
-            self.connections.iter().filter(|(_, connection)| connection.needs_screen()).map(|(token, _)| *token).collect();
+        let tokens: Vec<u64> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.needs_screen())
+            .map(|(token, _)| *token)
+            .collect();
         for token in tokens {
             if let Some(connection) = self.connections.get_mut(&token) {
                 connection.caught_up();

@@ -11,9 +11,10 @@ const END: &[u8] = b"\x1b[201~";
 pub fn paste(text: &str, mode: TermMode) -> Vec<u8> {
     let text = text.replace("\r\n", "\n");
     let bracketed = mode.contains(TermMode::BRACKETED_PASTE);
-    let kept = text.chars().map(|character| if character == '\r' { '\n' } else { character }).filter(|character| {
-        matches!(character, '\n' | '\t') || !character.is_control()
-    });
+    let kept = text
+        .chars()
+        .map(|character| if character == '\r' { '\n' } else { character })
+        .filter(|character| matches!(character, '\n' | '\t') || !character.is_control());
     if bracketed {
         let mut bytes = BEGIN.to_vec();
         bytes.extend_from_slice(kept.collect::<String>().as_bytes());

@@ -7,10 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use orx_protocol::codec;
 use orx_protocol::frame::{self, FrameDecoder};
 use orx_protocol::limits::{CLIENT_BACKLOG, FRAME_KNOWN, FRAME_TERMINAL};
 use orx_protocol::terminal::ToViewer;
-use orx_protocol::codec;
 
 use super::socket;
 
@@ -156,11 +156,10 @@ impl Connection {
         self.descriptor.take()
     }
 
-    /// When an unfinished request is given up.
+    /// When an unfinished request, or a bad one whose answer is not read, is given up.
     #[must_use]
     pub fn gives_up_at(&self) -> Option<Instant> {
-        let waits = self.usage == Use::Requests && !self.closing;
-        self.partial_since.filter(|_| waits).map(|since| since + FRAME_DEADLINE)
+        self.partial_since.filter(|_| self.usage == Use::Requests).map(|since| since + FRAME_DEADLINE)
     }
 
     /// Queues the answer to a request. A peer that reads no answers is cut.

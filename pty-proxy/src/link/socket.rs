@@ -16,7 +16,9 @@ use orx_protocol::limits::SOCKET_PATH;
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// The path does not fit a socket's address.
-    #[error("the socket path {path} has {length} bytes, the kernel takes at most {SOCKET_PATH}; use a shorter directory")]
+    #[error(
+        "the socket path {path} has {length} bytes, the kernel takes at most {SOCKET_PATH}; use a shorter directory"
+    )]
     TooLong {
         /// The path.
         path: String,
@@ -88,9 +90,11 @@ impl Listener {
         match self.listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(true)?;
-                Ok(if is_own(&stream) { Accepted::Own(stream) } else { Accepted::Foreign })
+                Ok(refusal(&stream).map_or(Accepted::Own(stream), Accepted::Refused))
             }
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::ConnectionAborted) => {
+            Err(error)
+                if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::ConnectionAborted) =>
+            {
                 Ok(Accepted::None)
             }
             Err(error) => Err(error),
@@ -110,8 +114,8 @@ impl Listener {
 pub enum Accepted {
     /// A connection of this user.
     Own(UnixStream),
-    /// A connection of another user came and was closed.
-    Foreign,
+    /// A connection came and was closed, for this reason.
+    Refused(&'static str),
     /// None waits.
     None,
 }
@@ -137,7 +141,8 @@ fn check_directory(directory: &Path) -> std::result::Result<(), SocketError> {
     if !directory.exists() {
         orx_sandbox::file::private_directory(directory).map_err(|error| wrong(format!("cannot be made: {error}")))?;
     }
-    let metadata = std::fs::symlink_metadata(directory).map_err(|error| wrong(format!("cannot be looked at: {error}")))?;
+    let metadata =
+        std::fs::symlink_metadata(directory).map_err(|error| wrong(format!("cannot be looked at: {error}")))?;
     if !metadata.is_dir() {
         return Err(wrong("is not a directory".to_owned()));
     }
@@ -172,17 +177,44 @@ fn kind_name(kind: FileType) -> &'static str {
     }
 }
 
-/// Whether the other end is a process of this user.
+/// Why the process at the other end may not speak to this holder: it is another user's, or it belongs to the held
+/// session, which must not type into its own terminal.
 #[cfg(target_os = "linux")]
-fn is_own(stream: &UnixStream) -> bool {
-    nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials)
-        .is_ok_and(|peer| peer.uid() == nix::unistd::geteuid().as_raw())
+fn refusal(stream: &UnixStream) -> Option<&'static str> {
+    let Ok(peer) = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials) else {
+        return Some("a connection of an unknown process was closed");
+    };
+    if peer.uid() != nix::unistd::geteuid().as_raw() {
+        return Some("a connection of another user was closed");
+    }
+    descends_from_here(peer.pid()).then_some("a connection of the held session itself was closed")
 }
 
-/// Whether the other end is a process of this user. Written for macOS and not tested there.
+/// As on Linux, but for the session's own processes, which macOS does not name. Written for macOS and not tested there.
 #[cfg(not(target_os = "linux"))]
-fn is_own(stream: &UnixStream) -> bool {
-    nix::unistd::getpeereid(stream).is_ok_and(|(uid, _)| uid == nix::unistd::geteuid())
+fn refusal(stream: &UnixStream) -> Option<&'static str> {
+    let own = nix::unistd::getpeereid(stream).is_ok_and(|(uid, _)| uid == nix::unistd::geteuid());
+    (!own).then_some("a connection of another user was closed")
+}
+
+/// Whether a process is a descendant of this one.
+#[cfg(target_os = "linux")]
+fn descends_from_here(pid: i32) -> bool {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let parent = |pid: i32| -> Option<i32> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
+    };
+    let mut next = Some(pid);
+    // Longer chains than this are no process trees that anybody has.
+    for _ in 0..1000 {
+        match next.and_then(parent) {
+            Some(found) if found == own => return true,
+            Some(found) if found > 1 => next = Some(found),
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Most descriptors that the kernel passes with one message.

@@ -34,16 +34,7 @@ impl AppendFile {
     pub fn open(path: &Path, limit: u64) -> std::io::Result<Self> {
         let file = orx_sandbox::file::private_append(path)?;
         let length = file.metadata()?.len();
-        Ok(Self {
-            file,
-            waiting: Vec::new(),
-            waiting_since: None,
-            length,
-            limit,
-            lost: 0,
-            full: false,
-            failure: None,
-        })
+        Ok(Self { file, waiting: Vec::new(), waiting_since: None, length, limit, lost: 0, full: false, failure: None })
     }
 
     /// Adds a record at `now`. The record that passes the limit is replaced by `marker`, and nothing follows it.

@@ -21,7 +21,13 @@ impl Recording {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn begin(path: &Path, size: TerminalSize, kind: &str, started_at_ms: u64, now: Instant) -> std::io::Result<Self> {
+    pub fn begin(
+        path: &Path,
+        size: TerminalSize,
+        kind: &str,
+        started_at_ms: u64,
+        now: Instant,
+    ) -> std::io::Result<Self> {
         let mut file = AppendFile::open(path, LIMIT)?;
         let header = serde_json::json!({
             "version": 3,
@@ -97,7 +103,10 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         let header: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
-        assert_eq!(header, serde_json::json!({"version": 3, "term": {"cols": 80, "rows": 24, "type": "xterm-256color"}, "timestamp": 5}));
+        assert_eq!(
+            header,
+            serde_json::json!({"version": 3, "term": {"cols": 80, "rows": 24, "type": "xterm-256color"}, "timestamp": 5})
+        );
         assert_eq!(lines[1], "[1.500000, \"o\", \"é\\u001b[31m\\\"\\n\"]");
         assert_eq!(lines[2], "[0.000000, \"r\", \"90x30\"]");
         assert_eq!(lines[3], "[0.500000, \"x\", \"137\"]");

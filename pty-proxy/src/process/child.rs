@@ -147,7 +147,8 @@ pub fn on_terminal(spec: &HoldSpec, size: TerminalSize) -> Result<(Terminal, i32
     let child = with_usual_mask(|| pair.slave.spawn_command(command))
         .map_err(|error| StartError::Refused { program: name.to_owned(), why: format!("{error:#}") })?;
     let pid = child.process_id().and_then(|pid| i32::try_from(pid).ok());
-    let pid = pid.ok_or_else(|| StartError::Refused { program: name.to_owned(), why: "it has no process id".to_owned() })?;
+    let pid =
+        pid.ok_or_else(|| StartError::Refused { program: name.to_owned(), why: "it has no process id".to_owned() })?;
     // The holder keeps no slave: the end of the output is seen when the last process closes its own.
     drop(pair.slave);
     Ok((Terminal { pty: pair.master, master }, pid))
@@ -175,7 +176,10 @@ pub fn on_pipes(spec: &HoldSpec, directory: &Path) -> Result<(Pipes, i32), Start
     let refused = |why: &str| StartError::Refused { program: name.to_owned(), why: why.to_owned() };
     let output = child.stdout.take().ok_or_else(|| refused("it has no standard output"))?;
     let error = child.stderr.take().ok_or_else(|| refused("it has no standard error"))?;
-    let pipes = Pipes { output: File::from(std::os::fd::OwnedFd::from(output)), error: File::from(std::os::fd::OwnedFd::from(error)) };
+    let pipes = Pipes {
+        output: File::from(std::os::fd::OwnedFd::from(output)),
+        error: File::from(std::os::fd::OwnedFd::from(error)),
+    };
     for pipe in [&pipes.output, &pipes.error] {
         set_nonblocking(std::os::fd::AsFd::as_fd(pipe)).map_err(|error| refused(&error.to_string()))?;
     }

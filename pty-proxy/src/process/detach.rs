@@ -59,12 +59,16 @@ pub fn detach(directory: &Path) -> Result<Side, DetachError> {
         }
         ForkResult::Child => {
             drop(read);
-            setsid().map_err(|errno| failed("setsid")(errno.into()))?;
-            // The second fork gives up the leadership of the session, so that no terminal can become the holder's.
-            if let ForkResult::Parent { .. } = fork_here().map_err(failed("fork"))? {
-                std::process::exit(0);
+            // From here on no error may be returned: the starter speaks for this process, which can only end.
+            if setsid().is_err() {
+                std::process::exit(1);
             }
-            // No `?` may end the detached process silently from here: its report would be lost with it.
+            // The second fork gives up the leadership of the session, so that no terminal can become the holder's.
+            match fork_here() {
+                Ok(ForkResult::Child) => {}
+                Ok(ForkResult::Parent { .. }) => std::process::exit(0),
+                Err(_) => std::process::exit(1),
+            }
             let report = Report { pipe: File::from(write) };
             match dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&log)) {
                 Ok(()) => Ok(Side::Holder(report)),
@@ -98,6 +102,8 @@ fn wait_for_line(pipe: OwnedFd) -> Started {
     let read = File::from(pipe).read_to_end(&mut line);
     match (read, serde_json::from_slice(&line)) {
         (Ok(_), Ok(started)) => started,
-        _ => Started::Failed(format!("the holder ended before the program ran; see {} of the session", file::HOLDER_LOG)),
+        _ => {
+            Started::Failed(format!("the holder ended before the program ran; see {} of the session", file::HOLDER_LOG))
+        }
     }
 }

@@ -22,11 +22,17 @@ const FORCE_LIMIT: Duration = Duration::from_secs(10);
 enum Phase {
     Running,
     /// The program is gone, others of its tree are not.
-    Lingering { ask_at: Instant },
+    Lingering {
+        ask_at: Instant,
+    },
     /// The tree was asked to end.
-    Asked { force_at: Instant },
+    Asked {
+        force_at: Instant,
+    },
     /// The tree is killed again and again, since a dying tree may still fork.
-    Forced { until: Instant },
+    Forced {
+        until: Instant,
+    },
 }
 
 /// What the holder is to do now.

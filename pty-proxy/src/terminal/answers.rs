@@ -29,7 +29,8 @@ pub fn capabilities(names: &[u8]) -> String {
         match known {
             Some((name, value)) => out.push_str(&format!("\x1bP1+r{}={}\x1b\\", to_hex(name), to_hex(value))),
             None => {
-                let name: String = name.iter().filter(|byte| byte.is_ascii_hexdigit()).map(|byte| char::from(*byte)).collect();
+                let name: String =
+                    name.iter().filter(|byte| byte.is_ascii_hexdigit()).map(|byte| char::from(*byte)).collect();
                 out.push_str(&format!("\x1bP0+r{name}\x1b\\"));
             }
         }

@@ -186,7 +186,8 @@ impl Emulator {
     pub fn resize(&mut self, size: TerminalSize) {
         let screen = &mut self.drawing.screen;
         if catch_unwind(AssertUnwindSafe(|| screen.resize(size))).is_err() {
-            self.drawing = Drawing { parser: Processor::new(), screen: Screen::new(size), defects: self.drawing.defects + 1 };
+            self.drawing =
+                Drawing { parser: Processor::new(), screen: Screen::new(size), defects: self.drawing.defects + 1 };
         }
     }
 

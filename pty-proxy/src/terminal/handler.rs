@@ -1,12 +1,13 @@
 //! What each sequence does to the screen: alacritty does nearly all of it; here is what it does otherwise than the
 //! terminals that viewers have, what it leaves open, and the answers to queries.
 
+use alacritty_terminal::event::VoidListener;
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
-use alacritty_terminal::term::TermMode;
 use alacritty_terminal::term::cell::{Cell, Flags};
+use alacritty_terminal::term::{Term, TermMode};
 use alacritty_terminal::vte::ansi::{
-    Attr, CharsetIndex, ClearMode, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
+    Attr, CharsetIndex, ClearMode, Color, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
     KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, NamedColor, NamedMode, NamedPrivateMode,
     PrivateMode, Rgb, StandardCharset, TabulationClearMode,
 };
@@ -154,8 +155,18 @@ impl Screen {
         self.tracked.region = 0..i32::from(self.size().rows);
     }
 
+    /// Scrolls as viewers' terminals do: lines that come in have the terminal's ground, not that of the pen.
+    fn on_plain_ground(&mut self, scroll: impl FnOnce(&mut Term<VoidListener>)) {
+        let template = &mut self.term.grid_mut().cursor.template;
+        let ground = std::mem::replace(&mut template.bg, Color::Named(NamedColor::Background));
+        scroll(&mut self.term);
+        self.term.grid_mut().cursor.template.bg = ground;
+    }
+
     fn enter_alternate(&mut self) {
-        if !self.is_alternate() {
+        if self.is_alternate() {
+            self.term.save_cursor_position();
+        } else {
             let mut behind = self.term.grid().clone();
             behind.saved_cursor = behind.cursor.clone();
             self.behind = Some(behind);
@@ -173,7 +184,8 @@ impl Screen {
     fn set_named_mode(&mut self, mode: NamedPrivateMode, on: bool) {
         match (mode, on) {
             (NamedPrivateMode::SwapScreenAndSetRestoreCursor, true) => self.enter_alternate(),
-            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, false) => self.leave_alternate(),
+            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, false) if self.is_alternate() => self.leave_alternate(),
+            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, false) => self.term.restore_cursor_position(),
             // A terminal of one width has no other to change to.
             (NamedPrivateMode::ColumnMode, _) => {}
             (NamedPrivateMode::SyncUpdate, on) => self.tracked.synchronized = on,
@@ -197,7 +209,11 @@ impl Screen {
         } else if mode == SAVE_CURSOR_MODE {
             if on { self.term.save_cursor_position() } else { self.term.restore_cursor_position() }
         } else if EXTRA_MODES.contains(&mode) {
-            if on { self.tracked.extra_modes.insert(mode) } else { self.tracked.extra_modes.remove(&mode) };
+            if on {
+                self.tracked.extra_modes.insert(mode)
+            } else {
+                self.tracked.extra_modes.remove(&mode)
+            };
         }
     }
 
@@ -232,10 +248,16 @@ pub(super) fn mend_before(row: &mut [Cell], column: usize) {
     };
     let first_half = has(row, left, Flags::WIDE_CHAR);
     let second_half = has(row, column, Flags::WIDE_CHAR_SPACER);
-    if first_half && !second_half && let Some(cell) = row.get_mut(left) {
+    if first_half
+        && !second_half
+        && let Some(cell) = row.get_mut(left)
+    {
         cell.clear_wide();
     }
-    if second_half && !first_half && let Some(cell) = row.get_mut(column) {
+    if second_half
+        && !first_half
+        && let Some(cell) = row.get_mut(column)
+    {
         cell.flags.remove(Flags::WIDE_CHAR_SPACER);
     }
 }
@@ -262,8 +284,6 @@ impl Handler for Screen {
         move_backward(columns: usize);
         backspace();
         carriage_return();
-        scroll_up(count: usize);
-        scroll_down(count: usize);
         insert_blank_lines(count: usize);
         delete_lines(count: usize);
         save_cursor_position();
@@ -307,6 +327,14 @@ impl Handler for Screen {
         let column = self.column();
         self.term.clear_line(mode);
         self.mend(&[column, column + 1]);
+    }
+
+    fn scroll_up(&mut self, count: usize) {
+        self.on_plain_ground(|term| term.scroll_up(count));
+    }
+
+    fn scroll_down(&mut self, count: usize) {
+        self.on_plain_ground(|term| term.scroll_down(count));
     }
 
     fn linefeed(&mut self) {
@@ -433,7 +461,8 @@ impl Handler for Screen {
     }
 
     fn set_title(&mut self, title: Option<String>) {
-        let visible = |title: String| title.chars().filter(|character| !character.is_control()).take(TITLE_LIMIT).collect();
+        let visible =
+            |title: String| title.chars().filter(|character| !character.is_control()).take(TITLE_LIMIT).collect();
         self.tracked.title = title.map(visible);
         self.tracked.touched.title = true;
     }
@@ -584,7 +613,8 @@ impl Handler for Screen {
 
     fn dynamic_color_sequence(&mut self, prefix: String, index: usize, terminator: &str) {
         let known = index <= NamedColor::Cursor as usize;
-        let color = if known { self.term.colors()[index] } else { None }.unwrap_or_else(|| answers::default_color(index));
+        let color =
+            if known { self.term.colors()[index] } else { None }.unwrap_or_else(|| answers::default_color(index));
         let Rgb { r, g, b } = color;
         self.reply(&format!("\x1b]{prefix};rgb:{r:02x}{r:02x}/{g:02x}{g:02x}/{b:02x}{b:02x}{terminator}"));
     }

@@ -121,7 +121,10 @@ fn settings(screen: &Screen, parts: &mut Parts) {
     for (flag, name) in PRIVATE_MODES {
         let touches_drawing = matches!(
             name,
-            NamedPrivateMode::Origin | NamedPrivateMode::LineWrap | NamedPrivateMode::ShowCursor | NamedPrivateMode::UrgencyHints
+            NamedPrivateMode::Origin
+                | NamedPrivateMode::LineWrap
+                | NamedPrivateMode::ShowCursor
+                | NamedPrivateMode::UrgencyHints
         );
         let untouched = matches!(name, NamedPrivateMode::AlternateScroll) && !touched.alternate_scroll;
         if !touches_drawing && !untouched {
@@ -187,7 +190,8 @@ fn draw_row(row: &[Cell], next: Option<&Cell>, line: i32, wrapped: bool, pen: &m
         parts.may_end();
         let Some(cell) = row.get(column) else { break };
         // The wide character that did not fit here puts this gap by itself when it wraps.
-        let gap = wraps && before_wide && column + 1 == row.len() && cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER);
+        let gap =
+            wraps && before_wide && column + 1 == row.len() && cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER);
         if gap || is_second_half(row, column) {
             column += 1;
             continue;
@@ -232,7 +236,8 @@ fn is_blank(cell: &Cell) -> bool {
 }
 
 fn is_empty(cell: &Cell) -> bool {
-    let layout = Flags::WRAPLINE.union(Flags::WIDE_CHAR).union(Flags::WIDE_CHAR_SPACER).union(Flags::LEADING_WIDE_CHAR_SPACER);
+    let layout =
+        Flags::WRAPLINE.union(Flags::WIDE_CHAR).union(Flags::WIDE_CHAR_SPACER).union(Flags::LEADING_WIDE_CHAR_SPACER);
     !cell.flags.intersects(layout) && cell.zerowidth().is_none_or(<[char]>::is_empty)
 }
 
@@ -274,7 +279,9 @@ fn saved_cursor(grid: &Grid<Cell>, pen: &mut Pen, parts: &mut Parts) {
 }
 
 fn charsets(cursor: &Cursor<Cell>, parts: &mut Parts) {
-    for (index, name) in [(CharsetIndex::G0, '('), (CharsetIndex::G1, ')'), (CharsetIndex::G2, '*'), (CharsetIndex::G3, '+')] {
+    for (index, name) in
+        [(CharsetIndex::G0, '('), (CharsetIndex::G1, ')'), (CharsetIndex::G2, '*'), (CharsetIndex::G3, '+')]
+    {
         if cursor.charsets[index] == StandardCharset::SpecialCharacterAndLineDrawing {
             parts.write(&format!("\x1b{name}0"));
         }

@@ -22,7 +22,8 @@ fn seen(row: &[Cell], column: usize, no_wrap: bool) -> String {
         return "second half".to_owned();
     }
     // A wide alternate screen that was narrow may have the mark within a row, where it says nothing.
-    let layout = if column + 1 == row.len() && !no_wrap { cell.flags.intersection(Flags::WRAPLINE) } else { Flags::empty() };
+    let layout =
+        if column + 1 == row.len() && !no_wrap { cell.flags.intersection(Flags::WRAPLINE) } else { Flags::empty() };
     let (character, joined) = shown(row, column);
     format!("{character:?} {joined:?} {layout:?} {}", style(cell))
 }
@@ -63,7 +64,9 @@ fn picture(screen: &Screen) -> Vec<(&'static str, String)> {
         .into_iter()
         .flatten()
         .enumerate()
-        .map(|(index, cell)| ("cell", format!("{},{} {cell}", index / usize::from(size.cols), index % usize::from(size.cols))))
+        .map(|(index, cell)| {
+            ("cell", format!("{},{} {cell}", index / usize::from(size.cols), index % usize::from(size.cols)))
+        })
         .collect();
     picture.push(("cursor", cursor(&grid.cursor)));
     picture.push(("saved cursor", cursor(&grid.saved_cursor)));
@@ -152,7 +155,9 @@ fn every_feature_survives_a_redraw_at_every_cut() {
     ];
     for stream in streams {
         for cut in 0..=stream.len() {
-            for before in ["", "\x1b[?1049h\x1b[2;4r\x1b[?6h\x1b(0\x0e\x1b[4hnoise\x1b[?7l\x1b[7m\x1b[?1003h\x1b]8;;http://x\x07"] {
+            for before in
+                ["", "\x1b[?1049h\x1b[2;4r\x1b[?6h\x1b(0\x0e\x1b[4hnoise\x1b[?7l\x1b[7m\x1b[?1003h\x1b]8;;http://x\x07"]
+            {
                 if let Err(difference) = check(stream.as_bytes(), cut, before.as_bytes()) {
                     panic!("{stream:?}: {difference}");
                 }
@@ -165,7 +170,8 @@ fn every_feature_survives_a_redraw_at_every_cut() {
 fn a_resize_leaves_all_alike() {
     let mut session = Emulator::new(SIZE);
     draw(&mut session, "a line that wraps around the end\r\n\x1b[?2004h\x1b[>1u\x1b]2;t\x07\x1b[31m\u{65e5}\u{672c}\x1b7\x1b[?1049h\x1b[Halt \x1b[4;4H".as_bytes());
-    for (cols, rows) in [(30, 10), (10, 3), (2, 1), (1, 1), (0, 0), (1000, 500), (u16::MAX, u16::MAX), (20, 6), (21, 7)] {
+    for (cols, rows) in [(30, 10), (10, 3), (2, 1), (1, 1), (0, 0), (1000, 500), (u16::MAX, u16::MAX), (20, 6), (21, 7)]
+    {
         session.resize(TerminalSize { cols, rows });
         draw(&mut session, "more \u{65e5}\u{672c}\u{8a9e} text\x1b[99;99Hx".as_bytes());
         let mut viewer = Emulator::new(session.screen().size());
@@ -183,28 +189,72 @@ fn a_resize_of_lines_costs_no_spare_rows() {
 
 /// Bytes with much of what terminals act upon.
 fn streams() -> impl Strategy<Value = Vec<u8>> {
-    let number = prop_oneof![Just(String::new()), (0u16..25).prop_map(|number| number.to_string()), Just("65535".to_owned())];
-    let control = (prop::collection::vec(number, 0..3), prop::sample::select(b"ABCDEFGHIJKLMPSTXZ@dfgmrsubcn".to_vec()))
-        .prop_map(|(numbers, last)| format!("\x1b[{}{}", numbers.join(";"), char::from(last)).into_bytes());
-    let modes = (prop::sample::select(vec![1u16, 6, 7, 12, 25, 47, 1000, 1002, 1003, 1004, 1006, 1049, 2004, 2026, 2027]), any::<bool>())
+    let number =
+        prop_oneof![Just(String::new()), (0u16..25).prop_map(|number| number.to_string()), Just("65535".to_owned())];
+    let control =
+        (prop::collection::vec(number, 0..3), prop::sample::select(b"ABCDEFGHIJKLMPSTXZ@dfgmrsubcn".to_vec()))
+            .prop_map(|(numbers, last)| format!("\x1b[{}{}", numbers.join(";"), char::from(last)).into_bytes());
+    let modes = (
+        prop::sample::select(vec![1u16, 6, 7, 12, 25, 47, 1000, 1002, 1003, 1004, 1006, 1049, 2004, 2026, 2027]),
+        any::<bool>(),
+    )
         .prop_map(|(mode, on)| format!("\x1b[?{mode}{}", if on { 'h' } else { 'l' }).into_bytes());
     let style = prop::sample::select(vec![
-        "\x1b[m", "\x1b[1m", "\x1b[31m", "\x1b[48;5;33m", "\x1b[38;2;9;8;7m", "\x1b[4:3m", "\x1b[7m", "\x1b[22;24;27m", "\x1b[49m",
+        "\x1b[m",
+        "\x1b[1m",
+        "\x1b[31m",
+        "\x1b[48;5;33m",
+        "\x1b[38;2;9;8;7m",
+        "\x1b[4:3m",
+        "\x1b[7m",
+        "\x1b[22;24;27m",
+        "\x1b[49m",
     ])
     .prop_map(|text| text.as_bytes().to_vec());
     let other = prop::sample::select(vec![
-        "\x1b7", "\x1b8", "\x1bM", "\x1bD", "\x1bE", "\x1bc", "\x1bH", "\x1b(0", "\x1b(B", "\x0e", "\x0f", "\r", "\n", "\t", "\x08", "\x1b#8",
-        "\x1b[4h", "\x1b[4l", "\x1b[>1u", "\x1b[<u", "\x1b[=5;2u", "\x1b]2;t\x07", "\x1b]8;;http://a\x07", "\x1b]8;;\x07", "\x1b[!p", "\x1b[3 q",
-        "\x1b[?5W", "\x1b=", "\x1b>", "\x1b]4;3;#123\x07",
+        "\x1b7",
+        "\x1b8",
+        "\x1bM",
+        "\x1bD",
+        "\x1bE",
+        "\x1bc",
+        "\x1bH",
+        "\x1b(0",
+        "\x1b(B",
+        "\x0e",
+        "\x0f",
+        "\r",
+        "\n",
+        "\t",
+        "\x08",
+        "\x1b#8",
+        "\x1b[4h",
+        "\x1b[4l",
+        "\x1b[>1u",
+        "\x1b[<u",
+        "\x1b[=5;2u",
+        "\x1b]2;t\x07",
+        "\x1b]8;;http://a\x07",
+        "\x1b]8;;\x07",
+        "\x1b[!p",
+        "\x1b[3 q",
+        "\x1b[?5W",
+        "\x1b=",
+        "\x1b>",
+        "\x1b]4;3;#123\x07",
     ])
     .prop_map(|text| text.as_bytes().to_vec());
     let text = prop_oneof![
         "[a-z ]{1,12}",
-        prop::collection::vec(prop::sample::select(vec!["\u{65e5}", "\u{1f600}", "e\u{301}", "\u{200d}", "\u{fe0f}", "x", " "]), 1..6)
-            .prop_map(|parts| parts.concat()),
+        prop::collection::vec(
+            prop::sample::select(vec!["\u{65e5}", "\u{1f600}", "e\u{301}", "\u{200d}", "\u{fe0f}", "x", " "]),
+            1..6
+        )
+        .prop_map(|parts| parts.concat()),
     ]
     .prop_map(String::into_bytes);
-    prop::collection::vec(prop_oneof![4 => text, 3 => control, 1 => modes, 2 => style, 2 => other], 0..30).prop_map(|parts| parts.concat())
+    prop::collection::vec(prop_oneof![4 => text, 3 => control, 1 => modes, 2 => style, 2 => other], 0..30)
+        .prop_map(|parts| parts.concat())
 }
 
 proptest! {

@@ -113,9 +113,10 @@ impl Scanner {
     fn skip_dropped<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         let end = match self.dropping {
             Dropping::Nothing => return input,
-            Dropping::Sequence => {
-                input.iter().position(|byte| matches!(*byte, 0x40..=0x7e | CAN | SUB | ESC)).map(|at| (at, input.get(at)))
-            }
+            Dropping::Sequence => input
+                .iter()
+                .position(|byte| matches!(*byte, 0x40..=0x7e | CAN | SUB | ESC))
+                .map(|at| (at, input.get(at))),
             Dropping::String { bell_ends } => input
                 .iter()
                 .position(|byte| matches!(*byte, CAN | SUB | ESC) || (bell_ends && *byte == BEL))
@@ -264,10 +265,15 @@ mod tests {
 
     #[test]
     fn sequences_come_out_whole_at_any_cut() {
-        let input = "a\x1b[31mé\x1b[6n日\x1b]11;?\x07x\x1bP+q544e\x1b\\\x1b_Ga=q\x1b\\\x05end\x1b]0;title\x1b\\!".as_bytes();
+        let input =
+            "a\x1b[31mé\x1b[6n日\x1b]11;?\x07x\x1bP+q544e\x1b\\\x1b_Ga=q\x1b\\\x05end\x1b]0;title\x1b\\!".as_bytes();
         let whole = pieces(input, input.len());
         assert_eq!(whole.0, "a\x1b[31mé日xend\x1b]0;title\x1b\\!".as_bytes());
-        assert_eq!(whole.1, ["\x1b[6n", "\x1b]11;?\x07", "\x1bP+q544e\x1b\\", "\x1b_Ga=q\x1b\\", "\x05"].map(|text| text.as_bytes().to_vec()));
+        assert_eq!(
+            whole.1,
+            ["\x1b[6n", "\x1b]11;?\x07", "\x1bP+q544e\x1b\\", "\x1b_Ga=q\x1b\\", "\x05"]
+                .map(|text| text.as_bytes().to_vec())
+        );
         for step in 1..input.len() {
             assert_eq!(pieces(input, step), whole, "step {step}");
         }

@@ -157,8 +157,7 @@ pub fn usable(size: TerminalSize) -> TerminalSize {
 }
 
 fn blank_term(size: TerminalSize) -> Term<VoidListener> {
-    let config =
-        Config { scrolling_history: 0, kitty_keyboard: false, osc52: Osc52::Disabled, ..Config::default() };
+    let config = Config { scrolling_history: 0, kitty_keyboard: false, osc52: Osc52::Disabled, ..Config::default() };
     Term::new(config, &Extent(size), VoidListener)
 }
 
@@ -167,7 +166,13 @@ impl Screen {
     #[must_use]
     pub fn new(size: TerminalSize) -> Self {
         let size = usable(size);
-        Self { term: blank_term(size), behind: None, tracked: Tracked::new(size), replies: Vec::new(), last_character: None }
+        Self {
+            term: blank_term(size),
+            behind: None,
+            tracked: Tracked::new(size),
+            replies: Vec::new(),
+            last_character: None,
+        }
     }
 
     /// Its size.

@@ -143,9 +143,11 @@ fn control(bytes: &[u8]) -> Option<Sequence<'_>> {
         },
         (Some(b'?'), [], b'u' | b'm') => Some(Sequence::ModelQuery(bytes)),
         (Some(b'?'), [], b's' | b'r' | b'S') | (None, [], b'x') => query(Query::Silent),
-        (_, [b'$'], b'w' | b'u') | (_, [b'&'], b'u') | (_, [b'*'], b'y') | (_, [b'\''], b'|') | (_, [b'#'], b'R' | b'|' | b'S') => {
-            query(Query::Silent)
-        }
+        (_, [b'$'], b'w' | b'u')
+        | (_, [b'&'], b'u')
+        | (_, [b'*'], b'y')
+        | (_, [b'\''], b'|')
+        | (_, [b'#'], b'R' | b'|' | b'S') => query(Query::Silent),
         (Some(b'?'), [], b'h' | b'l')
             if numbers(parameters)
                 .any(|mode| WITHHELD_MODES.contains(&mode) || ALTERNATE_SCREEN_ALIASES.contains(&mode)) =>
@@ -179,7 +181,10 @@ pub fn modes_for_viewers(bytes: &[u8]) -> Vec<u8> {
 /// The body of a string sequence, without its introducer and its terminator.
 fn body(bytes: &[u8]) -> &[u8] {
     let body = bytes.get(2..).unwrap_or_default();
-    body.strip_suffix(b"\x1b\\").or_else(|| body.strip_suffix(b"\x07")).or_else(|| body.strip_suffix(b"\x9c")).unwrap_or(body)
+    body.strip_suffix(b"\x1b\\")
+        .or_else(|| body.strip_suffix(b"\x07"))
+        .or_else(|| body.strip_suffix(b"\x9c"))
+        .unwrap_or(body)
 }
 
 fn system_command(bytes: &[u8]) -> Option<Sequence<'_>> {
@@ -206,9 +211,8 @@ fn system_command(bytes: &[u8]) -> Option<Sequence<'_>> {
             let asks = [&b"ReportCellSize"[..], b"Capabilities", b"ReportVariable", b"RequestUpload"];
             asks.iter().any(|ask| name.starts_with(ask)).then_some(Sequence::Query(Query::Silent, bytes))
         }
-        b"3" | b"5" | b"13" | b"14" | b"15" | b"16" | b"17" | b"18" | b"19" | b"22" | b"50" | b"701" | b"702" | b"708" => {
-            asks().then_some(Sequence::Query(Query::Silent, bytes))
-        }
+        b"3" | b"5" | b"13" | b"14" | b"15" | b"16" | b"17" | b"18" | b"19" | b"22" | b"50" | b"701" | b"702"
+        | b"708" => asks().then_some(Sequence::Query(Query::Silent, bytes)),
         _ => None,
     }
 }
@@ -244,19 +248,58 @@ mod tests {
     #[test]
     fn queries_of_the_coding_clis_are_told_from_drawing() {
         let queries = [
-            "\x1b[c", "\x1b[0c", "\x1b[>c", "\x1b[=c", "\x1b[5n", "\x1b[6n", "\x1b[?6n", "\x1b[?996n", "\x1b[?2026$p",
-            "\x1b[?1016$p", "\x1b[4$p", "\x1b[>q", "\x1b[>0q", "\x1b[?u", "\x1b[?4m", "\x1b[14t", "\x1b[16t", "\x1b[18t",
-            "\x1b[21t", "\x1b]10;?\x07", "\x1b]11;?\x1b\\", "\x1b]4;0;?\x07", "\x1b]52;c;?\x07", "\x1bP+q4d73\x1b\\",
-            "\x1bP$qm\x1b\\", "\x1b]99;i=1:p=?;\x1b\\", "\x1b]1337;ReportCellSize\x07", "\x1bZ",
+            "\x1b[c",
+            "\x1b[0c",
+            "\x1b[>c",
+            "\x1b[=c",
+            "\x1b[5n",
+            "\x1b[6n",
+            "\x1b[?6n",
+            "\x1b[?996n",
+            "\x1b[?2026$p",
+            "\x1b[?1016$p",
+            "\x1b[4$p",
+            "\x1b[>q",
+            "\x1b[>0q",
+            "\x1b[?u",
+            "\x1b[?4m",
+            "\x1b[14t",
+            "\x1b[16t",
+            "\x1b[18t",
+            "\x1b[21t",
+            "\x1b]10;?\x07",
+            "\x1b]11;?\x1b\\",
+            "\x1b]4;0;?\x07",
+            "\x1b]52;c;?\x07",
+            "\x1bP+q4d73\x1b\\",
+            "\x1bP$qm\x1b\\",
+            "\x1b]99;i=1:p=?;\x1b\\",
+            "\x1b]1337;ReportCellSize\x07",
+            "\x1bZ",
         ];
         for query in queries {
             let decided = Sequence::to_decide(query.as_bytes());
             assert!(matches!(decided, Some(Sequence::ModelQuery(_) | Sequence::Query(..))), "{query:?}: {decided:?}");
         }
         let drawing = [
-            "\x1b[31m", "\x1b[2J", "\x1b[?25h", "\x1b[?2026h", "\x1b[>7u", "\x1b[<u", "\x1b[=1u", "\x1b[>4;2m", "\x1b[2 q",
-            "\x1b]0;what is this?\x07", "\x1b]8;;http://a/?b;?\x1b\\", "\x1b]11;#123456\x07", "\x1b7", "\x1b(0",
-            "\x1b[?1049h", "\x1b[3g", "\x1b[u", "\x1b[s",
+            "\x1b[31m",
+            "\x1b[2J",
+            "\x1b[?25h",
+            "\x1b[?2026h",
+            "\x1b[>7u",
+            "\x1b[<u",
+            "\x1b[=1u",
+            "\x1b[>4;2m",
+            "\x1b[2 q",
+            "\x1b]0;what is this?\x07",
+            "\x1b]8;;http://a/?b;?\x1b\\",
+            "\x1b]11;#123456\x07",
+            "\x1b7",
+            "\x1b(0",
+            "\x1b[?1049h",
+            "\x1b[3g",
+            "\x1b[u",
+            "\x1b[s",
         ];
         for draw in drawing {
             assert_eq!(Sequence::to_decide(draw.as_bytes()), None, "{draw:?}");

@@ -245,8 +245,9 @@ impl Client {
 
     pub fn call(&mut self, name: &str, params: Value) -> Result<Value, RpcError> {
         let id = self.request(name, params);
-        let (answered, result) =
-            self.answer().unwrap_or((json!(id), Err(RpcError::new(orx_protocol::ErrorKind::Unavailable, "the connection ended"))));
+        let (answered, result) = self
+            .answer()
+            .unwrap_or((json!(id), Err(RpcError::new(orx_protocol::ErrorKind::Unavailable, "the connection ended"))));
         assert_eq!(answered, json!(id));
         result
     }

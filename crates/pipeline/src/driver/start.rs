@@ -62,7 +62,7 @@ impl<H: SessionHost> Pipeline<H> {
                 (head.branch.unwrap_or_else(|| head.commit.to_string()), head.commit)
             }
         };
-        let gates = self.gates(&mut settings, &root, &mut warnings);
+        let gates = self.gates(&mut settings, &root, &mut warnings)?;
         if settings.git.create_pr {
             find_program("gh", self.search_path().as_deref()).map_err(|missing| {
                 PipelineError::invalid(
@@ -297,15 +297,21 @@ impl<H: SessionHost> Pipeline<H> {
         context
     }
 
-    /// The gates of the run: those of the settings, or those that fit the repository.
-    fn gates(&self, settings: &mut Settings, root: &Path, warnings: &mut Vec<String>) -> Vec<Gate> {
+    /// The gates of the run: those of the settings, or those that fit the repository. A needed gate whose program is not
+    /// on the operator's `PATH` is refused: no engine can mend that, and each attempt would cost.
+    fn gates(
+        &self,
+        settings: &mut Settings,
+        root: &Path,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<Gate>, PipelineError> {
+        let search_path = self.search_path();
+        let is_installed = |program: &str| find_program(program, search_path.as_deref()).is_ok();
         let gates = match settings.gates.take() {
             Some(gates) => gates,
             None => {
-                let (fitting, missing): (Vec<Gate>, Vec<Gate>) = Tooling::of(root)
-                    .gates()
-                    .into_iter()
-                    .partition(|gate| find_program(&gate.command, self.search_path().as_deref()).is_ok());
+                let (fitting, missing): (Vec<Gate>, Vec<Gate>) =
+                    Tooling::of(root).gates(&is_installed).into_iter().partition(|gate| is_installed(&gate.command));
                 let names = |gates: &[Gate]| gates.iter().map(|gate| gate.name.as_str()).collect::<Vec<_>>().join(", ");
                 if !fitting.is_empty() {
                     warnings
@@ -323,7 +329,6 @@ impl<H: SessionHost> Pipeline<H> {
         if !gates.iter().any(|gate| gate.enabled && gate.required) {
             warnings.push(format!("no required gate is set in {FILE}: nothing verifies what the engines write"));
         }
-        let search_path = self.search_path();
         for gate in gates.iter().filter(|gate| gate.enabled) {
             let situation = gates::Situation {
                 worktree: root,
@@ -333,11 +338,17 @@ impl<H: SessionHost> Pipeline<H> {
                 full: true,
             };
             if let gates::Planned::Cannot(why) = gates::plan(gate, GateStep::Check, situation) {
+                if gate.required && !gates::is_part_of_the_repository(gate) {
+                    return Err(PipelineError::state(
+                        format!("the needed gate {} cannot run: {why}", gate.name),
+                        format!("or set `required: false` or `enabled: false` for it in {FILE}"),
+                    ));
+                }
                 let weight = if gate.required { "needed" } else { "advisory" };
                 warnings.push(format!("the {weight} gate {} cannot run as things are: {why}", gate.name));
             }
         }
-        gates
+        Ok(gates)
     }
 }
 

@@ -73,6 +73,12 @@ fn argv(gate: &Gate) -> Vec<String> {
     argv
 }
 
+/// Whether a gate's program is named by a path, and so may come to be in the course of a run.
+#[must_use]
+pub fn is_part_of_the_repository(gate: &Gate) -> bool {
+    argv(gate).first().is_some_and(|program| program.contains('/'))
+}
+
 /// A gate's command as it is shown.
 #[must_use]
 pub fn shown(gate: &Gate) -> String {
@@ -283,7 +289,7 @@ mod tests {
     #[test]
     fn a_program_that_may_not_or_cannot_run_is_no_pass() {
         for (command, expected) in [
-            ("absent", "no program `absent` was found (on PATH"),
+            ("absent", "no program `absent` was found (in any of"),
             ("/outside.sh", "is in no directory of your PATH"),
             ("../outside.sh", "leads out of the repository"),
             ("scripts/out.sh", "leads out of the repository"),

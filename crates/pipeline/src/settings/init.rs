@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use orx_engines::EngineKind;
+use orx_sandbox::find_program;
 
 use super::{Gate, GateKind};
 
@@ -40,9 +41,9 @@ impl Tooling {
         }
     }
 
-    /// The gates that fit.
+    /// The gates that fit; of tools that do the same, the one that is installed.
     #[must_use]
-    pub fn gates(self) -> Vec<Gate> {
+    pub fn gates(self, is_installed: impl Fn(&str) -> bool) -> Vec<Gate> {
         let gate = |name: &str, kind: Option<GateKind>, command: &str, args: &[&str]| Gate {
             name: name.to_owned(),
             kind,
@@ -55,7 +56,11 @@ impl Tooling {
         let mut gates = Vec::new();
         if self.python {
             gates.push(gate("ruff", None, "ruff", &["check", "."]));
-            gates.push(gate("pytest", None, "pytest", &["-q"]));
+            if !is_installed("pytest") && is_installed("python3") {
+                gates.push(gate("unittest", None, "python3", &["-m", "unittest"]));
+            } else {
+                gates.push(gate("pytest", None, "pytest", &["-q"]));
+            }
         }
         if self.rust {
             gates.push(gate("cargo-test", None, "cargo", &["test"]));
@@ -80,27 +85,28 @@ fn holds_python(directory: &Path) -> bool {
     })
 }
 
-/// The text of a first `orx.yaml` for an engine in the repository at `root`.
+/// The text of a first `orx.yaml` for an engine in the repository at `root`, with gates whose programs are on
+/// `search_path`; those that would fit and are not installed are there as comments.
 #[must_use]
-pub fn init_file(engine: EngineKind, root: &Path) -> String {
-    file(engine, Tooling::of(root))
+pub fn init_file(engine: EngineKind, root: &Path, search_path: Option<&str>) -> String {
+    file(engine, Tooling::of(root), |program| find_program(program, search_path).is_ok())
 }
 
-fn file(engine: EngineKind, tooling: Tooling) -> String {
+fn file(engine: EngineKind, tooling: Tooling, is_installed: impl Fn(&str) -> bool) -> String {
+    let (fitting, missing): (Vec<Gate>, Vec<Gate>) =
+        tooling.gates(&is_installed).into_iter().partition(|gate| is_installed(&gate.command));
     let mut gates = String::new();
-    for gate in tooling.gates() {
-        let args = gate.args.iter().map(|argument| format!("\"{argument}\"")).collect::<Vec<_>>().join(", ");
-        // Writing to a String cannot fail.
-        let _ = write!(
-            gates,
-            "  - name: {}\n    command: {}\n    args: [{args}]\n    required: true\n",
-            gate.name, gate.command
-        );
-    }
-    if gates.is_empty() {
+    if fitting.is_empty() {
         gates.push_str(
             "  []  # nothing verifies a run yet; for example:\n  # - name: check\n  #   command: make check\n",
         );
+    }
+    // Writing to a String cannot fail.
+    for gate in &fitting {
+        let _ = write!(gates, "{}", entry(gate, ""));
+    }
+    for gate in &missing {
+        let _ = write!(gates, "  # {} would fit and is not installed:\n{}", gate.command, entry(gate, "# "));
     }
     let command = if engine == EngineKind::Command {
         "\n# The program behind the engine `command`: it reads the prompt on standard input and prints its answer.\n\
@@ -146,6 +152,15 @@ fn file(engine: EngineKind, tooling: Tooling) -> String {
     )
 }
 
+/// A gate as an entry of the file, each line behind `mark`.
+fn entry(gate: &Gate, mark: &str) -> String {
+    let args = gate.args.iter().map(|argument| format!("\"{argument}\"")).collect::<Vec<_>>().join(", ");
+    format!(
+        "  {mark}- name: {}\n  {mark}  command: {}\n  {mark}  args: [{args}]\n  {mark}  required: true\n",
+        gate.name, gate.command
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::load::parse;
@@ -156,13 +171,18 @@ mod tests {
         let all = Tooling { python: true, rust: true, node: true, go: true };
         for engine in EngineKind::ALL {
             for tooling in [Tooling::default(), all] {
-                let text = file(engine, tooling);
+                let text = file(engine, tooling, |_| true);
                 let settings = parse(&text, "orx.yaml").unwrap_or_else(|error| panic!("{error}\n{text}"));
-                assert_eq!(settings.gates, Some(tooling.gates()));
+                assert_eq!(settings.gates, Some(tooling.gates(|_| true)));
                 assert_eq!(settings.engine.unwrap().kind.served(), Some(engine));
             }
         }
-        insta::assert_snapshot!(file(EngineKind::Claude, all));
+        insta::assert_snapshot!(file(EngineKind::Claude, all, |_| true));
+        let text = file(EngineKind::Codex, all, |program| program == "python3" || program == "cargo");
+        let names: Vec<String> =
+            parse(&text, "orx.yaml").unwrap().gates.unwrap().into_iter().map(|gate| gate.name).collect();
+        assert_eq!(names, ["unittest", "cargo-test"]);
+        assert!(text.contains("  # ruff would fit and is not installed:\n  # - name: ruff\n"), "{text}");
     }
 
     #[test]

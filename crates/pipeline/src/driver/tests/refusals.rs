@@ -98,6 +98,15 @@ async fn a_start_warns_of_what_a_person_should_know() {
 }
 
 #[tokio::test]
+async fn a_needed_gate_that_is_not_installed_is_refused_before_anything_is_spent() {
+    let settings = SETTINGS.replace("name: check, command: test", "name: check, command: absent");
+    let world = World::new(&[("base.txt", "x"), ("orx.yaml", &settings)]).await;
+    let error = world.pipeline().start(world.params()).await.unwrap_err().to_string();
+    assert!(error.contains("the needed gate check cannot run: no program `absent`"), "{error}");
+    assert!(!world.repository().join("runs").exists());
+}
+
+#[tokio::test]
 async fn files_of_a_run_are_read_and_nothing_beside_them() {
     let world = World::usual().await;
     let run = world.run(world.params()).await.run;
