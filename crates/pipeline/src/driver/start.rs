@@ -311,7 +311,7 @@ impl<H: SessionHost> Pipeline<H> {
             Some(gates) => gates,
             None => {
                 let (fitting, missing): (Vec<Gate>, Vec<Gate>) =
-                    Tooling::of(root).gates(&is_installed).into_iter().partition(|gate| is_installed(&gate.command));
+                    Tooling::of(root).gates(is_installed).into_iter().partition(|gate| is_installed(&gate.command));
                 let names = |gates: &[Gate]| gates.iter().map(|gate| gate.name.as_str()).collect::<Vec<_>>().join(", ");
                 if !fitting.is_empty() {
                     warnings

@@ -85,7 +85,7 @@ async fn a_repository_names_programs_by_name_alone_and_a_caller_as_they_like() {
 async fn a_start_warns_of_what_a_person_should_know() {
     let world = World::new(&[
         ("base.txt", "x"),
-        ("orx.yaml", &SETTINGS.replace("name: check, command: test", "name: check, command: absent")),
+        ("orx.yaml", &SETTINGS.replace("name: check, command: test", "name: check, command: scripts/absent.sh")),
     ])
     .await;
     std::fs::write(world.repository().join("base.txt"), "changed").unwrap();
