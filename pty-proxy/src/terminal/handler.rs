@@ -284,8 +284,6 @@ impl Handler for Screen {
         move_backward(columns: usize);
         backspace();
         carriage_return();
-        insert_blank_lines(count: usize);
-        delete_lines(count: usize);
         save_cursor_position();
         restore_cursor_position();
         reverse_index();
@@ -335,6 +333,20 @@ impl Handler for Screen {
 
     fn scroll_down(&mut self, count: usize) {
         self.on_plain_ground(|term| term.scroll_down(count));
+    }
+
+    fn insert_blank_lines(&mut self, count: usize) {
+        if self.tracked.region.contains(&self.term.grid().cursor.point.line.0) {
+            self.term.insert_blank_lines(count);
+            self.term.carriage_return();
+        }
+    }
+
+    fn delete_lines(&mut self, count: usize) {
+        if self.tracked.region.contains(&self.term.grid().cursor.point.line.0) {
+            self.term.delete_lines(count);
+            self.term.carriage_return();
+        }
     }
 
     fn linefeed(&mut self) {
