@@ -8,8 +8,8 @@ pub const FRAME_KNOWN: usize = 1024 * 1024;
 pub const FRAME_TERMINAL: usize = 4 * 1024 * 1024;
 /// Bytes that may wait for one slow client before it is cut (8 MiB).
 pub const CLIENT_BACKLOG: usize = 8 * 1024 * 1024;
-/// Requests that one connection may have in flight.
-pub const IN_FLIGHT_PER_CONNECTION: usize = 4096;
+/// Requests that one connection may have in flight; no further ones are read until some are answered.
+pub const IN_FLIGHT_PER_CONNECTION: usize = 1024;
 /// How long a dispatched request may take when its caller names no deadline, in milliseconds.
 pub const DISPATCH_DEADLINE_MS: u64 = 60_000;
 /// Longest Unix socket path that every supported kernel binds, in bytes (`sun_path` less its final zero).

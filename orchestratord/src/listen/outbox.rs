@@ -3,6 +3,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use orx_protocol::frame::HEADER;
+use orx_protocol::limits::IN_FLIGHT_PER_CONNECTION;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -95,9 +96,21 @@ impl Outbox {
 
     /// Counts an answer as given.
     pub fn settle(&self) {
-        if self.0.owed.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let owed = self.0.owed.fetch_sub(1, Ordering::AcqRel) - 1;
+        if owed == 0 || owed == IN_FLIGHT_PER_CONNECTION - 1 {
             self.0.settled.notify_waiters();
         }
+    }
+
+    /// Whether as many answers are owed as a connection may have requests in flight.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.owed.load(Ordering::Acquire) >= IN_FLIGHT_PER_CONNECTION
+    }
+
+    /// Waits until a further request may be taken.
+    pub async fn room(&self) {
+        self.when(|owed| owed < IN_FLIGHT_PER_CONNECTION).await;
     }
 
     /// Whether an answer is owed.
@@ -108,9 +121,16 @@ impl Outbox {
 
     /// Waits until no answer is owed.
     pub async fn settled(&self) {
+        self.when(|owed| owed == 0).await;
+    }
+
+    async fn when(&self, wanted: impl Fn(usize) -> bool) {
         loop {
             let settled = self.0.settled.notified();
-            if self.0.owed.load(Ordering::Acquire) == 0 {
+            tokio::pin!(settled);
+            // Before the look, so that a change between the look and the wait is not missed.
+            settled.as_mut().enable();
+            if wanted(self.0.owed.load(Ordering::Acquire)) {
                 return;
             }
             settled.await;

@@ -335,7 +335,7 @@ async fn read(connection: &Arc<Connection>, stream: &UnixStream, decoder: &mut F
     // When the frame that is not whole yet was begun: its deadline is not put off by a peer that dribbles.
     let mut begun: Option<Instant> = None;
     loop {
-        loop {
+        while !connection.outbox.is_full() {
             match decoder.next() {
                 Ok(Some(body)) => {
                     begun = None;
@@ -352,6 +352,13 @@ async fn read(connection: &Arc<Connection>, stream: &UnixStream, decoder: &mut F
             }
         }
         touched.flush();
+        if connection.outbox.is_full() {
+            // Nothing more is read until something was answered: the peer's own socket fills then.
+            tokio::select! {
+                () = connection.outbox.ended().cancelled() => return End::Cut,
+                () = connection.outbox.room() => continue,
+            }
+        }
         let partial = !decoder.buffer().is_empty();
         if !partial {
             begun = None;

@@ -77,6 +77,7 @@ async fn read(connection: &Arc<Connection>, reader: &mut SplitStream<WebSocket>)
     let mut touched = Touched::default();
     let close = |code: u16, reason: &str| CloseFrame { code, reason: reason.to_owned().into() };
     loop {
+        connection.outbox.room().await;
         let message = match tokio::time::timeout(SILENCE, reader.next()).await {
             Err(_) => return close(code::POLICY, "no answer to a ping"),
             Ok(None) => return close(code::GOING_AWAY, "closed"),
