@@ -1,11 +1,10 @@
 //! What each sequence does to the screen: alacritty does nearly all of it; here is what it does otherwise than the
 //! terminals that viewers have, what it leaves open, and the answers to queries.
 
-use alacritty_terminal::event::VoidListener;
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
+use alacritty_terminal::term::TermMode;
 use alacritty_terminal::term::cell::{Cell, Flags};
-use alacritty_terminal::term::{Term, TermMode};
 use alacritty_terminal::vte::ansi::{
     Attr, CharsetIndex, ClearMode, Color, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
     KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, NamedColor, NamedMode, NamedPrivateMode,
@@ -155,14 +154,6 @@ impl Screen {
         self.tracked.region = 0..i32::from(self.size().rows);
     }
 
-    /// Scrolls as viewers' terminals do: lines that come in have the terminal's ground, not that of the pen.
-    fn on_plain_ground(&mut self, scroll: impl FnOnce(&mut Term<VoidListener>)) {
-        let template = &mut self.term.grid_mut().cursor.template;
-        let ground = std::mem::replace(&mut template.bg, Color::Named(NamedColor::Background));
-        scroll(&mut self.term);
-        self.term.grid_mut().cursor.template.bg = ground;
-    }
-
     fn enter_alternate(&mut self) {
         if self.is_alternate() {
             self.term.save_cursor_position();
@@ -287,6 +278,7 @@ impl Handler for Screen {
         save_cursor_position();
         restore_cursor_position();
         reverse_index();
+        scroll_up(count: usize);
         terminal_attribute(attribute: Attr);
         set_mode(mode: Mode);
         unset_mode(mode: Mode);
@@ -327,12 +319,12 @@ impl Handler for Screen {
         self.mend(&[column, column + 1]);
     }
 
-    fn scroll_up(&mut self, count: usize) {
-        self.on_plain_ground(|term| term.scroll_up(count));
-    }
-
     fn scroll_down(&mut self, count: usize) {
-        self.on_plain_ground(|term| term.scroll_down(count));
+        // Lines that come in from above have the terminal's ground in xterm.js, not that of the pen.
+        let template = &mut self.term.grid_mut().cursor.template;
+        let ground = std::mem::replace(&mut template.bg, Color::Named(NamedColor::Background));
+        self.term.scroll_down(count);
+        self.term.grid_mut().cursor.template.bg = ground;
     }
 
     fn insert_blank_lines(&mut self, count: usize) {

@@ -28,7 +28,8 @@ impl House {
             settings.workers(1);
         });
         let go = daemon.path("go");
-        let mut scenario: Value = serde_json::from_slice(&std::fs::read(scenarios().join("demo.json")).unwrap()).unwrap();
+        let mut scenario: Value =
+            serde_json::from_slice(&std::fs::read(scenarios().join("demo.json")).unwrap()).unwrap();
         for rule in scenario["rules"].as_array_mut().unwrap() {
             if rule["when"]["stage"] == "implement" && rule["when"]["item"] == "W001" {
                 for step in rule["steps"].as_array_mut().unwrap() {

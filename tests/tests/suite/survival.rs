@@ -183,7 +183,11 @@ fn requests_of_a_killed_worker_are_answered_by_another_within_two_seconds() {
         let list = daemon.wire();
         eventually("the request to be in flight", PATIENCE, || {
             let workers = daemon.call("worker.list", &json!({}));
-            workers["workers"].as_array()?.iter().any(|worker| worker["role"] == role && worker["in_flight"] == 1).then_some(())
+            workers["workers"]
+                .as_array()?
+                .iter()
+                .any(|worker| worker["role"] == role && worker["in_flight"] == 1)
+                .then_some(())
         });
         drop(list);
         let killed = Instant::now();
