@@ -3,27 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use orx_sandbox::environment::select;
+use orx_sandbox::environment::{BUILD_TOOLS, select};
 
 use crate::{Context, EngineKind};
-
-/// Variables with which builds and tests find their tools.
-const TOOLS: [&str; 14] = [
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "RUSTUP_TOOLCHAIN",
-    "GOPATH",
-    "GOROOT",
-    "GOMODCACHE",
-    "JAVA_HOME",
-    "NVM_DIR",
-    "PNPM_HOME",
-    "PYENV_ROOT",
-    "VIRTUAL_ENV",
-    "UV_CACHE_DIR",
-    "MISE_DATA_DIR",
-    "ASDF_DATA_DIR",
-];
 
 /// Variables that tell a CLI that it was started from inside another session of its kind. The daemon may have been
 /// started from there; its engines were not.
@@ -105,7 +87,7 @@ fn cloud(kind: EngineKind, operator: &BTreeMap<String, String>) -> Vec<&'static 
 /// What a program that belongs to no vendor inherits.
 fn plain(context: &Context) -> BTreeMap<String, String> {
     let mut environment = select(&context.environment, &[]);
-    for name in TOOLS.iter().copied().chain(context.pass_environment.iter().map(String::as_str)) {
+    for name in BUILD_TOOLS.iter().copied().chain(context.pass_environment.iter().map(String::as_str)) {
         if let Some(value) = context.environment.get(name) {
             environment.insert(name.to_owned(), value.clone());
         }

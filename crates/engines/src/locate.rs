@@ -132,7 +132,7 @@ mod tests {
         let error = locate(EngineKind::Codex, &context).unwrap_err().to_string();
         assert_eq!(
             error,
-            "codex is not installed: no program `codex` on PATH /nonexistent; install it with `npm i -g @openai/codex`"
+            "codex is not installed: no program `codex` in /nonexistent, the one directory of PATH; install it with `npm i -g @openai/codex`"
         );
     }
 

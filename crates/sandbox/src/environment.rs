@@ -31,6 +31,25 @@ const ALLOWED: [&str; 22] = [
     "SSL_CERT_DIR",
 ];
 
+/// Variables with which builds and tests find their tools: for engines and gates.
+pub const BUILD_TOOLS: [&str; 15] = [
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "GOPATH",
+    "GOROOT",
+    "GOMODCACHE",
+    "GOCACHE",
+    "JAVA_HOME",
+    "NVM_DIR",
+    "PNPM_HOME",
+    "PYENV_ROOT",
+    "VIRTUAL_ENV",
+    "UV_CACHE_DIR",
+    "MISE_DATA_DIR",
+    "ASDF_DATA_DIR",
+];
+
 /// Prefixes of such variables.
 const ALLOWED_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
 

@@ -1,9 +1,16 @@
 //! How many connections are open, over all doors, and the bound on it: a listener takes a permit before it accepts, so that
 //! clients beyond the bound wait in the kernel's queue.
 
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The bound and the count.
 #[derive(Clone)]
@@ -27,10 +34,37 @@ impl Connections {
         Self { permits: Arc::new(Semaphore::new(limit)), open: Arc::default() }
     }
 
-    /// Waits for room.
-    pub async fn permit(&self) -> Permit {
+    async fn permit(&self) -> Permit {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         Permit { _permit: permit, open: Arc::clone(&self.open), counted: false }
+    }
+
+    /// The next connection of a listener, once there is room for it; `None` when `stop` comes first. A failed accept, whose
+    /// usual reason is that all descriptors are in use, is tried again shortly.
+    pub async fn next<S, F>(&self, stop: &CancellationToken, accept: impl Fn() -> F) -> Option<(S, Permit)>
+    where
+        F: Future<Output = io::Result<S>>,
+    {
+        let mut permit = tokio::select! {
+            () = stop.cancelled() => return None,
+            permit = self.permit() => permit,
+        };
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return None,
+                accepted = accept() => accepted,
+            };
+            match accepted {
+                Ok(stream) => {
+                    permit.open();
+                    return Some((stream, permit));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "A connection could not be accepted; trying again shortly.");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
     }
 
     /// Connections that are open.
@@ -41,8 +75,7 @@ impl Connections {
 }
 
 impl Permit {
-    /// Counts the connection as open.
-    pub fn open(&mut self) {
+    fn open(&mut self) {
         if !self.counted {
             self.counted = true;
             self.open.fetch_add(1, Ordering::Relaxed);

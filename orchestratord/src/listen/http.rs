@@ -35,8 +35,6 @@ use crate::reply::{Outcome, ReplyTo};
 const HEADERS: Duration = Duration::from_secs(5);
 /// How long a client may take to send its body.
 const BODY: Duration = Duration::from_secs(10);
-/// Pause after a failed accept: the usual reason is that all descriptors are in use.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the routes share.
 #[derive(Clone)]
@@ -64,24 +62,7 @@ pub async fn serve(
 ) {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let router = router(Http { daemon: Arc::clone(&daemon), token, hosts: Arc::new(Hosts::new(port, &further_hosts)) });
-    loop {
-        let mut permit = tokio::select! {
-            () = stop.cancelled() => return,
-            permit = daemon.connections.permit() => permit,
-        };
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "A connection could not be accepted; trying again shortly.");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        permit.open();
+    while let Some(((stream, _), permit)) = daemon.connections.next(&stop, || listener.accept()).await {
         // Small answers are not held back for more; where it cannot be set they are only slower.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());

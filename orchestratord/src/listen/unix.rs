@@ -210,8 +210,6 @@ fn from_std(
     Ok(Bound { listener, path: path.to_owned(), _lock: lock, inherited })
 }
 
-/// Pause after a failed accept: the usual reason is that all descriptors are in use.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a started frame may take to arrive: a peer that dribbles holds a connection for nothing.
 const FRAME_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the last answers may take to be written when the peer has finished speaking.
@@ -221,24 +219,7 @@ const HALF_CLOSED: Duration = Duration::from_secs(60);
 
 /// Accepts until `stop`, then lets the connections end by themselves.
 pub async fn serve(daemon: Arc<Daemon>, bound: Bound, stop: CancellationToken) {
-    loop {
-        let mut permit = tokio::select! {
-            () = stop.cancelled() => break,
-            permit = daemon.connections.permit() => permit,
-        };
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = bound.listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "A connection could not be accepted; trying again shortly.");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        permit.open();
+    while let Some(((stream, _), permit)) = daemon.connections.next(&stop, || bound.listener.accept()).await {
         let credentials = peer::of(&stream);
         match credentials {
             Ok(credentials) if peer::is_allowed(credentials) => {

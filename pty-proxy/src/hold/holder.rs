@@ -3,12 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::Flock;
@@ -17,10 +14,10 @@ use orx_protocol::clock::now_ms;
 use orx_protocol::hold::{HoldSpec, Holder as Record, file};
 use orx_protocol::process::Exit;
 use orx_sandbox::identity;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use super::pipes::{self, PipesSession};
 use super::settings::Settings;
+use super::signals::Signals;
 use super::terminal::{TerminalFiles, TerminalSession, Ticket};
 use crate::journal;
 use crate::link::connection::{Connection, Use};
@@ -78,33 +75,6 @@ pub(super) struct Holder {
     signals: Signals,
     buffer: Vec<u8>,
     _lock: Flock<File>,
-}
-
-/// What signals told.
-struct Signals {
-    wake: UnixStream,
-    terminate: Arc<AtomicBool>,
-}
-
-impl Signals {
-    fn register() -> std::io::Result<Self> {
-        let (wake, woken) = UnixStream::pair()?;
-        wake.set_nonblocking(true)?;
-        let terminate = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(SIGTERM, Arc::clone(&terminate))?;
-        // The holder has no terminal whose hang-up or interrupt could be meant for it.
-        for ignored in [SIGHUP, SIGINT] {
-            signal_hook::flag::register(ignored, Arc::new(AtomicBool::new(false)))?;
-        }
-        signal_hook::low_level::pipe::register(SIGTERM, woken.try_clone()?)?;
-        signal_hook::low_level::pipe::register(SIGCHLD, woken)?;
-        Ok(Self { wake, terminate })
-    }
-
-    fn drain(&mut self) {
-        let mut bytes = [0; 256];
-        while self.wake.read(&mut bytes).is_ok_and(|count| count == bytes.len()) {}
-    }
 }
 
 /// What [`poll`] waits for.

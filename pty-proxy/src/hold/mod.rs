@@ -5,6 +5,7 @@ mod holder;
 mod pipes;
 mod requests;
 mod settings;
+mod signals;
 mod terminal;
 mod viewers;
 

@@ -9,7 +9,7 @@ use alacritty_terminal::vte::ansi::{CursorShape, CursorStyle, Processor, Timeout
 use orx_protocol::hold::{ScreenText, TerminalSize};
 
 use super::answers;
-use super::handler::reported_position;
+use super::changes::reported_position;
 use super::redraw;
 use super::scan::{Piece, Scanner};
 use super::screen::Screen;

@@ -4,6 +4,7 @@
 //! Nothing here does I/O or knows of viewers, files or processes.
 
 pub mod answers;
+mod changes;
 pub mod emulator;
 mod handler;
 pub mod redraw;

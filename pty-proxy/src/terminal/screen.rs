@@ -18,7 +18,7 @@ use alacritty_terminal::vte::ansi::{
 use orx_protocol::api::session::Cursor;
 use orx_protocol::hold::{ScreenText, TerminalSize};
 
-use super::handler::mend_whole;
+use super::changes::mend_whole;
 
 /// Fewest columns of the model: a wide character needs two.
 const MIN_COLUMNS: u16 = 2;

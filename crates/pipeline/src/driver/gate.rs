@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use orx_protocol::hold::Ended;
 use orx_protocol::process::EndReason;
 use orx_protocol::{SessionId, clock};
-use orx_sandbox::environment;
+use orx_sandbox::environment::{self, BUILD_TOOLS};
 use orx_workspace::Worktree;
 
 use super::Pipeline;
@@ -19,25 +19,6 @@ use crate::port::{HeldRequest, HostError, SessionHost};
 use crate::record::Record;
 use crate::settings::load::FILE;
 use crate::{files, settings::Gate};
-
-/// Variables with which builds and tests find their tools.
-const TOOLS: [&str; 15] = [
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "RUSTUP_TOOLCHAIN",
-    "GOPATH",
-    "GOROOT",
-    "GOMODCACHE",
-    "GOCACHE",
-    "JAVA_HOME",
-    "NVM_DIR",
-    "PNPM_HOME",
-    "PYENV_ROOT",
-    "VIRTUAL_ENV",
-    "UV_CACHE_DIR",
-    "MISE_DATA_DIR",
-    "ASDF_DATA_DIR",
-];
 
 impl<H: SessionHost> Pipeline<H> {
     /// Runs a gate. After the last one, new files that the gates left are removed: they are no work of the item, and the
@@ -209,7 +190,7 @@ fn log_text(argv: &[String], ended: &Ended, output: &[u8], error: &[u8]) -> Stri
 /// What a gate sees of the operator's environment: who the user is and where tools are, and no keys.
 fn gate_environment(operator: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut found = environment::base(operator);
-    for name in TOOLS {
+    for name in BUILD_TOOLS {
         if let Some(value) = operator.get(name) {
             found.insert(name.to_owned(), value.clone());
         }

@@ -1,0 +1,35 @@
+//! Signals to the holder: a child that ended, and the request to end.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+
+/// What signals told.
+pub(super) struct Signals {
+    pub(super) wake: UnixStream,
+    pub(super) terminate: Arc<AtomicBool>,
+}
+
+impl Signals {
+    pub(super) fn register() -> std::io::Result<Self> {
+        let (wake, woken) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let terminate = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGTERM, Arc::clone(&terminate))?;
+        // The holder has no terminal whose hang-up or interrupt could be meant for it.
+        for ignored in [SIGHUP, SIGINT] {
+            signal_hook::flag::register(ignored, Arc::new(AtomicBool::new(false)))?;
+        }
+        signal_hook::low_level::pipe::register(SIGTERM, woken.try_clone()?)?;
+        signal_hook::low_level::pipe::register(SIGCHLD, woken)?;
+        Ok(Self { wake, terminate })
+    }
+
+    pub(super) fn drain(&mut self) {
+        let mut bytes = [0; 256];
+        while self.wake.read(&mut bytes).is_ok_and(|count| count == bytes.len()) {}
+    }
+}
