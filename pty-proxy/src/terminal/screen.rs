@@ -1,7 +1,7 @@
 //! The model of the screen: alacritty's grid and modes, and beside it what alacritty keeps to itself and a redraw needs
 //! (title, tabs, scroll region, keyboard modes, the screen behind the alternate one).
 //!
-//! How sequences change it is in [`super::handler`], how it is drawn elsewhere in [`super::redraw`]. It keeps no
+//! How sequences change it is in `handler`, how it is drawn elsewhere in [`super::redraw`]. It keeps no
 //! scrollback: what scrolled away is in the session's log.
 
 use std::collections::BTreeSet;

@@ -4,6 +4,7 @@ mod cli;
 mod engines;
 mod frames;
 mod http;
+mod lifecycle;
 mod naming;
 mod python_readme;
 mod run_control;
