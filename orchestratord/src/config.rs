@@ -8,6 +8,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The daemon of orx: sessions, runs and workers behind one socket.
 ///
@@ -90,6 +91,7 @@ struct FileLimits {
     frame_bytes: Option<usize>,
     connections: Option<usize>,
     client_backlog_bytes: Option<usize>,
+    silence_seconds: Option<usize>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -135,6 +137,8 @@ pub struct Limits {
     pub connections: usize,
     /// Bytes that may wait for one client.
     pub client_backlog: usize,
+    /// A WebSocket client that has been silent for this long, pings unanswered, is closed.
+    pub silence: Duration,
 }
 
 /// Settings, checked.
@@ -229,6 +233,9 @@ impl Settings {
                     64 * 1024,
                     1 << 30,
                 )?,
+                silence: Duration::from_secs(
+                    range("limits.silence_seconds", file.limits.silence_seconds, 60, 1, 3600)? as u64,
+                ),
             },
             workers,
             endpoint: file.engines.endpoint.map(endpoint).transpose()?,

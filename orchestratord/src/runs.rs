@@ -186,7 +186,10 @@ impl Runs {
             Worktree::create(&git, &repository, &head.commit, &path, &self.0.repositories.join(format!("{name}.git")))
                 .await?;
         let below = Path::new(directory).strip_prefix(repository.root()).unwrap_or_else(|_| Path::new(""));
-        Ok(worktree.path().join(below).to_string_lossy().into_owned())
+        // A directory that no commit holds is not there; the nearest one that is serves.
+        let wanted = worktree.path().join(below);
+        let there = wanted.ancestors().find(|path| path.is_dir()).unwrap_or(worktree.path());
+        Ok(there.to_string_lossy().into_owned())
     }
 
     /// Accepts a run and puts it to work.

@@ -6,16 +6,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use alacritty_terminal::event::{Event, EventListener, WindowSize};
+use alacritty_terminal::event::{Event, EventListener, VoidListener, WindowSize};
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
-use alacritty_terminal::term::{Config, Term};
+use alacritty_terminal::term::cell::Flags;
+use alacritty_terminal::term::{Config, Term, TermMode};
 use alacritty_terminal::vte::ansi::{Processor, Rgb};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-/// Columns.
+/// Columns where a test names none.
 const COLS: u16 = 100;
-/// Rows.
+/// Rows where a test names none.
 const ROWS: u16 = 40;
 
 type Writer = Arc<Mutex<Box<dyn std::io::Write + Send>>>;
@@ -43,19 +44,84 @@ impl EventListener for Answers {
     }
 }
 
-struct Size;
+#[derive(Clone, Copy)]
+struct Size {
+    cols: u16,
+    rows: u16,
+}
 
 impl Dimensions for Size {
     fn total_lines(&self) -> usize {
-        usize::from(ROWS)
+        usize::from(self.rows)
     }
 
     fn screen_lines(&self) -> usize {
-        usize::from(ROWS)
+        usize::from(self.rows)
     }
 
     fn columns(&self) -> usize {
-        usize::from(COLS)
+        usize::from(self.cols)
+    }
+}
+
+/// What a terminal shows that is given these bytes; nobody hears its answers.
+pub struct Screen<Listener: EventListener = VoidListener> {
+    term: Term<Listener>,
+    processor: Processor,
+}
+
+impl Screen {
+    /// A blank one.
+    #[must_use]
+    pub fn new(cols: u16, rows: u16) -> Self {
+        Self::with_listener(cols, rows, VoidListener)
+    }
+}
+
+impl<Listener: EventListener> Screen<Listener> {
+    fn with_listener(cols: u16, rows: u16, listener: Listener) -> Self {
+        let config = Config { kitty_keyboard: true, ..Config::default() };
+        Self { term: Term::new(config, &Size { cols, rows }, listener), processor: Processor::new() }
+    }
+
+    /// Shows bytes.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.processor.advance(&mut self.term, bytes);
+    }
+
+    /// Takes another size.
+    pub fn resize(&mut self, cols: u16, rows: u16) {
+        self.term.resize(Size { cols, rows });
+    }
+
+    /// A text a row, without trailing blanks.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let grid = self.term.grid();
+        let rows = (0..grid.screen_lines()).map(|row| {
+            let cells = &grid[Line(i32::try_from(row).unwrap_or(0))];
+            let mut text = String::new();
+            for cell in (0..grid.columns()).map(|column| &cells[Column(column)]) {
+                if !cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
+                    text.push(cell.c);
+                    text.extend(cell.zerowidth().unwrap_or_default());
+                }
+            }
+            text.trim_end_matches(' ').to_owned()
+        });
+        rows.collect()
+    }
+
+    /// The modes that are set.
+    #[must_use]
+    pub fn modes(&self) -> TermMode {
+        *self.term.mode()
+    }
+
+    /// The modes that differ from those of a terminal that nobody used yet.
+    #[must_use]
+    pub fn changed_modes(&self) -> TermMode {
+        self.modes() ^ *Screen::new(2, 2).term.mode()
     }
 }
 
@@ -63,8 +129,8 @@ impl Dimensions for Size {
 pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     writer: Writer,
-    screen: Arc<Mutex<Term<Answers>>>,
-    _master: Box<dyn MasterPty + Send>,
+    screen: Arc<Mutex<Screen<Answers>>>,
+    master: Box<dyn MasterPty + Send>,
 }
 
 impl Terminal {
@@ -73,7 +139,21 @@ impl Terminal {
     /// # Errors
     /// When there is no terminal to be had or the program cannot be started.
     pub fn start(argv: &[String], environment: &BTreeMap<String, String>, cwd: &Path) -> anyhow::Result<Self> {
-        let pair = native_pty_system().openpty(PtySize { rows: ROWS, cols: COLS, pixel_width: 0, pixel_height: 0 })?;
+        Self::with_size(argv, environment, cwd, COLS, ROWS)
+    }
+
+    /// The same, on a terminal of this size.
+    ///
+    /// # Errors
+    /// As [`Terminal::start`].
+    pub fn with_size(
+        argv: &[String],
+        environment: &BTreeMap<String, String>,
+        cwd: &Path,
+        cols: u16,
+        rows: u16,
+    ) -> anyhow::Result<Self> {
+        let pair = native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 })?;
         let mut command = CommandBuilder::new(&argv[0]);
         command.args(&argv[1..]);
         command.env_clear();
@@ -85,19 +165,18 @@ impl Terminal {
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader()?;
         let writer: Writer = Arc::new(Mutex::new(pair.master.take_writer()?));
-        let screen = Arc::new(Mutex::new(Term::new(Config::default(), &Size, Answers(Arc::clone(&writer)))));
+        let screen = Arc::new(Mutex::new(Screen::with_listener(cols, rows, Answers(Arc::clone(&writer)))));
         let shown = Arc::clone(&screen);
         std::thread::spawn(move || {
-            let mut processor: Processor = Processor::new();
             let mut buffer = [0; 8192];
             while let Ok(count) = reader.read(&mut buffer) {
                 if count == 0 {
                     break;
                 }
-                processor.advance(&mut *locked(&shown), &buffer[..count]);
+                locked(&shown).feed(&buffer[..count]);
             }
         });
-        Ok(Self { child, writer, screen, _master: pair.master })
+        Ok(Self { child, writer, screen, master: pair.master })
     }
 
     /// Types bytes.
@@ -108,17 +187,40 @@ impl Terminal {
         Ok(locked(&self.writer).write_all(bytes)?)
     }
 
-    /// The screen as text, a line a row.
+    /// Gives the terminal another size, of which the program is told.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn resize(&self, cols: u16, rows: u16) -> anyhow::Result<()> {
+        // Whoever repaints must find the size that it was told.
+        let mut screen = locked(&self.screen);
+        self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 })?;
+        screen.resize(cols, rows);
+        Ok(())
+    }
+
+    /// The screen, a text a row, without trailing blanks.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        locked(&self.screen).lines()
+    }
+
+    /// The screen as one text.
     #[must_use]
     pub fn text(&self) -> String {
-        let screen = locked(&self.screen);
-        let grid = screen.grid();
-        let rows = (0..ROWS).map(|row| {
-            let cells = &grid[Line(i32::from(row))];
-            let row: String = (0..usize::from(COLS)).map(|column| cells[Column(column)].c).collect();
-            row.trim_end().to_owned()
-        });
-        rows.collect::<Vec<_>>().join("\n")
+        self.lines().join("\n")
+    }
+
+    /// The modes that are set.
+    #[must_use]
+    pub fn modes(&self) -> TermMode {
+        locked(&self.screen).modes()
+    }
+
+    /// The modes that differ from those of a terminal that nobody used yet.
+    #[must_use]
+    pub fn changed_modes(&self) -> TermMode {
+        locked(&self.screen).changed_modes()
     }
 
     /// Waits until the screen shows a text.

@@ -55,6 +55,8 @@ pub(super) async fn create(daemon: Arc<Daemon>, params: CreateParams) -> Result<
     daemon.refuse_when_draining()?;
     let mut params = params;
     if params.worktree {
+        // A wish that is refused leaves no worktree behind.
+        creation::check(&params, &daemon.engines())?;
         params.cwd = daemon.runs.session_worktree(&params.cwd).await?;
     }
     let plan = creation::plan(&params, &daemon.engines())?;

@@ -24,10 +24,8 @@ pub const TOKEN_PROTOCOL: &str = "orx.token.";
 const PROTOCOL: &str = "orx.v1";
 /// Bodies that may wait for one client.
 const WAITING: usize = 1024;
-/// Pause between the pings that keep a connection known to be alive.
-const PING: Duration = Duration::from_secs(20);
-/// A client that has been silent for this long is gone.
-const SILENCE: Duration = Duration::from_secs(60);
+/// Pings sent within the time after which a silent client is gone.
+const PINGS: u32 = 3;
 /// How long one message may take to be written.
 const WRITE: Duration = Duration::from_secs(30);
 
@@ -60,7 +58,7 @@ async fn serve(daemon: Arc<Daemon>, socket: WebSocket, draining: tokio_util::syn
     let (last_words, close) = tokio::sync::oneshot::channel();
     let outbox = Outbox::messages(sender);
     let connection = Connection::new(Arc::clone(&daemon), Caller { door: Door::WebSocket, pid: None }, outbox.clone());
-    let writing = daemon.tasks.spawn(write(writer, receiver, outbox.clone(), close));
+    let writing = daemon.tasks.spawn(write(writer, receiver, outbox.clone(), close, daemon.limits().silence / PINGS));
     let end = tokio::select! {
         end = read(&connection, &mut reader) => end,
         () = draining.cancelled() => CloseFrame { code: code::GOING_AWAY, reason: "the daemon is ending".into() },
@@ -75,10 +73,11 @@ async fn serve(daemon: Arc<Daemon>, socket: WebSocket, draining: tokio_util::syn
 
 async fn read(connection: &Arc<Connection>, reader: &mut SplitStream<WebSocket>) -> CloseFrame {
     let mut touched = Touched::default();
+    let silence = connection.daemon.limits().silence;
     let close = |code: u16, reason: &str| CloseFrame { code, reason: reason.to_owned().into() };
     loop {
         connection.outbox.room().await;
-        let message = match tokio::time::timeout(SILENCE, reader.next()).await {
+        let message = match tokio::time::timeout(silence, reader.next()).await {
             Err(_) => return close(code::POLICY, "no answer to a ping"),
             Ok(None) => return close(code::GOING_AWAY, "closed"),
             Ok(Some(Err(error))) => return violation(&error),
@@ -125,8 +124,9 @@ async fn write(
     mut receiver: mpsc::Receiver<Bytes>,
     outbox: Outbox,
     mut close: tokio::sync::oneshot::Receiver<CloseFrame>,
+    ping: Duration,
 ) {
-    let mut next_ping = Instant::now() + PING;
+    let mut next_ping = Instant::now() + ping;
     loop {
         let message = tokio::select! {
             frame = &mut close => {
@@ -141,7 +141,7 @@ async fn write(
                 None => return,
             },
             () = tokio::time::sleep_until(next_ping) => {
-                next_ping = Instant::now() + PING;
+                next_ping = Instant::now() + ping;
                 Message::Ping(Bytes::new())
             }
         };

@@ -1,6 +1,6 @@
 //! From what a caller wants to a process that runs: checked first, recorded next, started last.
 
-use orx_engines::{Context, EngineKind, InteractiveRequest};
+use orx_engines::{Context, EngineKind, InteractiveRequest, Launch};
 use orx_protocol::api::session::{CreateParams, Session, SessionState};
 use orx_protocol::event::kind;
 use orx_protocol::hold::{Ended, HoldSpec, Holder, TerminalSize};
@@ -48,11 +48,11 @@ fn invalid(message: impl Into<String>) -> RpcError {
     RpcError::new(ErrorKind::InvalidParams, format!("`session.create`: {}", message.into()))
 }
 
-/// Checks a caller's wish and makes a plan of it.
+/// Checks a caller's wish and says how its engine is launched; nothing is made.
 ///
 /// # Errors
 /// `InvalidParams` naming the member; `EngineMissing` with what to install.
-pub fn plan(params: &CreateParams, engines: &Context) -> Result<Plan, RpcError> {
+pub fn check(params: &CreateParams, engines: &Context) -> Result<(EngineKind, Launch), RpcError> {
     let kind: EngineKind =
         params.engine.parse().map_err(|error: orx_engines::EngineError| invalid(error.to_string()))?;
     if !Path::new(&params.cwd).is_absolute() {
@@ -74,7 +74,15 @@ pub fn plan(params: &CreateParams, engines: &Context) -> Result<Plan, RpcError> 
     }
     let request =
         InteractiveRequest { cwd: params.cwd.clone(), prompt: params.prompt.clone(), argv: params.argv.clone() };
-    let launch = orx_engines::interactive(kind, engines, &request)?;
+    Ok((kind, orx_engines::interactive(kind, engines, &request)?))
+}
+
+/// Checks a caller's wish, makes a plan of it, and makes ready what its engine relies on.
+///
+/// # Errors
+/// As [`check`]; when the engine's private home cannot be written.
+pub fn plan(params: &CreateParams, engines: &Context) -> Result<Plan, RpcError> {
+    let (kind, launch) = check(params, engines)?;
     orx_engines::prepare(kind, engines, &params.cwd)?;
     let mut environment = launch.environment;
     environment.extend(params.env.clone());

@@ -312,6 +312,24 @@ async fn b_a_flood_of_pings_holds_up_nobody() {
     assert!(grown < 16 * 1024, "the daemon grew by {grown} KiB");
 }
 
+#[tokio::test]
+async fn b_a_websocket_that_answers_no_ping_is_closed() {
+    let daemon = Daemon::start(|settings| {
+        settings.workers(0).set("limits.silence_seconds", 1);
+    });
+    let mut silent = raw_websocket(&daemon.http()).await;
+    assert_eq!(close_code(&mut silent).await, Some(1008));
+    let mut answering = WebSocket::open(&daemon.http(), "/ws", &[]).await.unwrap();
+    let until = std::time::Instant::now() + Duration::from_millis(2500);
+    while std::time::Instant::now() < until {
+        // Reading answers the pings.
+        if let Ok(message) = tokio::time::timeout(Duration::from_millis(100), answering.receive()).await {
+            assert!(message.is_some(), "a client that answers pings was closed");
+        }
+    }
+    assert!(answering.call("health", &json!({})).await.is_ok());
+}
+
 /// A WebSocket connection that a test speaks byte by byte.
 async fn raw_websocket(http: &Http) -> TcpStream {
     WebSocket::open(http, "/ws", &[]).await.unwrap().into_tcp()

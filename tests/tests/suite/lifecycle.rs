@@ -34,7 +34,8 @@ fn sighup_brings_new_settings_into_force_and_wrong_ones_change_nothing() {
     daemon.signal(Signal::SIGHUP);
     eventually("two managers in place of one naming worker", PATIENCE, || {
         let list = daemon.call("worker.list", &json!({}));
-        let roles: Vec<&str> = list["workers"].as_array()?.iter().filter_map(|worker| worker["role"].as_str()).collect();
+        let roles: Vec<&str> =
+            list["workers"].as_array()?.iter().filter_map(|worker| worker["role"].as_str()).collect();
         (roles == ["manager", "manager"]).then_some(())
     });
     std::fs::write(&config, format!("{text}\nnonsense: 1\n")).unwrap();
@@ -55,7 +56,8 @@ fn a_second_signal_hurries_an_end_that_waits_for_a_worker() {
     let told = worker.body();
     assert_eq!(told["method"], "worker.drain", "a worker is told to finish");
     let mut other = daemon.wire();
-    let refused = other.call("session.create", &json!({"engine": "command", "argv": ["true"], "cwd": "/"})).unwrap_err();
+    let refused =
+        other.call("session.create", &json!({"engine": "command", "argv": ["true"], "cwd": "/"})).unwrap_err();
     assert_eq!(refused["data"]["kind"], "draining");
     assert_eq!(other.result("health", &json!({}))["status"], "draining");
     let hurried = Instant::now();
@@ -136,8 +138,7 @@ fn a_worker_that_dies_again_and_again_is_backed_off_and_reported_while_others_se
 async fn a_subscriber_misses_nothing_and_sees_nothing_twice_over_kills() {
     let mut daemon = idle();
     let head = daemon.call("status", &json!({}))["journal_seq"].as_u64().unwrap();
-    let mut follower =
-        follow_events(daemon.socket(), Some(head), vec!["record.*".to_owned()], None).await.unwrap();
+    let mut follower = follow_events(daemon.socket(), Some(head), vec!["record.*".to_owned()], None).await.unwrap();
     let mut keys = Vec::new();
     for round in 0..4 {
         for number in 0..50 {
