@@ -25,6 +25,12 @@ pub enum EngineError {
         /// What installs it.
         install: &'static str,
     },
+    /// Its program says that nobody is logged in.
+    #[error("nobody is logged in to {engine}: {}", .engine.login())]
+    NotLoggedIn {
+        /// The engine.
+        engine: EngineKind,
+    },
     /// The engine `command` was asked for, and no arguments say which.
     #[error("the engine `command` needs the program and its arguments: {missing}")]
     NoCommand {
@@ -102,6 +108,7 @@ impl From<EngineError> for orx_protocol::RpcError {
             EngineError::NotInstalled { install, .. } => {
                 (ErrorKind::EngineMissing, format!("install it with `{install}`"))
             }
+            EngineError::NotLoggedIn { engine } => (ErrorKind::EngineLogin, engine.login().to_owned()),
             EngineError::UnknownEngine { .. }
             | EngineError::NoCommand { .. }
             | EngineError::PromptTooLong { .. }

@@ -65,7 +65,7 @@ impl EngineKind {
     pub const fn login(self) -> &'static str {
         match self {
             Self::Claude => "run `claude` and log in, or set ANTHROPIC_API_KEY for the daemon",
-            Self::Codex => "run `codex login`, or set OPENAI_API_KEY for the daemon",
+            Self::Codex => "run `codex login`, or set CODEX_API_KEY for the daemon",
             Self::Gemini => "run `gemini` and log in, or set GEMINI_API_KEY for the daemon",
             Self::Opencode => "run `opencode auth login`, or set the provider's key for the daemon",
             Self::Command => "see the program's own documentation",

@@ -1,7 +1,7 @@
 //! The coding CLIs: how each is found, launched, kept from asking, and understood.
 //!
 //! One file a CLI. Building a launch and reading what a run printed are pure functions; the shells around them look
-//! for programs ([`locate`]), ask for versions ([`version`]) and write private homes ([`prepare`]). Starting and
+//! for programs ([`locate`]), ask them ([`version`], [`check_login`]) and write private homes ([`prepare`]). Starting and
 //! holding the process is the caller's.
 
 mod claude;
@@ -16,6 +16,7 @@ mod home;
 mod kind;
 mod launch;
 mod locate;
+mod login;
 mod opencode;
 mod report;
 mod request;
@@ -25,6 +26,7 @@ pub use home::remove_private_home;
 pub use kind::EngineKind;
 pub use launch::{headless, interactive, prepare};
 pub use locate::{Version, locate, version};
+pub use login::check_login;
 pub use report::{EngineFailure, FailureKind, StageReport, progress, report};
 pub use request::{
     CommandSpec, Context, Endpoint, HeadlessRequest, InteractiveRequest, Launch, Mode, PROMPT_ARGUMENT_MAX,

@@ -1,13 +1,13 @@
 //! Finding an engine's program and its version.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use orx_sandbox::{Program, capture, find_program};
+use orx_sandbox::{Captured, Program, capture, find_program};
 
 use crate::{Context, EngineError, EngineKind, environment, home};
 
-/// How long a CLI may take to say its version: those on Node.js need seconds on a busy machine.
+/// How long a CLI may take for a question about itself: those on Node.js need seconds on a busy machine.
 const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of its answer that are kept.
 const PROBE_OUTPUT: usize = 16 * 1024;
@@ -51,6 +51,25 @@ pub fn locate(kind: EngineKind, context: &Context) -> Result<PathBuf, EngineErro
 pub async fn version(kind: EngineKind, context: &Context) -> Result<Version, EngineError> {
     let program = locate(kind, context)?;
     let failed = |reason: String| EngineError::Probe { engine: kind, program: program.clone(), reason };
+    let captured = ask(kind, context, &program, &["--version"]).await?;
+    if !captured.exit.is_success() {
+        return Err(failed(format!("`--version` ended with {}", captured.exit)));
+    }
+    let printed = captured.stdout_text();
+    parse(kind, &printed).ok_or_else(|| failed(format!("`--version` printed {:?}", first_line(&printed))))
+}
+
+/// Runs an engine's program for a question that it answers at once, with what an engine inherits.
+///
+/// # Errors
+/// [`EngineError::Probe`] when it cannot be started or does not end in time.
+pub(crate) async fn ask(
+    kind: EngineKind,
+    context: &Context,
+    program: &Path,
+    arguments: &[&str],
+) -> Result<Captured, EngineError> {
+    let failed = |reason: String| EngineError::Probe { engine: kind, program: program.to_owned(), reason };
     let mut environment = environment::inherited(kind, context);
     environment::for_pipes(&mut environment);
     if context.endpoint.is_some() {
@@ -58,8 +77,10 @@ pub async fn version(kind: EngineKind, context: &Context) -> Result<Version, Eng
         home::directory(kind, &private)?;
         home::enter(&mut environment, &private);
     }
+    let mut argv = vec![program.to_string_lossy().into_owned()];
+    argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
     let captured = capture(Program {
-        argv: vec![program.to_string_lossy().into_owned(), "--version".to_owned()],
+        argv,
         cwd: PathBuf::from("/"),
         environment,
         input: None,
@@ -69,13 +90,10 @@ pub async fn version(kind: EngineKind, context: &Context) -> Result<Version, Eng
     .await
     .map_err(|error| failed(error.to_string()))?;
     if captured.timed_out {
-        return Err(failed(format!("it did not answer `--version` within {} s", PROBE_DEADLINE.as_secs())));
+        let question = arguments.join(" ");
+        return Err(failed(format!("it did not answer `{question}` within {} s", PROBE_DEADLINE.as_secs())));
     }
-    if !captured.exit.is_success() {
-        return Err(failed(format!("`--version` ended with {}", captured.exit)));
-    }
-    let printed = captured.stdout_text();
-    parse(kind, &printed).ok_or_else(|| failed(format!("`--version` printed {:?}", first_line(&printed))))
+    Ok(captured)
 }
 
 fn first_line(text: &str) -> String {

@@ -90,10 +90,7 @@ impl From<PipelineError> for RpcError {
                 Self::new(ErrorKind::Configuration, message).with_hint("correct the named place and start again")
             }
             PipelineError::Workspace(error) => error.into(),
-            PipelineError::Engine(EngineError::NotInstalled { install, .. }) => {
-                Self::new(ErrorKind::EngineMissing, message).with_hint(format!("install it with `{install}`"))
-            }
-            PipelineError::Engine(_) => Self::new(ErrorKind::FailedPrecondition, message),
+            PipelineError::Engine(error) => error.into(),
             PipelineError::Store(error) => error.into(),
             PipelineError::NoRun(_) => {
                 Self::new(ErrorKind::NotFound, message).with_hint("`run.list` shows the runs there are")

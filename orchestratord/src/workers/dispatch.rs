@@ -445,9 +445,184 @@ impl State {
             }
         }
         for worker in freed {
-            if let Some(entry) = self.registry.entry(worker) {
+            let role = self.registry.entry(worker).map(|entry| {
                 entry.in_flight = entry.in_flight.saturating_sub(1);
+                entry.role.clone()
+            });
+            if let Some(role) = role {
+                self.serve_waiting(&role, touched);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Outcome;
+    use bytes::Bytes;
+    use orx_protocol::api::worker::Capability;
+    use orx_protocol::rpc::CallId;
+    use tokio::sync::{mpsc, oneshot};
+
+    /// A worker whose requests are read from a queue.
+    struct Worker {
+        id: WorkerId,
+        requests: mpsc::Receiver<Bytes>,
+    }
+
+    impl Worker {
+        fn register(dispatcher: &Dispatcher, capacity: u32, idempotent: bool) -> Self {
+            let (sender, mut requests) = mpsc::channel(100);
+            let params = RegisterParams {
+                role: "work".to_owned(),
+                capabilities: vec![Capability::Action { action: "do".to_owned(), idempotent }],
+                capacity,
+                version: String::new(),
+                pid: None,
+            };
+            let outbox = Outbox::messages(sender);
+            let reply = ReplyTo::connection(outbox.clone(), Some(CallId::Number(1)), crate::reply::Shape::Rpc);
+            let id = dispatcher.register(&params, &outbox, None, false, reply).unwrap();
+            let first = requests.try_recv().unwrap();
+            assert!(String::from_utf8_lossy(&first).contains(&id.to_string()), "the registration is answered first");
+            Self { id, requests }
+        }
+
+        /// The identifier of the next request.
+        fn next(&mut self) -> Option<CallId> {
+            let body = self.requests.try_recv().ok()?;
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            Some(CallId::Text(body["id"].as_str().unwrap().to_owned()))
+        }
+    }
+
+    fn ask(dispatcher: &Dispatcher, method: &str) -> oneshot::Receiver<Outcome> {
+        let (reply, answer) = ReplyTo::once();
+        let mut touched = Touched::default();
+        dispatcher.dispatch(method, None, reply, &mut touched);
+        touched.flush();
+        answer
+    }
+
+    fn answer(dispatcher: &Dispatcher, worker: &Worker, id: &CallId) {
+        let mut touched = Touched::default();
+        let result = crate::reply::raw(&true).unwrap();
+        dispatcher.answered(worker.id, id, Ok(&result), &mut touched);
+        touched.flush();
+    }
+
+    fn kind(answer: &mut oneshot::Receiver<Outcome>) -> Option<ErrorKind> {
+        answer.try_recv().ok()?.err().map(|error| error.kind())
+    }
+
+    #[test]
+    fn a_request_waits_for_a_worker_and_for_a_place() {
+        let dispatcher = Dispatcher::default();
+        dispatcher.expect("work");
+        let mut answers = [ask(&dispatcher, "work.do"), ask(&dispatcher, "work.do")];
+        let mut worker = Worker::register(&dispatcher, 1, true);
+        let first = worker.next().unwrap();
+        assert_eq!(worker.next(), None, "its capacity is one");
+        answer(&dispatcher, &worker, &first);
+        let second = worker.next().unwrap();
+        answer(&dispatcher, &worker, &second);
+        assert!(answers.iter_mut().all(|answer| answer.try_recv().unwrap().is_ok()));
+        assert_eq!(dispatcher.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_repeatable_request_keeps_its_identifier_when_its_worker_dies() {
+        let dispatcher = Dispatcher::default();
+        let mut first = Worker::register(&dispatcher, 4, true);
+        let mut second = Worker::register(&dispatcher, 4, true);
+        let mut reply = ask(&dispatcher, "work.do");
+        let (dying, living) = match first.next() {
+            Some(id) => (id, &mut second),
+            None => {
+                std::mem::swap(&mut first, &mut second);
+                (first.next().unwrap(), &mut second)
+            }
+        };
+        dispatcher.remove(first.id);
+        let again = living.next().unwrap();
+        assert_eq!(again, dying);
+        // The dead worker's late answer has no effect, the living one's is the answer.
+        answer(&dispatcher, &first, &dying);
+        assert!(reply.try_recv().is_err());
+        answer(&dispatcher, living, &again);
+        assert!(reply.try_recv().unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_request_that_kills_every_worker_is_given_up() {
+        let dispatcher = Dispatcher::default();
+        let mut reply = ask_after_first(&dispatcher);
+        for _ in 1..ATTEMPTS {
+            let mut worker = Worker::register(&dispatcher, 1, true);
+            assert!(worker.next().is_some());
+            dispatcher.remove(worker.id);
+        }
+        assert_eq!(kind(&mut reply), Some(ErrorKind::WorkerLost));
+    }
+
+    fn ask_after_first(dispatcher: &Dispatcher) -> oneshot::Receiver<Outcome> {
+        let worker = Worker::register(dispatcher, 1, true);
+        let reply = ask(dispatcher, "work.do");
+        dispatcher.remove(worker.id);
+        reply
+    }
+
+    #[test]
+    fn a_request_that_may_not_be_repeated_is_answered_as_lost() {
+        let dispatcher = Dispatcher::default();
+        let worker = Worker::register(&dispatcher, 1, false);
+        let mut reply = ask(&dispatcher, "work.do");
+        dispatcher.remove(worker.id);
+        assert_eq!(kind(&mut reply), Some(ErrorKind::WorkerLost));
+    }
+
+    #[test]
+    fn deadlines_answer_what_waits_and_what_is_at_work() {
+        let dispatcher = Dispatcher::default();
+        let mut worker = Worker::register(&dispatcher, 1, true);
+        let mut replies = [ask(&dispatcher, "work.do"), ask(&dispatcher, "work.do")];
+        let late = worker.next().unwrap();
+        let mut touched = Touched::default();
+        dispatcher.state().expire(Instant::now() + Duration::from_millis(DISPATCH_DEADLINE_MS), &mut touched);
+        for reply in &mut replies {
+            assert_eq!(kind(reply), Some(ErrorKind::DeadlineExceeded));
+        }
+        answer(&dispatcher, &worker, &late);
+        assert_eq!(dispatcher.list()[0].in_flight, 0);
+    }
+
+    #[test]
+    fn what_nobody_serves_is_refused_at_once() {
+        let dispatcher = Dispatcher::default();
+        let _worker = Worker::register(&dispatcher, 1, true);
+        for method in ["work.other", "none.do", "nodot"] {
+            assert_eq!(kind(&mut ask(&dispatcher, method)), Some(ErrorKind::MethodNotFound), "{method}");
+        }
+        dispatcher.drain_all();
+        assert_eq!(kind(&mut ask(&dispatcher, "work.do")), Some(ErrorKind::Draining));
+    }
+
+    #[test]
+    fn a_worker_that_does_not_answer_its_health_check_gets_nothing_until_it_does() {
+        let dispatcher = Dispatcher::default();
+        let mut worker = Worker::register(&dispatcher, 1, true);
+        let start = Instant::now();
+        let limit = Duration::from_secs(10);
+        assert!(dispatcher.check_health(start, limit, limit).is_empty());
+        assert_eq!(worker.next(), Some(CallId::Text("worker.ping".to_owned())));
+        dispatcher.check_health(start + limit, limit, limit * 3);
+        assert_eq!(dispatcher.list()[0].state, WorkerState::Unresponsive);
+        let mut reply = ask(&dispatcher, "work.do");
+        assert_eq!(worker.next(), None);
+        answer(&dispatcher, &worker, &CallId::Text("worker.ping".to_owned()));
+        let id = worker.next().unwrap();
+        answer(&dispatcher, &worker, &id);
+        assert!(reply.try_recv().unwrap().is_ok());
     }
 }

@@ -1,9 +1,9 @@
 //! Starting a run: everything is checked before anything is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use orx_engines::{Context, EngineKind, locate};
+use orx_engines::{Context, EngineKind, check_login, locate};
 use orx_protocol::api::run::{RunState, StartParams, Started};
 use orx_protocol::event::kind;
 use orx_protocol::{RunId, clock, limits};
@@ -51,6 +51,7 @@ impl<H: SessionHost> Pipeline<H> {
         warnings.extend(arguments::withhold(&file, &mut settings));
         let mut programs = self.programs(&settings, &file, route)?;
         self.fallbacks(&settings, &file, &mut programs, &mut warnings);
+        self.logins(&settings, &programs, route).await?;
         let wanted = settings.git.base_branch.clone();
         let (base_branch, base) = match wanted {
             Some(name) => {
@@ -228,6 +229,24 @@ impl<H: SessionHost> Pipeline<H> {
             }
         }
         Ok(programs)
+    }
+
+    /// Refuses engines in which surely nobody is logged in. One with arguments or a profile of its own may call another
+    /// provider, so it is let through.
+    async fn logins(
+        &self,
+        settings: &Settings,
+        programs: &BTreeMap<EngineName, String>,
+        route: Route,
+    ) -> Result<(), PipelineError> {
+        let context = self.context(programs);
+        let chosen = route.engines().iter().filter_map(|stage| settings.choose(*stage).ok());
+        let plain = chosen.filter(|chosen| chosen.extra_args.is_empty() && chosen.profile.is_none());
+        let engines: BTreeSet<EngineName> = plain.map(|chosen| chosen.engine).collect();
+        for kind in engines.into_iter().filter_map(EngineName::served) {
+            check_login(kind, &context).await?;
+        }
+        Ok(())
     }
 
     /// Warns of engines that are to take over and cannot.
