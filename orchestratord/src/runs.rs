@@ -185,7 +185,9 @@ impl Runs {
         let worktree =
             Worktree::create(&git, &repository, &head.commit, &path, &self.0.repositories.join(format!("{name}.git")))
                 .await?;
-        let below = Path::new(directory).strip_prefix(repository.root()).unwrap_or_else(|_| Path::new(""));
+        // The repository's own path has no symbolic link and no `..`, this one may.
+        let directory = tokio::fs::canonicalize(directory).await.unwrap_or_else(|_| directory.into());
+        let below = directory.strip_prefix(repository.root()).unwrap_or_else(|_| Path::new(""));
         // A directory that no commit holds is not there; the nearest one that is serves.
         let wanted = worktree.path().join(below);
         let there = wanted.ancestors().find(|path| path.is_dir()).unwrap_or(worktree.path());

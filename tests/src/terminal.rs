@@ -64,23 +64,26 @@ impl Dimensions for Size {
     }
 }
 
-/// What a terminal shows that is given these bytes; nobody hears its answers.
+/// Lines of scroll-back of a program's terminal.
+const SCROLL_BACK: usize = 1000;
+
+/// What a terminal shows that is given these bytes.
 pub struct Screen<Listener: EventListener = VoidListener> {
     term: Term<Listener>,
     processor: Processor,
 }
 
 impl Screen {
-    /// A blank one.
+    /// A blank one without scroll-back, whose answers nobody hears.
     #[must_use]
     pub fn new(cols: u16, rows: u16) -> Self {
-        Self::with_listener(cols, rows, VoidListener)
+        Self::with(cols, rows, 0, VoidListener)
     }
 }
 
 impl<Listener: EventListener> Screen<Listener> {
-    fn with_listener(cols: u16, rows: u16, listener: Listener) -> Self {
-        let config = Config { kitty_keyboard: true, ..Config::default() };
+    fn with(cols: u16, rows: u16, scrolling_history: usize, listener: Listener) -> Self {
+        let config = Config { kitty_keyboard: true, scrolling_history, ..Config::default() };
         Self { term: Term::new(config, &Size { cols, rows }, listener), processor: Processor::new() }
     }
 
@@ -116,12 +119,6 @@ impl<Listener: EventListener> Screen<Listener> {
     #[must_use]
     pub fn modes(&self) -> TermMode {
         *self.term.mode()
-    }
-
-    /// The modes that differ from those of a terminal that nobody used yet.
-    #[must_use]
-    pub fn changed_modes(&self) -> TermMode {
-        self.modes() ^ *Screen::new(2, 2).term.mode()
     }
 }
 
@@ -165,7 +162,7 @@ impl Terminal {
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader()?;
         let writer: Writer = Arc::new(Mutex::new(pair.master.take_writer()?));
-        let screen = Arc::new(Mutex::new(Screen::with_listener(cols, rows, Answers(Arc::clone(&writer)))));
+        let screen = Arc::new(Mutex::new(Screen::with(cols, rows, SCROLL_BACK, Answers(Arc::clone(&writer)))));
         let shown = Arc::clone(&screen);
         std::thread::spawn(move || {
             let mut buffer = [0; 8192];
@@ -215,12 +212,6 @@ impl Terminal {
     #[must_use]
     pub fn modes(&self) -> TermMode {
         locked(&self.screen).modes()
-    }
-
-    /// The modes that differ from those of a terminal that nobody used yet.
-    #[must_use]
-    pub fn changed_modes(&self) -> TermMode {
-        locked(&self.screen).changed_modes()
     }
 
     /// Waits until the screen shows a text.

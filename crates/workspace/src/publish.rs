@@ -197,6 +197,22 @@ impl Repository {
             .await
     }
 
+    /// Checks that the repository has a remote of that name; it is not called.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::RemoteMissing`] with those there are.
+    pub async fn check_remote(&self, remote: &str) -> Result<()> {
+        let settings = self.settings().await?;
+        let mut available = settings.subsections("remote", "url");
+        available.extend(settings.subsections("remote", "pushurl"));
+        available.sort();
+        available.dedup();
+        if available.iter().any(|name| name == remote) && !remote.starts_with('-') {
+            return Ok(());
+        }
+        Err(WorkspaceError::RemoteMissing { name: remote.to_owned(), repository: self.root().to_owned(), available })
+    }
+
     /// Pushes a branch to a remote, as the user: with the user's settings, credentials and environment, but no hook. Only
     /// on the user's explicit wish, since those settings may name programs.
     ///
@@ -204,15 +220,7 @@ impl Repository {
     /// [`WorkspaceError::RemoteMissing`], `BaseMissing`, or what git and the remote said.
     pub async fn push(&self, remote: &str, branch: &str) -> Result<()> {
         let branch: BranchName = branch.parse()?;
-        let settings = self.settings().await?;
-        let available = settings.subsections("remote", "url");
-        if !available.iter().any(|name| name == remote) || remote.starts_with('-') {
-            return Err(WorkspaceError::RemoteMissing {
-                name: remote.to_owned(),
-                repository: self.root().to_owned(),
-                available,
-            });
-        }
+        self.check_remote(remote).await?;
         if self.resolve(&branch.reference()).await?.is_none() {
             self.branch(branch.as_str()).await?;
         }

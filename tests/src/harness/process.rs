@@ -65,6 +65,20 @@ pub fn of_directory(directory: &Path) -> Vec<ProcessIdentity> {
         .collect()
 }
 
+/// Processes whose environment says that they belong to this session, wherever they moved.
+#[must_use]
+pub fn of_session(session: &str) -> Vec<u32> {
+    let mark = format!("ORX_SESSION={session}").into_bytes();
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == mark)
+        })
+        .collect()
+}
+
 fn contains(text: &[u8], needle: &[u8]) -> bool {
     text.windows(needle.len()).any(|window| window == needle)
 }

@@ -1,11 +1,14 @@
 //! The suites, one file a room. A file that is not listed here would never run, so its absence fails.
 
+mod bad_input;
 mod cli;
 mod engines;
 mod frames;
 mod http;
+mod interactive;
 mod lifecycle;
 mod naming;
+mod publish;
 mod python_readme;
 mod run_control;
 mod runs;

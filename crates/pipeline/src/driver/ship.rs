@@ -55,15 +55,29 @@ impl<H: SessionHost> Pipeline<H> {
         let repository = self.open_repository(record).await?;
         repository.publish(worktree, &record.branch(), &head).await?;
         performed.updates.push(Update::Published);
-        let git = &record.settings.git;
-        if git.auto_push || git.create_pr {
-            repository.push(&git.remote, &record.branch()).await?;
-        }
-        if git.create_pr {
-            let address = self.pull_request(record, &repository).await?;
-            write(record.directory(), "artifacts/pr_url.txt".to_owned(), format!("{address}\n")).await?;
+        match self.hand_over(record, &repository).await {
+            // The branch is there, whatever became of the rest.
+            Err(Halt::Broke(message)) => performed.input = Input::Broke { message },
+            Err(Halt::Draining) => return Err(Halt::Draining),
+            Ok(()) => {}
         }
         Ok(performed)
+    }
+
+    /// Pushes the published branch and opens its pull request, where the settings say so.
+    async fn hand_over(&self, record: &Record, repository: &Repository) -> Result<(), Halt> {
+        let git = &record.settings.git;
+        if git.auto_push || git.create_pr {
+            repository.push(&git.remote, &record.branch()).await.map_err(|error| {
+                let branch = record.branch();
+                Halt::Broke(format!("the branch {branch} is in the repository, and was not pushed: {error}"))
+            })?;
+        }
+        if git.create_pr {
+            let address = self.pull_request(record, repository).await?;
+            write(record.directory(), "artifacts/pr_url.txt".to_owned(), format!("{address}\n")).await?;
+        }
+        Ok(())
     }
 
     /// The address of the branch's pull request, which is opened when there is none.

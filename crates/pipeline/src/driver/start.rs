@@ -64,7 +64,12 @@ impl<H: SessionHost> Pipeline<H> {
             }
         };
         let gates = self.gates(&mut settings, &root, &mut warnings)?;
-        if settings.git.create_pr {
+        let git = &settings.git;
+        let publishes = git.auto_commit && route != Route::PlanOnly;
+        if publishes && (git.auto_push || git.create_pr) {
+            repository.check_remote(&git.remote).await?;
+        }
+        if publishes && git.create_pr {
             find_program("gh", self.search_path().as_deref()).map_err(|missing| {
                 PipelineError::invalid(
                     format!("git.create_pr needs GitHub's `gh`: {missing}"),

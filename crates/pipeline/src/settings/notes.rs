@@ -10,6 +10,9 @@ pub fn notes(settings: &Settings) -> Vec<String> {
     if settings.run.parallel_items {
         idle("run.parallel_items", "items are worked on one after another");
     }
+    if !settings.git.auto_commit && (settings.git.auto_push || settings.git.create_pr) {
+        idle("git.auto_push and create_pr", "git.auto_commit is off, so there is no branch to hand over");
+    }
     let knowledge = &settings.knowledge;
     if knowledge.enabled && knowledge.mode != KnowledgeMode::Off {
         if knowledge.trigger == KnowledgeTrigger::PerItem {
@@ -117,9 +120,9 @@ mod tests {
     #[test]
     fn what_is_not_in_force_is_said_and_the_default_says_nothing() {
         assert_eq!(notes(&Settings::default()), Vec::<String>::new());
-        let text = "engine: {type: claude}\nrun: {parallel_items: true}\nexecutors: {cursor: {api_key: secret}}\nstages: {plan: {thinking_budget: 5, web_search: true}}\n";
+        let text = "engine: {type: claude}\nrun: {parallel_items: true}\nexecutors: {cursor: {api_key: secret}}\nstages: {plan: {thinking_budget: 5, web_search: true}}\ngit: {auto_commit: false, auto_push: true}\n";
         let notes = notes(&parse(text, "orx.yaml").unwrap());
-        assert_eq!(notes.len(), 4, "{notes:#?}");
+        assert_eq!(notes.len(), 5, "{notes:#?}");
         assert!(notes[0].starts_with("accepted but not yet in force: `run.parallel_items`"));
         assert!(!notes.concat().contains("secret"));
     }
