@@ -21,7 +21,8 @@ use crate::{figures, text, words};
 
 The result is printed as JSON. An error is printed as JSON on standard error, with exit code 1 (77 when not allowed).")]
 pub struct Call {
-    /// The method, <noun>.<verb>
+    /// The method.
+    #[arg(help = "The method, <noun>.<verb>")]
     pub method: String,
     /// Its parameters as JSON, @file, or - for standard input [default: {}]
     #[arg(value_name = "JSON|@FILE|-")]

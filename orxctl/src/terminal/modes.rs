@@ -6,6 +6,9 @@ use std::mem;
 
 /// Modes of DECSET that are on in a terminal at rest; all others are off.
 const ON_AT_REST: [u16; 3] = [7, 8, 25];
+/// The wheel as arrow keys, on the other screen. On at rest in some terminals and off in others, so it is restored from
+/// what the terminal itself kept; those that keep nothing have it on.
+const ALTERNATE_SCROLL: u16 = 1007;
 /// The modes that show the other screen.
 const OTHER_SCREEN: [u16; 3] = [47, 1047, 1049];
 /// Longest sequence whose particulars are kept, in bytes.
@@ -154,6 +157,10 @@ impl Modes {
             out.push_str(&format!("\u{1b}[?{mode}l"));
         }
         for (mode, on) in &self.private {
+            if *mode == ALTERNATE_SCROLL {
+                out.push_str("\u{1b}[?1007h\u{1b}[?1007r");
+                continue;
+            }
             let at_rest = ON_AT_REST.contains(mode);
             if *on != at_rest {
                 out.push_str(&format!("\u{1b}[?{mode}{}", if at_rest { 'h' } else { 'l' }));
@@ -243,6 +250,12 @@ mod tests {
         let left = leave(&[b"\x1b[?1h\x1b[2;5r\x1bc"]);
         assert!(!left.contains("\u{1b}[?1l") && !left.contains("\u{1b}[r"));
         assert!(!leave(&[b"\x1b]11;?\x07\x1b]4;1;?\x1b\\"]).contains("\u{1b}]1"));
+    }
+
+    #[test]
+    fn the_wheel_is_as_the_terminal_kept_it() {
+        assert!(leave(&[b"\x1b[?1007l"]).contains("\u{1b}[?1007h\u{1b}[?1007r"));
+        assert!(!leave(&[b"\x1b[?1000h"]).contains("1007"));
     }
 
     #[test]

@@ -65,10 +65,13 @@ pub(crate) async fn view(path: &Path, session: SessionId, mode: AttachMode) -> R
 
 /// Puts the window's title back.
 const TITLE_BACK: &[u8] = b"\x1b[23;0t";
+/// Keeps the window's title, and whether the wheel turns into arrow keys: terminals differ in that at rest.
+const KEEP: &[u8] = b"\x1b[22;0t\x1b[?1007s";
 
-/// Keeps the window's title, and moves what the shell shows up into the scroll-back, where it is found again.
+/// Keeps what is put back at the end, and moves what the shell shows up into the scroll-back, where it is found again.
 fn enter(size: TerminalSize) -> Vec<u8> {
-    let mut out = b"\x1b[22;0t\x1b[999;1H".to_vec();
+    let mut out = KEEP.to_vec();
+    out.extend(b"\x1b[999;1H");
     out.extend(std::iter::repeat_n(b'\n', usize::from(size.rows)));
     out.extend(b"\x1b[H");
     out
