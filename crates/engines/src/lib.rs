@@ -1,12 +1,13 @@
 //! The coding CLIs: how each is found, launched, kept from asking, and understood.
 //!
 //! One file a CLI. Building a launch and reading what a run printed are pure functions; the shells around them look
-//! for programs ([`locate`]), ask them ([`version`], [`check_login`]) and write private homes ([`prepare`]). Starting and
+//! for programs ([`locate()`]), ask them ([`version()`], [`check_login`]) and write private homes ([`prepare`]). Starting and
 //! holding the process is the caller's.
 
 mod claude;
 mod codex;
 mod command;
+mod composer;
 mod environment;
 mod error;
 mod gemini;
@@ -21,6 +22,7 @@ mod opencode;
 mod report;
 mod request;
 
+pub use composer::shows_composer;
 pub use error::EngineError;
 pub use home::remove_private_home;
 pub use kind::EngineKind;
