@@ -179,3 +179,20 @@ pub fn handle(call: Call<'_>, connection: Option<&Arc<Connection>>, reply: Reply
         None => call.daemon.dispatcher.dispatch(call.method, call.params, reply, touched),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_is_in_the_protocols_page_and_has_a_name_of_its_own() {
+        let page = include_str!("../../../docs/protocol.md");
+        let mut names: Vec<&str> = methods().iter().map(|method| method.name).collect();
+        for name in names.iter().copied().chain([session::ATTACH]) {
+            assert!(page.contains(&format!("`{name}`")), "docs/protocol.md does not tell of {name}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), methods().len());
+    }
+}
