@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::daemon::Daemon;
-use crate::sessions::{create as creation, holder, log as output};
+use crate::sessions::{create as creation, holder, log as output, ready};
 
 /// Name of the method that switches a connection over; the listeners deal with it.
 pub const ATTACH: &str = "session.attach";
@@ -75,6 +75,7 @@ pub(super) async fn get(daemon: Arc<Daemon>, params: SessionParams) -> Result<Se
 
 pub(super) async fn send(daemon: Arc<Daemon>, params: SendParams) -> Result<Sent, RpcError> {
     let row = daemon.sessions.running(params.session).await?;
+    ready::until_composer(&row.session, Path::new(&row.socket)).await?;
     let receipt = if params.submit { "submitted" } else { "typed" };
     let request = hold::SendParams { text: params.text, submit: params.submit };
     let Empty {} = holder::ask(Path::new(&row.socket), method::SEND, &request, TYPING).await?;

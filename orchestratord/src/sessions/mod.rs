@@ -6,6 +6,7 @@ pub mod create;
 pub mod holder;
 pub mod host;
 pub mod log;
+pub mod ready;
 pub mod reconcile;
 
 use orx_protocol::api::session::{Session, SessionState, Until};
