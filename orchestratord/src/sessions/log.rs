@@ -61,12 +61,52 @@ fn cut(bytes: &[u8], limit: usize, with_rest: bool) -> (Vec<String>, usize) {
 }
 
 /// A line as a person would read it: no control sequences, and of what was overwritten by carriage returns the last.
+/// What a program that draws a screen put on several rows stands side by side.
 fn plain(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
+    let text = spaced(&String::from_utf8_lossy(line));
     let text = anstream::adapter::strip_str(&text).to_string();
-    let text = text.trim_end_matches('\r');
-    let text = text.rsplit('\r').next().unwrap_or(text);
-    text.chars().filter(|c| !c.is_control() || *c == '\t').collect()
+    let rows = text.split(OTHER_ROW).map(|row| {
+        let row = row.trim_end_matches('\r');
+        row.rsplit('\r').next().unwrap_or(row)
+    });
+    let mut plain = String::with_capacity(text.len());
+    for row in rows.filter(|row| !row.is_empty()) {
+        if !plain.is_empty() && !plain.ends_with(' ') && !row.starts_with(' ') {
+            plain.push(' ');
+        }
+        plain.extend(row.chars().filter(|c| !c.is_control() || *c == '\t'));
+    }
+    plain
+}
+
+/// Stands for a move of the cursor to another row; no line has it in itself.
+const OTHER_ROW: char = '\n';
+/// Most blanks for one move of the cursor to the right: no terminal is wider.
+const BLANKS: usize = 1000;
+
+/// Puts what a move of the cursor leaves between two texts in place of the move: blanks, or [`OTHER_ROW`].
+fn spaced(text: &str) -> String {
+    let mut pieces = text.split("\u{1b}[");
+    let mut spaced = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(|c: char| !matches!(c, '0'..='9' | ';')).unwrap_or(piece.len());
+        let (parameters, rest) = piece.split_at(end);
+        match rest.chars().next() {
+            Some('C') => {
+                let count = parameters.parse().unwrap_or(1).clamp(1, BLANKS);
+                spaced.extend(std::iter::repeat_n(' ', count));
+            }
+            Some('A' | 'B' | 'E' | 'F' | 'H' | 'd' | 'f') => spaced.push(OTHER_ROW),
+            Some('G') => spaced.push(' '),
+            _ => {
+                spaced.push_str("\u{1b}[");
+                spaced.push_str(piece);
+                continue;
+            }
+        }
+        spaced.push_str(rest.get(1..).unwrap_or_default());
+    }
+    spaced
 }
 
 #[cfg(test)]
@@ -92,5 +132,15 @@ mod tests {
         assert_eq!(plain(b"\x1b[31mred\x1b[0m \x1b]0;title\x07done\r"), "red done");
         assert_eq!(plain(b"10%\r50%\r100%"), "100%");
         assert_eq!(plain(b"a\x08\x00\x9bb\xff"), "a\u{fffd}b\u{fffd}");
+    }
+
+    #[test]
+    fn what_was_drawn_apart_is_not_run_together() {
+        assert_eq!(plain(b"Claude\x1b[1CCode\x1b[3Cv2\x1b[C!"), "Claude Code   v2 !");
+        assert_eq!(
+            plain(b"\x1b[2;3H\x1b[1mfirst\x1b[0m\x1b[3;1Hsecond\r\x1b[1B\x1b[2Athird\x1b[999G\xe2\x94\x82"),
+            "first second third \u{2502}"
+        );
+        assert_eq!(plain(b"\x1b[?25l\x1b[99999Cx\x1b["), format!("{}x", " ".repeat(BLANKS)));
     }
 }
