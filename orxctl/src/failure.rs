@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use orx_client::ClientError;
 use orx_protocol::error::{ErrorKind, RpcError};
+use orx_protocol::limits::SOCKET_PATH;
 
 use crate::text;
 
@@ -151,6 +152,11 @@ impl From<ClientError> for Failure {
             ClientError::NotReachable { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Self::not_allowed(format!("the socket {} may not be opened: {source}", path.display()))
                     .with_hint("the daemon serves the user that started it; see `orxctl doctor`")
+            }
+            ClientError::NotReachable { path, .. } if path.as_os_str().len() > SOCKET_PATH => {
+                let (shown, length) = (path.display(), path.as_os_str().len());
+                Self::configuration(format!("the socket's path {shown} has {length} bytes, {SOCKET_PATH} are possible"))
+                    .with_hint("set ORX_SOCKET (or --socket) to a shorter path")
             }
             ClientError::NotReachable { path, source } => {
                 Self::new(Status::NotReachable, format!("the daemon is not reachable at {}: {source}", path.display()))

@@ -26,7 +26,7 @@ pub enum EngineError {
         install: &'static str,
     },
     /// Its program says that nobody is logged in.
-    #[error("nobody is logged in to {engine}: {}", .engine.login())]
+    #[error("nobody is logged in to {engine}")]
     NotLoggedIn {
         /// The engine.
         engine: EngineKind,

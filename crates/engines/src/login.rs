@@ -45,6 +45,8 @@ fn has_other_means(context: &Context) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use orx_protocol::ErrorKind;
+
     use super::*;
     use crate::Endpoint;
 
@@ -65,11 +67,9 @@ mod tests {
     async fn a_codex_that_says_so_is_refused_with_what_to_do() {
         let scratch = tempfile::tempdir().unwrap();
         let error = check_login(EngineKind::Codex, &context(scratch.path(), "Not logged in", 1)).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "nobody is logged in to codex: run `codex login`, or set CODEX_API_KEY for the daemon"
-        );
-        assert_eq!(orx_protocol::RpcError::from(error).kind(), orx_protocol::ErrorKind::EngineLogin);
+        let error = orx_protocol::RpcError::from(error);
+        assert_eq!((error.kind(), error.message.as_str()), (ErrorKind::EngineLogin, "nobody is logged in to codex"));
+        assert_eq!(error.data.hint, "run `codex login`, or set CODEX_API_KEY for the daemon");
     }
 
     #[tokio::test]

@@ -45,7 +45,9 @@ pub enum KeptReason {
 impl std::fmt::Display for KeptReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Uncommitted { paths } => write!(f, "{paths} changed paths are in no commit"),
+            Self::Uncommitted { paths: 1 } => write!(f, "one changed file is in no commit"),
+            Self::Uncommitted { paths } => write!(f, "{paths} changed files are in no commit"),
+            Self::Unpublished { commits: 1 } => write!(f, "one commit is on no branch of the repository"),
             Self::Unpublished { commits } => write!(f, "{commits} commits are on no branch of the repository"),
             Self::Foreign => write!(f, "the directory there is not the one that orx made"),
             Self::RepositoryUnreadable { why } => write!(f, "the repository could not be asked for the commits: {why}"),

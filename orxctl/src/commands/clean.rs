@@ -58,13 +58,13 @@ pub(crate) async fn run(context: &Context, arguments: &Clean) -> Result<Status, 
     if context.output.json {
         context.output.json(&outcomes)?;
     } else {
-        show(context, &outcomes)?;
+        show(context, &outcomes, arguments.force)?;
     }
     let kept = outcomes.iter().any(|outcome| !outcome.cleaned.kept.is_empty());
     Ok(Status::of_success(!failed && (!kept || arguments.run == "all")))
 }
 
-fn show(context: &Context, outcomes: &[Outcome]) -> Result<(), Failure> {
+fn show(context: &Context, outcomes: &[Outcome], force: bool) -> Result<(), Failure> {
     if outcomes.is_empty() {
         context.output.note("no ended runs in this repository");
     }
@@ -77,6 +77,12 @@ fn show(context: &Context, outcomes: &[Outcome]) -> Result<(), Failure> {
         }
         for why in &cleaned.kept {
             context.output.text(&format!("{run}: kept {}", text::clean_line(why)))?;
+        }
+        if let Some(branch) = &cleaned.branch {
+            context.output.text(&format!("{run}: the branch {branch} stays"))?;
+        }
+        if !cleaned.kept.is_empty() && !force {
+            context.output.note(&format!("`orxctl clean {run} -f` removes also what is on no branch"));
         }
     }
     Ok(())

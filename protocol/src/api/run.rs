@@ -119,8 +119,11 @@ pub struct CleanParams {
 pub struct Cleaned {
     /// What was removed, as paths.
     pub removed: Vec<String>,
-    /// What was kept, and why.
+    /// What was kept, and why; empty when everything went that was to go.
     pub kept: Vec<String>,
+    /// The branch that holds the run's commits, which is never removed; `None` when none was published.
+    #[serde(default)]
+    pub branch: Option<String>,
 }
 
 /// Parameters of `run.artifact`.

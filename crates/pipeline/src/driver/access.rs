@@ -7,7 +7,7 @@ use orx_engines::remove_private_home;
 use orx_protocol::RunId;
 use orx_protocol::api::run::{Artifact, Cleaned, ListParams, Run};
 use orx_store::runs;
-use orx_workspace::{KeptReason, Removal, WorkspaceError, Worktree};
+use orx_workspace::{Removal, WorkspaceError, Worktree};
 
 use super::effects::Performed;
 use super::{Loaded, Pipeline, Place};
@@ -153,7 +153,8 @@ impl<H: SessionHost> Pipeline<H> {
         if !loaded.row.state.is_final() {
             return Err(at_work());
         }
-        let mut cleaned = Cleaned { removed: Vec::new(), kept: Vec::new() };
+        let branch = loaded.record.is_published.then(|| loaded.record.branch());
+        let mut cleaned = Cleaned { removed: Vec::new(), kept: Vec::new(), branch };
         if loaded.record.has_worktree
             && !loaded.record.is_cleaned
             && !self.remove_tree(&loaded.record, force, &mut cleaned).await?
@@ -167,9 +168,6 @@ impl<H: SessionHost> Pipeline<H> {
             Ok(()) => cleaned.removed.push(directory.to_string_lossy().into_owned()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(PipelineError::file(&directory)(error)),
-        }
-        if loaded.record.is_published {
-            cleaned.kept.push(format!("the branch {}, which holds the run's commits", loaded.record.branch()));
         }
         if !loaded.record.is_cleaned {
             loaded.record.is_cleaned = true;
@@ -192,18 +190,8 @@ impl<H: SessionHost> Pipeline<H> {
             Removal::Removed => cleaned.removed.push(shown.clone()),
             Removal::WasMissing => {}
             Removal::Kept(reason) => {
-                let why = match reason {
-                    KeptReason::Uncommitted { paths } => format!("{paths} changed files are in no commit"),
-                    KeptReason::Unpublished { commits } => {
-                        format!("{commits} commits are on no branch of the repository")
-                    }
-                    KeptReason::Foreign => "the directory is not the one that orx made".to_owned(),
-                    KeptReason::RepositoryUnreadable { why } => {
-                        format!("the repository cannot be asked for its branches: {why}")
-                    }
-                };
                 let cure = if force { "" } else { "; `force` removes it all the same" };
-                cleaned.kept.push(format!("{shown}: {why}{cure}"));
+                cleaned.kept.push(format!("{shown}: {reason}{cure}"));
                 cleaned.kept.push(record.directory().to_string_lossy().into_owned());
                 return Ok(false);
             }

@@ -129,6 +129,44 @@ async fn a_commit_that_was_cut_short_is_made_once() {
     }
 }
 
+/// The reference moves before the index follows, so a death between the two leaves an index of the commit before. The files
+/// are newer than it then, and may be newer than the commit too.
+#[tokio::test]
+async fn a_death_between_reference_and_index_keeps_every_file_as_it_is() {
+    let scratch = Scratch::new().await;
+    let worktree = scratch.worktree().await;
+    let index = scratch.git_dir().join("index");
+    let before = fs::read(&index).unwrap();
+    fs::write(worktree.path().join("src/a.txt"), "a\nchanged\nc\n").unwrap();
+    fs::write(worktree.path().join("new"), "new\n").unwrap();
+    fs::remove_file(worktree.path().join("src/b.txt")).unwrap();
+    fs::rename(worktree.path().join("tool.sh"), worktree.path().join("renamed.sh")).unwrap();
+    let commit = worktree.commit("All sorts of changes", &author()).await.unwrap().unwrap();
+    fs::write(&index, &before).unwrap();
+    // The agent went on meanwhile: in a file of the commit, and in others.
+    fs::write(worktree.path().join("src/a.txt"), "a\nchanged again\nc\n").unwrap();
+    fs::write(worktree.path().join("src/b.txt"), "back\n").unwrap();
+    fs::write(worktree.path().join("later"), "later\n").unwrap();
+    let files = content(worktree.path(), &[".git"]);
+
+    let worktree = scratch.reopen().await.unwrap();
+    let changed: Vec<_> = worktree
+        .changes()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|change| change.path.to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(changed, ["later", "src/a.txt", "src/b.txt"]);
+    assert_eq!(content(worktree.path(), &[".git"]), files, "putting the index right wrote to a file");
+    assert_eq!(worktree.tip().await.unwrap(), commit);
+    let next = worktree.commit("What came later", &author()).await.unwrap().unwrap();
+    assert_eq!(worktree.commits().await.unwrap().len(), 2);
+    assert_eq!(worktree.tip().await.unwrap(), next);
+    assert!(worktree.changes().await.unwrap().is_empty());
+    assert_eq!(content(worktree.path(), &[".git"]), files);
+}
+
 #[tokio::test]
 async fn a_commit_whose_caller_goes_away_leaves_a_worktree_that_works() {
     let scratch = Scratch::new().await;
