@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::paste::PasteWatch;
 
-/// Output must have been quiet for this long before Enter follows a text.
+/// Output must have been quiet for this long before Enter follows a text that the program has shown.
 const QUIET: Duration = Duration::from_millis(80);
-/// Enter follows after this long also when the program never falls quiet.
-const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+/// Enter follows after this long also when the program shows nothing of the text, or never falls quiet. A busy one that
+/// finds the text and Enter in one read takes both for a paste and submits nothing.
+const SETTLE_LIMIT: Duration = Duration::from_secs(2);
 /// A paste that a viewer leaves open holds requests back no longer than this.
 const OPEN_PASTE_LIMIT: Duration = Duration::from_secs(2);
 /// Bytes that may wait for a program that does not read.
@@ -205,8 +206,7 @@ impl<T> Typist<T> {
                 }
                 Some(Step::Settle) => {
                     let since = *self.settling_since.get_or_insert(now);
-                    let quiet = now >= since.max(last_output) + QUIET;
-                    if !quiet && now < since + SETTLE_LIMIT {
+                    if now < settles_at(since, last_output) {
                         return;
                     }
                     self.settling_since = None;
@@ -237,7 +237,7 @@ impl<T> Typist<T> {
     /// When to ask [`Self::next`] again although nothing happened.
     #[must_use]
     pub fn wakes_at(&self, last_output: Instant) -> Option<Instant> {
-        let settled = self.settling_since.map(|since| (since.max(last_output) + QUIET).min(since + SETTLE_LIMIT));
+        let settled = self.settling_since.map(|since| settles_at(since, last_output));
         let unblocked = self.open_paste.filter(|_| !self.jobs.is_empty()).map(|since| since + OPEN_PASTE_LIMIT);
         settled.into_iter().chain(unblocked).min()
     }
@@ -247,6 +247,12 @@ impl<T> Typist<T> {
         let current = self.current.take().map(|(_, job)| job);
         current.into_iter().chain(self.jobs.drain(..)).filter_map(|job| job.ticket).collect()
     }
+}
+
+/// When a text that was typed at `since` counts as shown, unless the program writes more until then.
+fn settles_at(since: Instant, last_output: Instant) -> Instant {
+    let limit = since + SETTLE_LIMIT;
+    if last_output > since { limit.min(last_output + QUIET) } else { limit }
 }
 
 #[cfg(test)]
@@ -279,14 +285,16 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_never_falls_quiet_gets_enter_after_a_second() {
+    fn a_program_that_never_falls_quiet_or_shows_nothing_gets_enter_in_the_end() {
         let mut typist = Typist::default();
         let start = Instant::now();
         typist.request(vec![Step::Type(b"x".to_vec()), Step::Settle, Step::Type(b"\r".to_vec())], Some(1)).unwrap();
         write_all(&mut typist, start, start);
-        let busy = start + Duration::from_millis(999);
+        let busy = start + Duration::from_millis(1999);
         assert_eq!(write_all(&mut typist, busy, busy).0, b"");
-        let late = start + Duration::from_millis(1001);
+        assert_eq!(write_all(&mut typist, busy, start).0, b"");
+        assert_eq!(typist.wakes_at(start), Some(start + Duration::from_secs(2)));
+        let late = start + Duration::from_millis(2001);
         assert_eq!(write_all(&mut typist, late, late), (b"\r".to_vec(), vec![1]));
     }
 
@@ -298,9 +306,9 @@ mod tests {
         assert_eq!(write_all(&mut typist, now, now).0, b"text");
         typist.viewer(b"\x1b[200~begun", now);
         assert_eq!(write_all(&mut typist, now, now).0, b"");
-        let later = now + Duration::from_millis(90);
+        let (echo, later) = (now + Duration::from_millis(1), now + Duration::from_millis(90));
         typist.request(vec![Step::Type(b"second".to_vec())], Some(2)).unwrap();
-        assert_eq!(write_all(&mut typist, later, now), (b"\r\x1b[200~begun".to_vec(), vec![1]));
+        assert_eq!(write_all(&mut typist, later, echo), (b"\r\x1b[200~begun".to_vec(), vec![1]));
         typist.viewer(b"ended\x1b[201~", later);
         assert_eq!(write_all(&mut typist, later, now), (b"ended\x1b[201~second".to_vec(), vec![2]));
     }
