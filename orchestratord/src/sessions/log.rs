@@ -92,6 +92,8 @@ fn spaced(text: &str) -> String {
         let end = piece.find(|c: char| !matches!(c, '0'..='9' | ';')).unwrap_or(piece.len());
         let (parameters, rest) = piece.split_at(end);
         match rest.chars().next() {
+            // From the margin it goes to a column, as a program that draws a screen does.
+            Some('C') if spaced.ends_with('\r') => spaced.push(OTHER_ROW),
             Some('C') => {
                 let count = parameters.parse().unwrap_or(1).clamp(1, BLANKS);
                 spaced.extend(std::iter::repeat_n(' ', count));
@@ -141,6 +143,7 @@ mod tests {
             plain(b"\x1b[2;3H\x1b[1mfirst\x1b[0m\x1b[3;1Hsecond\r\x1b[1B\x1b[2Athird\x1b[999G\xe2\x94\x82"),
             "first second third \u{2502}"
         );
+        assert_eq!(plain(b"drawn\x1b[K\r\x1b[40C\x1b[1B"), "drawn");
         assert_eq!(plain(b"\x1b[?25l\x1b[99999Cx\x1b["), format!("{}x", " ".repeat(BLANKS)));
     }
 }

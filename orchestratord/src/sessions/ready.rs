@@ -22,6 +22,24 @@ const AT_WORK: Duration = Duration::from_secs(3);
 /// How often its screen is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// What is to be done with a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Type,
+    Wait,
+    Refuse,
+}
+
+/// What is to be done after waiting for `waited`, when the place has been on the screen for `shown` (`None`: it is not)
+/// and the program has been quiet for so long.
+fn judge(waited: Duration, shown: Option<Duration>, quiet_ms: u64) -> Verdict {
+    match shown {
+        Some(shown) if quiet_ms >= QUIET_MS || shown > AT_WORK => Verdict::Type,
+        None if waited > LIMIT => Verdict::Refuse,
+        _ => Verdict::Wait,
+    }
+}
+
 /// Waits until a young session shows the place where its engine takes a prompt. Any other is not waited for.
 ///
 /// # Errors
@@ -36,28 +54,43 @@ pub async fn until_composer(session: &Session, socket: &Path) -> Result<(), RpcE
     let mut shown_since: Option<Instant> = None;
     loop {
         let screen: ScreenText = holder::ask_now(socket, method::SCREEN, &Empty {}).await?;
-        if orx_engines::shows_composer(kind, &screen.lines) {
-            let since = *shown_since.get_or_insert_with(Instant::now);
-            let status: Status = holder::ask_now(socket, method::STATUS, &Empty {}).await?;
-            if status.quiet_ms >= QUIET_MS || since.elapsed() > AT_WORK {
-                return Ok(());
-            }
-        } else {
-            shown_since = None;
-            if started.elapsed() > LIMIT {
-                return Err(RpcError::new(
-                    ErrorKind::FailedPrecondition,
-                    format!(
-                        "{kind} does not show where to type a prompt after {} s; nothing was typed into session {}",
-                        LIMIT.as_secs(),
-                        session.session
-                    ),
-                )
-                .with_hint(
+        let status: Status = holder::ask_now(socket, method::STATUS, &Empty {}).await?;
+        let is_shown = orx_engines::shows_composer(kind, &screen.lines);
+        shown_since = is_shown.then(|| shown_since.unwrap_or_else(Instant::now));
+        match judge(started.elapsed(), shown_since.map(|since| since.elapsed()), status.quiet_ms) {
+            Verdict::Type => return Ok(()),
+            Verdict::Wait => tokio::time::sleep(LOOK).await,
+            Verdict::Refuse => {
+                let why = format!(
+                    "{kind} does not show where to type a prompt after {} s; nothing was typed into session {}",
+                    LIMIT.as_secs(),
+                    session.session
+                );
+                return Err(RpcError::new(ErrorKind::FailedPrecondition, why).with_hint(
                     "`session.screen` shows what it asks; attach to answer it, or press keys with `session.keys`",
                 ));
             }
         }
-        tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_typed_when_its_place_is_drawn_and_refused_when_it_never_is() {
+        let seconds = Duration::from_secs;
+        for (waited, shown, quiet_ms, verdict) in [
+            (seconds(0), None, 5000, Verdict::Wait),
+            (seconds(29), None, 5000, Verdict::Wait),
+            (seconds(31), None, 0, Verdict::Refuse),
+            (seconds(1), Some(seconds(0)), 0, Verdict::Wait),
+            (seconds(1), Some(seconds(0)), 300, Verdict::Type),
+            (seconds(31), Some(seconds(2)), 100, Verdict::Wait),
+            (seconds(31), Some(seconds(4)), 0, Verdict::Type),
+        ] {
+            assert_eq!(judge(waited, shown, quiet_ms), verdict, "{waited:?} {shown:?} {quiet_ms}");
+        }
     }
 }

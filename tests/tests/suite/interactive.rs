@@ -14,6 +14,7 @@ use orx_protocol::api::session::{AttachMode, AttachParams};
 use orx_protocol::hold::file;
 use orx_protocol::places::variable;
 use orx_protocol::terminal::{FromViewer, ToViewer};
+use orx_tests::harness::wire::Received;
 use orx_tests::harness::{Daemon, Repository, eventually, process, search_path};
 use orx_tests::model::{Rule, Scenario, ScriptedModel, Step, When};
 use orx_tests::terminal::{Screen, Terminal as Pty};
@@ -116,6 +117,16 @@ impl Bed {
         self.daemon.call(method, &params)
     }
 
+    /// `session.send`, which may wait for a CLI that starts slowly.
+    fn send(&self, session: &str, text: &str) -> Value {
+        let mut wire = self.daemon.wire();
+        wire.request("session.send", &json!({"session": session, "text": text}));
+        match wire.receive(PATIENCE) {
+            Received::Body(mut answer) if answer.get("result").is_some() => answer["result"].take(),
+            other => panic!("{}: {other:?}; the screen is\n{}", self.kind, self.screen(session).join("\n")),
+        }
+    }
+
     fn screen(&self, session: &str) -> Vec<String> {
         let screen = self.call("session.screen", session, &json!({}));
         serde_json::from_value(screen["lines"].clone()).unwrap()
@@ -152,6 +163,12 @@ impl Bed {
     fn asked(&self, prompt: &str) -> usize {
         let requests = self.model.requests();
         requests.iter().filter(|request| request.prompt.contains(prompt) && !request.tools.is_empty()).count()
+    }
+
+    /// What the model was asked, for messages.
+    fn prompts(&self) -> Vec<(String, bool)> {
+        let requests = self.model.requests();
+        requests.into_iter().map(|request| (request.prompt, !request.tools.is_empty())).collect()
     }
 
     fn stop(&self, session: &str) {
@@ -351,15 +368,15 @@ async fn lives_from_its_composer_to_its_end(kind: EngineKind) {
     std::fs::create_dir_all(&work).unwrap();
     let session = bed.create(&json!({ "cwd": work }));
 
+    // At once: what is typed before the composer is drawn is lost, so the daemon waits for it.
+    let sent = bed.send(&session, FIRST);
     let drawn = bed.until_composer(&session, 100, 30).join("\n").to_lowercase();
     for words in DIALOGS {
         assert!(!drawn.contains(words), "{kind}: a dialog (`{words}`) is on the screen\n{drawn}");
     }
-
-    let sent = bed.call("session.send", &session, &json!({ "text": FIRST }));
     assert_eq!(sent["receipt"], "submitted");
     bed.until_shown(&session, FIRST_ANSWER);
-    assert_eq!(bed.asked(FIRST), 1, "{kind}: {:?}", bed.model.requests());
+    assert_eq!(bed.asked(FIRST), 1, "{kind}: {:?}", bed.prompts());
 
     bed.call("session.keys", &session, &json!({"keys": ["x", "y", "z", "z", "y"]}));
     bed.until_shown(&session, "xyzzy");
@@ -391,7 +408,7 @@ async fn lives_from_its_composer_to_its_end(kind: EngineKind) {
     assert_eq!((&list["sessions"][0]["session"], &list["sessions"][0]["state"]), (&json!(session), &json!("running")));
     bed.call("session.keys", &session, &json!({"keys": vec!["backspace"; "typed meanwhile".len()]}));
     bed.until("an empty composer", &session, |lines| !lines.iter().any(|line| line.contains("typed mean")));
-    bed.call("session.send", &session, &json!({ "text": SECOND }));
+    bed.send(&session, SECOND);
     bed.until_shown(&session, SECOND_ANSWER);
     bed.until_composer(&session, 110, 32);
     bed.until_same("the first viewer", &session, || first.lines());
@@ -443,7 +460,7 @@ async fn a_first_prompt_is_handed_over_in_a_worktree(kind: EngineKind) {
     let before = repository.snapshot();
     let session = bed.create(&json!({"cwd": path.join("sub"), "worktree": true, "prompt": HANDED}));
     bed.until_shown(&session, HANDED_ANSWER);
-    assert_eq!(bed.asked(HANDED), 1, "{kind}: {:?}", bed.model.requests());
+    assert_eq!(bed.asked(HANDED), 1, "{kind}: {:?}", bed.prompts());
     let cwd = bed.call("session.get", &session, &json!({}))["cwd"].as_str().unwrap().to_owned();
     let worktree = Path::new(&cwd).parent().unwrap().to_owned();
     assert!(worktree.starts_with(path.join(".worktrees")), "{cwd}");
