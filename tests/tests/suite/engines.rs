@@ -332,8 +332,11 @@ async fn the_demonstration_works(kind: EngineKind) {
         std::fs::write(bed.work().join(name), content).unwrap();
     }
     let tests_pass = || {
-        let run =
-            std::process::Command::new("python3").args(["-m", "unittest"]).current_dir(bed.work()).output().unwrap();
+        let run = std::process::Command::new("python3")
+            .args(["-B", "-m", "unittest"])
+            .current_dir(bed.work())
+            .output()
+            .unwrap();
         run.status.success()
     };
     for (stage, item, green) in [("implement", "W001", true), ("implement", "W002", false), ("fix", "W002", true)] {

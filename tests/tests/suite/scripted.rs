@@ -34,7 +34,7 @@ fn project() -> tempfile::TempDir {
 }
 
 fn tests_pass(project: &Path) -> bool {
-    let run = Command::new("python3").args(["-m", "unittest"]).current_dir(project).output().unwrap();
+    let run = Command::new("python3").args(["-B", "-m", "unittest"]).current_dir(project).output().unwrap();
     run.status.success()
 }
 

@@ -195,7 +195,14 @@ fn gate_environment(operator: &BTreeMap<String, String>) -> BTreeMap<String, Str
             found.insert(name.to_owned(), value.clone());
         }
     }
-    for (name, value) in [("TERM", "dumb"), ("NO_COLOR", "1"), ("CI", "1"), ("PYTHONDONTWRITEBYTECODE", "1")] {
+    for (name, value) in [
+        ("TERM", "dumb"),
+        ("NO_COLOR", "1"),
+        ("CI", "1"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        // Python takes compiled code for current by the second and the size: a quick edit would be judged by the old code.
+        ("PYTHONPYCACHEPREFIX", "/nonexistent"),
+    ] {
         found.insert(name.to_owned(), value.to_owned());
     }
     found.remove("COLORTERM");
