@@ -105,6 +105,11 @@ impl Worktree {
     }
 
     async fn would_lose(&self, is_there: bool) -> Result<Option<KeptReason>> {
+        // The base commit's objects are the repository's: without it, not even the worktree's own can be told apart.
+        let repository = match Repository::open(&self.git, &self.record.repository).await {
+            Ok(repository) => repository,
+            Err(error) => return Ok(Some(KeptReason::RepositoryUnreadable { why: error.to_string() })),
+        };
         if is_there {
             let paths = self.changes().await?.len();
             if paths > 0 {
@@ -112,15 +117,12 @@ impl Worktree {
             }
         }
         let commits = self.commits().await?;
-        let Some(last) = commits.last() else { return Ok(None) };
-        let repository = match Repository::open(&self.git, &self.record.repository).await {
-            Ok(repository) => repository,
-            Err(error) => return Ok(Some(KeptReason::RepositoryUnreadable { why: error.to_string() })),
-        };
-        if repository.has_on_a_reference(&last.commit).await? {
-            return Ok(None);
+        match commits.last() {
+            Some(last) if !repository.has_on_a_reference(&last.commit).await? => {
+                Ok(Some(KeptReason::Unpublished { commits: commits.len() }))
+            }
+            Some(_) | None => Ok(None),
         }
-        Ok(Some(KeptReason::Unpublished { commits: commits.len() }))
     }
 }
 

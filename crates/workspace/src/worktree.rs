@@ -112,20 +112,37 @@ impl Worktree {
     /// [`WorkspaceError::WorktreeMissing`], [`WorkspaceError::Foreign`], [`WorkspaceError::Busy`] while a git of an
     /// earlier daemon still works there.
     pub async fn open(git: &Git, path: &Path, git_dir: &Path) -> Result<Self> {
-        let git_dir_text = text(git_dir)?;
-        let missing =
-            |missing: &Path| WorkspaceError::WorktreeMissing { path: path.to_owned(), missing: missing.to_owned() };
-        let record = Record::load(git_dir).map_err(WorkspaceError::file("reading", git_dir))?;
-        let record = record.ok_or_else(|| missing(git_dir))?;
-        if record.worktree != path {
-            return Err(WorkspaceError::Foreign { path: git_dir.to_owned(), why: "it belongs to another worktree" });
-        }
-        let worktree = Self { git: git.clone(), record, git_dir: git_dir.to_owned(), git_dir_text };
+        let missing = || WorkspaceError::WorktreeMissing { path: path.to_owned(), missing: git_dir.to_owned() };
+        let worktree = Self::load(git, path, git_dir)?.ok_or_else(missing)?;
         worktree.verify()?;
         let held = worktree.hold().await?;
         worktree.wait_for_strays().await?;
         worktree.settle(&held).await?;
         Ok(worktree)
+    }
+
+    /// What is left of a worktree, for [`Worktree::remove`]: its directory may be gone, or another may be in its place.
+    /// `None` when the daemon's side is gone.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Foreign`] when the git directory belongs to another worktree, [`WorkspaceError::Busy`].
+    pub async fn open_remains(git: &Git, path: &Path, git_dir: &Path) -> Result<Option<Self>> {
+        let Some(worktree) = Self::load(git, path, git_dir)? else { return Ok(None) };
+        let held = worktree.hold().await?;
+        worktree.wait_for_strays().await?;
+        drop(held);
+        Ok(Some(worktree))
+    }
+
+    fn load(git: &Git, path: &Path, git_dir: &Path) -> Result<Option<Self>> {
+        let git_dir_text = text(git_dir)?;
+        let Some(record) = Record::load(git_dir).map_err(WorkspaceError::file("reading", git_dir))? else {
+            return Ok(None);
+        };
+        if record.worktree != path {
+            return Err(WorkspaceError::Foreign { path: git_dir.to_owned(), why: "it belongs to another worktree" });
+        }
+        Ok(Some(Self { git: git.clone(), record, git_dir: git_dir.to_owned(), git_dir_text }))
     }
 
     /// The agent's directory.

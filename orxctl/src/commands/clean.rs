@@ -33,7 +33,8 @@ struct Outcome {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Clean) -> Result<Status, Failure> {
-    let runs = if arguments.run == "all" {
+    let all = arguments.run == "all";
+    let runs = if all {
         let repository = Some(context::repository(".".as_ref())?);
         let list: Runs = context.call("run.list", &ListParams { repository, limit: Some(1000) }).await?;
         list.runs.into_iter().filter(|run| run.state.is_final()).map(|run| run.run).collect()
@@ -47,8 +48,10 @@ pub(crate) async fn run(context: &Context, arguments: &Clean) -> Result<Status, 
         let progress = Progress::new(context.output, format!("cleaning {run}"));
         let params = CleanParams { run, force: arguments.force };
         match progress.during(client.call::<_, Cleaned>("run.clean", &params)).await {
+            // Of all runs, those that were cleaned before are passed over.
+            Ok(cleaned) if all && cleaned.removed.is_empty() && cleaned.kept.is_empty() => {}
             Ok(cleaned) => outcomes.push(Outcome { run, cleaned }),
-            Err(error) if error.is_disconnect() || arguments.run != "all" => return Err(error.into()),
+            Err(error) if error.is_disconnect() || !all => return Err(error.into()),
             Err(error) => {
                 failed = true;
                 context.output.failure(&Failure { message: format!("{run}: {error}"), ..Failure::from(error) });
@@ -61,12 +64,12 @@ pub(crate) async fn run(context: &Context, arguments: &Clean) -> Result<Status, 
         show(context, &outcomes, arguments.force)?;
     }
     let kept = outcomes.iter().any(|outcome| !outcome.cleaned.kept.is_empty());
-    Ok(Status::of_success(!failed && (!kept || arguments.run == "all")))
+    Ok(Status::of_success(!failed && (!kept || all)))
 }
 
 fn show(context: &Context, outcomes: &[Outcome], force: bool) -> Result<(), Failure> {
     if outcomes.is_empty() {
-        context.output.note("no ended runs in this repository");
+        context.output.note("nothing of an ended run is left in this repository");
     }
     for Outcome { run, cleaned } in outcomes {
         if cleaned.removed.is_empty() && cleaned.kept.is_empty() {

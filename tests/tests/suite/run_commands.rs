@@ -155,6 +155,9 @@ fn clean_takes_away_what_is_published_and_may_be_repeated() {
     let again = house.orxctl(&["clean", &run]);
     assert_eq!(again.code, Some(0), "{again:?}");
     assert!(again.stdout.contains("nothing to remove"), "{again:?}");
+    let all = house.orxctl(&["clean", "all"]);
+    assert_eq!((all.code, all.stdout.as_str()), (Some(0), ""), "{all:?}");
+    assert!(all.stderr.contains("nothing"), "{all:?}");
     // The record stays, and says so.
     let shown = house.get(&run);
     assert_eq!((&shown["state"], &shown["worktree"]), (&json!("done"), &Value::Null));
@@ -201,4 +204,33 @@ fn clean_with_force_removes_work_that_is_on_no_branch() {
     assert!(is_empty(&house.daemon.places().home.join("repositories")));
     house.orxctl(&["resume", &run]).refused(1, &["removed"]);
     house.orxctl(&["clean", &run, "-f"]).done();
+}
+
+#[test]
+fn clean_takes_the_daemons_side_too_when_the_worktrees_were_deleted_by_hand() {
+    let house = House::new("W002");
+    let run = house.start();
+    eventually("the first item", PATIENCE, || (house.get(&run)["commits"].as_array()?.len() == 1).then_some(()));
+    house.orxctl(&["cancel", &run]).done();
+    std::fs::remove_dir_all(house.repository.path().join(".worktrees")).unwrap();
+    let kept = house.orxctl(&["clean", &run]);
+    assert_eq!(kept.code, Some(1), "{kept:?}");
+    assert!(kept.stdout.contains("on no branch"), "{kept:?}");
+    house.orxctl(&["resume", &run]).refused(1, &[]);
+    house.orxctl(&["clean", &run, "-f"]).done();
+    assert!(is_empty(&house.daemon.places().home.join("repositories")), "the daemon's side of the worktree is left");
+
+    // The whole repository is gone.
+    house.let_go();
+    let done = house.orxctl(&["--json", "run", TASK, "--engine", "command"]);
+    let run = done.json()["run"].as_str().unwrap().to_owned();
+    assert_eq!(done.code, Some(0), "{done:?}");
+    std::fs::remove_dir_all(house.repository.path()).unwrap();
+    let here = house.daemon.directory();
+    let kept = house.daemon.orxctl(here, &["clean", &run]);
+    assert_eq!(kept.code, Some(1), "{kept:?}");
+    assert!(kept.stdout.contains("could not be asked"), "{kept:?}");
+    let gone = house.daemon.orxctl(here, &["clean", &run, "-f"]);
+    assert!(!gone.done().contains("stays"), "a branch of a repository that is gone is no branch: {gone:?}");
+    assert!(is_empty(&house.daemon.places().home.join("repositories")));
 }

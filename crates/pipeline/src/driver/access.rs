@@ -7,7 +7,7 @@ use orx_engines::remove_private_home;
 use orx_protocol::RunId;
 use orx_protocol::api::run::{Artifact, Cleaned, ListParams, Run};
 use orx_store::runs;
-use orx_workspace::{Removal, WorkspaceError, Worktree};
+use orx_workspace::{Removal, Worktree};
 
 use super::effects::Performed;
 use super::{Loaded, Pipeline, Place};
@@ -153,7 +153,7 @@ impl<H: SessionHost> Pipeline<H> {
         if !loaded.row.state.is_final() {
             return Err(at_work());
         }
-        let branch = loaded.record.is_published.then(|| loaded.record.branch());
+        let branch = self.published(&loaded.record).await;
         let mut cleaned = Cleaned { removed: Vec::new(), kept: Vec::new(), branch };
         if loaded.record.has_worktree
             && !loaded.record.is_cleaned
@@ -177,14 +177,23 @@ impl<H: SessionHost> Pipeline<H> {
         Ok(cleaned)
     }
 
+    /// The run's branch, if it was published and is still there.
+    async fn published(&self, record: &Record) -> Option<String> {
+        if !record.is_published {
+            return None;
+        }
+        let repository = self.open_repository(record).await.ok()?;
+        repository.branch(&record.branch()).await.ok().map(|found| found.branch)
+    }
+
     /// Removes a worktree; whether it is gone.
     async fn remove_tree(&self, record: &Record, force: bool, cleaned: &mut Cleaned) -> Result<bool, PipelineError> {
         let path = record.worktree();
         let shown = path.to_string_lossy().into_owned();
-        let removal = match Worktree::open(&self.parts().git, &path, &self.git_directory(record)).await {
-            Ok(worktree) => worktree.remove(force).await?,
-            Err(WorkspaceError::WorktreeMissing { .. }) => Removal::WasMissing,
-            Err(error) => return Err(error.into()),
+        let remains = Worktree::open_remains(&self.parts().git, &path, &self.git_directory(record)).await?;
+        let removal = match remains {
+            Some(worktree) => worktree.remove(force).await?,
+            None => Removal::WasMissing,
         };
         match removal {
             Removal::Removed => cleaned.removed.push(shown.clone()),

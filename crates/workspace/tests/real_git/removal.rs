@@ -101,3 +101,19 @@ async fn a_repository_that_is_gone_keeps_its_commits_safe() {
     let outcome = worktree.remove(false).await.unwrap();
     assert!(matches!(outcome, Removal::Kept(KeptReason::RepositoryUnreadable { .. })), "{outcome:?}");
 }
+
+#[tokio::test]
+async fn commits_outlive_a_directory_that_somebody_deleted() {
+    let scratch = Scratch::new().await;
+    let (worktree, commit) = committed(&scratch).await;
+    fs::remove_dir_all(worktree.path()).unwrap();
+    let remains =
+        || async { Worktree::open_remains(&scratch.git, &scratch.worktree_path(), &scratch.git_dir()).await.unwrap() };
+    let kept = remains().await.unwrap().remove(false).await.unwrap();
+    assert_eq!(kept, Removal::Kept(KeptReason::Unpublished { commits: 1 }));
+    // They can still be published, and then nothing is lost by the removal.
+    scratch.repository().await.publish(&worktree, "orx/run_1", &commit).await.unwrap();
+    assert_eq!(remains().await.unwrap().remove(false).await.unwrap(), Removal::WasMissing);
+    assert!(!scratch.git_dir().exists());
+    assert!(remains().await.is_none());
+}
