@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::holder::{Holder, Session};
 use super::terminal::TerminalSession;
+use crate::input::echo::Echo;
 use crate::input::keys::{self, type_keys};
 use crate::input::paste::paste;
 use crate::input::typist::{InputFull, Step};
@@ -231,7 +232,7 @@ impl Holder {
         }
         if params.submit {
             if !steps.is_empty() {
-                steps.push(Step::Settle);
+                steps.push(Step::Settle(Echo::of(&params.text, &terminal.emulator.text().lines)));
             }
             steps.push(Step::Type(keys::enter(terminal.key_modes())));
         }

@@ -116,6 +116,8 @@ impl TerminalSession {
         let passed = self.emulator.accept(output, now);
         let replies = self.emulator.take_replies();
         self.typist.reply(&replies);
+        let emulator = &self.emulator;
+        self.typist.look(|| emulator.text().lines);
         self.files.output.append(output, LOG_MARKER, now);
         self.files.recording.output(&passed.recorded(), now);
         (filled, passed)

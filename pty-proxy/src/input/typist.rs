@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::echo::Echo;
 use super::paste::PasteWatch;
 
 /// Output must have been quiet for this long before Enter follows a text that the program has shown.
@@ -30,7 +31,7 @@ pub enum Step {
     /// Bytes to type.
     Type(Vec<u8>),
     /// Wait until the program has shown what was typed.
-    Settle,
+    Settle(Echo),
 }
 
 /// The input of a program has no room left for a request.
@@ -71,6 +72,21 @@ impl Partial {
     }
 }
 
+/// A wait for what was typed to be shown.
+#[derive(Debug, Clone, Copy)]
+struct Settling {
+    since: Instant,
+    shown: bool,
+}
+
+impl Settling {
+    /// When it is over, unless the program writes more until then.
+    fn ends_at(self, last_output: Instant) -> Instant {
+        let limit = self.since + SETTLE_LIMIT;
+        if self.shown { limit.min(last_output + QUIET) } else { limit }
+    }
+}
+
 /// Which queue the bytes of [`Typist::next`] came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
@@ -87,7 +103,7 @@ pub struct Typist<T> {
     open_paste: Option<Instant>,
     jobs: VecDeque<Job<T>>,
     current: Option<(Partial, Job<T>)>,
-    settling_since: Option<Instant>,
+    settling: Option<Settling>,
     waiting: usize,
     source: Source,
 }
@@ -101,7 +117,7 @@ impl<T> Default for Typist<T> {
             open_paste: None,
             jobs: VecDeque::new(),
             current: None,
-            settling_since: None,
+            settling: None,
             waiting: 0,
             source: Source::Replies,
         }
@@ -204,12 +220,12 @@ impl<T> Typist<T> {
                     *bytes = Partial { bytes: std::mem::take(next), written: 0 };
                     job.steps.pop_front();
                 }
-                Some(Step::Settle) => {
-                    let since = *self.settling_since.get_or_insert(now);
-                    if now < settles_at(since, last_output) {
+                Some(Step::Settle(_)) => {
+                    let settling = *self.settling.get_or_insert(Settling { since: now, shown: false });
+                    if now < settling.ends_at(last_output) {
                         return;
                     }
-                    self.settling_since = None;
+                    self.settling = None;
                     job.steps.pop_front();
                 }
                 None => return,
@@ -234,10 +250,18 @@ impl<T> Typist<T> {
         None
     }
 
+    /// Lets a wait know what the screen shows, after the program wrote; `screen` is asked only while one is on.
+    pub fn look(&mut self, screen: impl FnOnce() -> Vec<String>) {
+        let Some(settling) = self.settling.as_mut().filter(|settling| !settling.shown) else { return };
+        if let Some(Step::Settle(echo)) = self.current.as_ref().and_then(|(_, job)| job.steps.front()) {
+            settling.shown = echo.is_on(&screen());
+        }
+    }
+
     /// When to ask [`Self::next`] again although nothing happened.
     #[must_use]
     pub fn wakes_at(&self, last_output: Instant) -> Option<Instant> {
-        let settled = self.settling_since.map(|since| settles_at(since, last_output));
+        let settled = self.settling.map(|settling| settling.ends_at(last_output));
         let unblocked = self.open_paste.filter(|_| !self.jobs.is_empty()).map(|since| since + OPEN_PASTE_LIMIT);
         settled.into_iter().chain(unblocked).min()
     }
@@ -247,12 +271,6 @@ impl<T> Typist<T> {
         let current = self.current.take().map(|(_, job)| job);
         current.into_iter().chain(self.jobs.drain(..)).filter_map(|job| job.ticket).collect()
     }
-}
-
-/// When a text that was typed at `since` counts as shown, unless the program writes more until then.
-fn settles_at(since: Instant, last_output: Instant) -> Instant {
-    let limit = since + SETTLE_LIMIT;
-    if last_output > since { limit.min(last_output + QUIET) } else { limit }
 }
 
 #[cfg(test)]
@@ -272,13 +290,25 @@ mod tests {
         }
     }
 
+    fn shows(typist: &mut Typist<u8>, row: &str) {
+        typist.look(|| vec![row.to_owned()]);
+    }
+
     #[test]
     fn enter_waits_for_the_echo_and_the_answer_for_enter() {
         let mut typist = Typist::default();
         let start = Instant::now();
-        typist.request(vec![Step::Type(b"hello".to_vec()), Step::Settle, Step::Type(b"\r".to_vec())], Some(1)).unwrap();
+        typist
+            .request(
+                vec![Step::Type(b"hello".to_vec()), Step::Settle(Echo::of("hello", &[])), Step::Type(b"\r".to_vec())],
+                Some(1),
+            )
+            .unwrap();
         assert_eq!(write_all(&mut typist, start, start), (b"hello".to_vec(), vec![]));
         let echo = start + Duration::from_millis(50);
+        shows(&mut typist, "something else");
+        assert_eq!(typist.wakes_at(echo), Some(start + Duration::from_secs(2)));
+        shows(&mut typist, "> hello");
         assert_eq!(write_all(&mut typist, start + Duration::from_millis(100), echo), (vec![], vec![]));
         assert_eq!(typist.wakes_at(echo), Some(start + Duration::from_millis(130)));
         assert_eq!(write_all(&mut typist, start + Duration::from_millis(130), echo), (b"\r".to_vec(), vec![1]));
@@ -288,12 +318,18 @@ mod tests {
     fn a_program_that_never_falls_quiet_or_shows_nothing_gets_enter_in_the_end() {
         let mut typist = Typist::default();
         let start = Instant::now();
-        typist.request(vec![Step::Type(b"x".to_vec()), Step::Settle, Step::Type(b"\r".to_vec())], Some(1)).unwrap();
+        typist
+            .request(
+                vec![Step::Type(b"x".to_vec()), Step::Settle(Echo::of("x", &[])), Step::Type(b"\r".to_vec())],
+                Some(1),
+            )
+            .unwrap();
         write_all(&mut typist, start, start);
         let busy = start + Duration::from_millis(1999);
-        assert_eq!(write_all(&mut typist, busy, busy).0, b"");
         assert_eq!(write_all(&mut typist, busy, start).0, b"");
-        assert_eq!(typist.wakes_at(start), Some(start + Duration::from_secs(2)));
+        shows(&mut typist, "> x");
+        assert_eq!(write_all(&mut typist, busy, busy).0, b"");
+        assert_eq!(typist.wakes_at(busy), Some(start + Duration::from_secs(2)));
         let late = start + Duration::from_millis(2001);
         assert_eq!(write_all(&mut typist, late, late), (b"\r".to_vec(), vec![1]));
     }
@@ -302,10 +338,16 @@ mod tests {
     fn viewers_wait_while_a_request_is_typed_and_requests_while_a_viewer_pastes() {
         let mut typist = Typist::default();
         let now = Instant::now();
-        typist.request(vec![Step::Type(b"text".to_vec()), Step::Settle, Step::Type(b"\r".to_vec())], Some(1)).unwrap();
+        typist
+            .request(
+                vec![Step::Type(b"text".to_vec()), Step::Settle(Echo::of("text", &[])), Step::Type(b"\r".to_vec())],
+                Some(1),
+            )
+            .unwrap();
         assert_eq!(write_all(&mut typist, now, now).0, b"text");
         typist.viewer(b"\x1b[200~begun", now);
         assert_eq!(write_all(&mut typist, now, now).0, b"");
+        shows(&mut typist, "> text");
         let (echo, later) = (now + Duration::from_millis(1), now + Duration::from_millis(90));
         typist.request(vec![Step::Type(b"second".to_vec())], Some(2)).unwrap();
         assert_eq!(write_all(&mut typist, later, echo), (b"\r\x1b[200~begun".to_vec(), vec![1]));
