@@ -162,7 +162,7 @@ impl Bed {
     /// The requests with which the CLI asked for the prompt's answer: those that offer tools.
     fn asked(&self, prompt: &str) -> usize {
         let requests = self.model.requests();
-        requests.iter().filter(|request| request.prompt.contains(prompt) && !request.tools.is_empty()).count()
+        requests.iter().filter(|request| request.prompt.trim() == prompt && !request.tools.is_empty()).count()
     }
 
     /// What the model was asked, for messages.
