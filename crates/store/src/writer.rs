@@ -116,6 +116,8 @@ struct Batch {
     operations: Vec<Box<dyn Operation>>,
     /// The last event that they appended.
     appended: Option<u64>,
+    /// Whether any of them changed a row: one that changes none succeeds on a full disk too.
+    changed: bool,
     begun: Instant,
 }
 
@@ -164,7 +166,7 @@ impl Writer {
         if let Err(error) = self.statement("BEGIN IMMEDIATE") {
             return self.refuse(first, &error);
         }
-        let mut batch = Batch { operations: Vec::new(), appended: None, begun: Instant::now() };
+        let mut batch = Batch { operations: Vec::new(), appended: None, changed: false, begun: Instant::now() };
         let mut close = None;
         let mut next = Some(first);
         let mut outcome = Ok(());
@@ -180,7 +182,9 @@ impl Writer {
             }
         }
         let outcome = outcome.and_then(|()| self.commit(&batch));
-        self.report(outcome.as_ref().err());
+        if outcome.is_err() || batch.changed {
+            self.report(outcome.as_ref().err());
+        }
         for operation in batch.operations {
             operation.answer(outcome.clone());
         }
@@ -193,6 +197,7 @@ impl Writer {
     /// As the whole transaction is lost with it.
     fn take_in(&self, mut operation: Box<dyn Operation>, batch: &mut Batch) -> Result<(), StoreError> {
         let mut tx = Transaction::new(&self.connection, &self.path);
+        let changes = self.connection.total_changes();
         let ran = self.statement("SAVEPOINT operation").and_then(|()| operation.run(&mut tx));
         let appended = tx.appended();
         batch.operations.push(operation);
@@ -205,6 +210,7 @@ impl Writer {
         match ran {
             Ok(()) => {
                 batch.appended = appended.or(batch.appended);
+                batch.changed |= self.connection.total_changes() > changes;
                 self.statement("RELEASE operation")
             }
             Err(_) => self.statement("ROLLBACK TO operation").and_then(|()| self.statement("RELEASE operation")),
