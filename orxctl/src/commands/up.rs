@@ -114,7 +114,8 @@ async fn running(context: &Context, arguments: &Up) -> Result<Option<Status>, Fa
         }
         HealthStatus::Healthy => report(context, true).await.map(Some),
         HealthStatus::Degraded => {
-            let progress = Progress::new(context.output, "the daemon runs; waiting for its workers");
+            let progress =
+                Progress::new(context.output, "the daemon runs and is degraded; waiting until it is healthy");
             let log = log_path(context);
             progress.during(wait_until_healthy(context, arguments.timeout, None, &log)).await.map(Some)
         }
