@@ -15,8 +15,8 @@ use super::holder;
 const YOUNG: Duration = Duration::from_secs(60);
 /// How long a text waits for the place where it is to be typed; slow CLIs on a busy machine take 15 s.
 const LIMIT: Duration = Duration::from_secs(30);
-/// A CLI that draws asks for pastes and reads its keys only when it has drawn: it has once it was quiet for so long.
-const QUIET_MS: u64 = 300;
+/// A CLI asks for pastes and reads its keys only some time after it has drawn: it does once it was quiet for so long.
+const QUIET_MS: u64 = 1000;
 /// One that is at work already is never quiet; it takes a prompt after this time too.
 const AT_WORK: Duration = Duration::from_secs(3);
 /// How often its screen is looked at.
@@ -85,8 +85,8 @@ mod tests {
             (seconds(0), None, 5000, Verdict::Wait),
             (seconds(29), None, 5000, Verdict::Wait),
             (seconds(31), None, 0, Verdict::Refuse),
-            (seconds(1), Some(seconds(0)), 0, Verdict::Wait),
-            (seconds(1), Some(seconds(0)), 300, Verdict::Type),
+            (seconds(1), Some(seconds(1)), 999, Verdict::Wait),
+            (seconds(2), Some(seconds(1)), 1000, Verdict::Type),
             (seconds(31), Some(seconds(2)), 100, Verdict::Wait),
             (seconds(31), Some(seconds(4)), 0, Verdict::Type),
         ] {
