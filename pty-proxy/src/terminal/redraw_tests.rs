@@ -181,6 +181,25 @@ fn a_resize_leaves_all_alike() {
 }
 
 #[test]
+fn a_narrower_screen_keeps_its_top_while_there_is_room_below() {
+    let mut session = Emulator::new(TerminalSize { cols: 20, rows: 10 });
+    draw(&mut session, b"1234567890abcdefghij\r\nend\r\n");
+    session.resize(TerminalSize { cols: 10, rows: 8 });
+    assert_eq!(session.text().lines[..4], ["1234567890", "abcdefghij", "end", ""]);
+    assert_eq!((session.text().cursor.row, session.text().cursor.col), (3, 0));
+    session.resize(TerminalSize { cols: 20, rows: 10 });
+    assert_eq!(session.text().lines[..3], ["1234567890abcdefghij", "end", ""]);
+    assert_eq!((session.text().cursor.row, session.text().cursor.col), (2, 0));
+    draw(&mut session, b"\x1b[?1049h\x1b[Halternate");
+    session.resize(TerminalSize { cols: 5, rows: 9 });
+    draw(&mut session, b"\x1b[?1049l");
+    assert_eq!(session.text().lines[..5], ["12345", "67890", "abcde", "fghij", "end"]);
+    // Where there is no room, the top gives way and the cursor stays in sight.
+    session.resize(TerminalSize { cols: 5, rows: 3 });
+    assert_eq!(session.text().lines, ["fghij", "end", ""]);
+}
+
+#[test]
 fn a_resize_of_lines_costs_no_spare_rows() {
     let mut session = Emulator::new(TerminalSize { cols: 80, rows: 24 });
     session.resize(TerminalSize { cols: 80, rows: 25 });

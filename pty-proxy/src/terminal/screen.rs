@@ -17,6 +17,7 @@ use alacritty_terminal::vte::ansi::{
 };
 use orx_protocol::api::session::Cursor;
 use orx_protocol::hold::{ScreenText, TerminalSize};
+use orx_protocol::limits::TERMINAL_MAX;
 
 use super::changes::mend_whole;
 
@@ -243,12 +244,15 @@ impl Screen {
         let mut next = blank_term(size);
         self.copy_modes(&mut next);
         let mut shown = std::mem::replace(self.term.grid_mut(), Grid::new(1, usize::from(MIN_COLUMNS), 0));
-        shown.resize(!is_alternate, lines, columns);
-        shown.truncate();
+        if is_alternate {
+            shown.resize(false, lines, columns);
+            shown.truncate();
+        } else {
+            wrap_anew(&mut shown, lines, columns);
+        }
         mend(&mut shown);
         if let Some(behind) = self.behind.as_mut() {
-            behind.resize(true, lines, columns);
-            behind.truncate();
+            wrap_anew(behind, lines, columns);
             mend(behind);
             *next.grid_mut() = behind.clone();
         }
@@ -342,6 +346,28 @@ fn row_text(row: &[Cell]) -> String {
     }
     text.truncate(text.trim_end_matches(' ').len());
     text
+}
+
+/// Rows that a narrower screen may need while its lines are wrapped anew.
+const ROWS_IN_BETWEEN: usize = 4 * TERMINAL_MAX as usize;
+
+/// Gives a grid another size and wraps its lines anew. Rows below what was written give way before rows at the top are
+/// lost: alacritty counts the blank ones as content, and without a history what it pushes out is gone.
+fn wrap_anew(grid: &mut Grid<Cell>, lines: usize, columns: usize) {
+    if columns != grid.columns() {
+        let rows = i32::try_from(grid.screen_lines()).unwrap_or(i32::MAX);
+        let written = (0..rows).rev().find(|row| !grid[Line(*row)].is_clear()).unwrap_or(0);
+        let used = written.max(grid.cursor.point.line.0).saturating_add(1);
+        let used = usize::try_from(used).unwrap_or(1);
+        grid.update_history(ROWS_IN_BETWEEN);
+        grid.resize(true, used, grid.columns());
+        grid.resize(true, used, columns);
+        grid.resize(true, lines, columns);
+        grid.update_history(0);
+    } else {
+        grid.resize(true, lines, columns);
+    }
+    grid.truncate();
 }
 
 /// Blanks the halves of wide characters that a resize cut in two.
