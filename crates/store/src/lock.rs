@@ -55,10 +55,13 @@ impl DatabaseLock {
     }
 }
 
-/// Whether the process that the lock's file names runs. One that cannot be asked about counts as running.
+/// Whether another process that the lock's file names runs. One that cannot be asked about counts as running; this process
+/// does not: what still holds its former lock may be a child that it has forked and that is not another program yet.
 fn holder_lives(path: &Path) -> bool {
     let named = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
-    named.is_none_or(|pid| !Path::new("/proc/self").exists() || Path::new(&format!("/proc/{pid}")).exists())
+    named
+        .filter(|pid| *pid != std::process::id())
+        .is_some_and(|pid| !Path::new("/proc/self").exists() || Path::new(&format!("/proc/{pid}")).exists())
 }
 
 fn path_of(database: &Path) -> PathBuf {

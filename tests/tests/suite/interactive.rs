@@ -4,20 +4,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alacritty_terminal::term::TermMode;
 use orx_client::{Terminal, TerminalWriter};
 use orx_engines::EngineKind;
 use orx_protocol::SessionId;
 use orx_protocol::api::session::{AttachMode, AttachParams};
-use orx_protocol::hold::file;
+use orx_protocol::hold::{TerminalSize, file};
 use orx_protocol::places::variable;
 use orx_protocol::terminal::{FromViewer, ToViewer};
 use orx_tests::harness::wire::Received;
 use orx_tests::harness::{Daemon, Repository, eventually, process, search_path};
 use orx_tests::model::{Rule, Scenario, ScriptedModel, Step, When};
 use orx_tests::terminal::{Screen, Terminal as Pty};
+use pty_proxy::terminal::emulator::Emulator;
 use serde_json::{Value, json};
 
 /// The longest that one CLI may take to draw or to answer on a busy machine.
@@ -424,29 +425,30 @@ async fn lives_from_its_composer_to_its_end(kind: EngineKind) {
     bed.nothing_of_the_person_was_used();
 }
 
-/// What a terminal shows at the end of a recording.
+/// What a session's terminal shows at the end of a recording.
 fn replayed(recording: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(recording).unwrap();
     let mut lines = text.lines();
     let header: Value = serde_json::from_str(lines.next().unwrap()).unwrap();
     let number = |value: &Value| u16::try_from(value.as_u64().unwrap()).unwrap();
     assert_eq!(header["version"], 3);
-    let mut screen = Screen::new(number(&header["term"]["cols"]), number(&header["term"]["rows"]));
+    let size = TerminalSize { cols: number(&header["term"]["cols"]), rows: number(&header["term"]["rows"]) };
+    let mut screen = Emulator::new(size);
     let mut last = String::new();
     for line in lines {
         let (_, code, data): (f64, String, String) = serde_json::from_str(line).unwrap();
         match code.as_str() {
-            "o" => screen.feed(data.as_bytes()),
+            "o" => drop(screen.accept(data.as_bytes(), Instant::now())),
             "r" => {
                 let (cols, rows) = data.split_once('x').unwrap();
-                screen.resize(cols.parse().unwrap(), rows.parse().unwrap());
+                screen.resize(TerminalSize { cols: cols.parse().unwrap(), rows: rows.parse().unwrap() });
             }
             _ => {}
         }
         last = code;
     }
     assert_eq!(last, "x", "the exit is the last event");
-    screen.lines()
+    screen.text().lines
 }
 
 async fn a_first_prompt_is_handed_over_in_a_worktree(kind: EngineKind) {
