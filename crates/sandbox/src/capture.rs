@@ -77,7 +77,8 @@ pub async fn capture(program: Program) -> Result<Captured, SpawnError> {
     let input = if program.input.is_some() { Stdio::piped() } else { Stdio::null() };
     let mut child =
         spawn::supervised(&program.argv, &program.cwd, &program.environment, [input, Stdio::piped(), Stdio::piped()])?;
-    let process = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(identity::of);
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+    let process = pid.and_then(identity::of);
     let stdin = child.stdin.take();
     let bytes = program.input.unwrap_or_default();
     let feed = async move {
@@ -106,7 +107,7 @@ pub async fn capture(program: Program) -> Result<Captured, SpawnError> {
             }
         };
         let timed_out = ended.is_none();
-        end_tree(process).await;
+        end_tree(pid, process).await;
         let status = match ended {
             Some(status) => status,
             None => child.wait().await.map_err(watch)?,
@@ -125,19 +126,19 @@ pub async fn capture(program: Program) -> Result<Captured, SpawnError> {
     })
 }
 
-/// Ends what is left of the program's tree: its descendants, and its process group for those whose parent is gone.
-async fn end_tree(process: Option<ProcessIdentity>) {
-    let Some(process) = process else { return };
-    let group = nix::unistd::Pid::from_raw(process.pid);
-    let members = move || tree::with_descendants(process);
-    if members().is_empty() {
-        // The leader is gone: only its group still names what it left behind.
-        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
-        return;
+/// Ends what is left of the program's tree: its descendants, and its process group for those whose parent is gone. A
+/// program that was over before it could be looked at has no identity; its group still names what it left behind.
+async fn end_tree(pid: Option<i32>, process: Option<ProcessIdentity>) {
+    if let Some(process) = process.filter(|process| identity::is_alive(*process)) {
+        let members = move || tree::with_descendants(process);
+        let ending = tokio::task::spawn_blocking(move || tree::end(members, GRACE));
+        // Its answer is only whether the tree is gone, and what is left of it is in the group.
+        let _ = ending.await;
     }
-    let ending = tokio::task::spawn_blocking(move || tree::end(members, GRACE));
-    let _ = ending.await;
-    let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+    if let Some(pid) = pid {
+        // No such group is what was wanted.
+        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
 }
 
 struct Kept {
