@@ -160,8 +160,10 @@ impl Sessions {
                 holder::start(&sessions.0.program, &directory, &spec, plan.input.as_deref(), &environment).await;
             match started {
                 Ok(holder) => {
-                    sessions.record_started(session, holder.clone()).await?;
-                    sessions.watch(session, socket, holder.clone());
+                    let recorded = sessions.record_started(session, holder.clone()).await;
+                    // It runs whether or not the store has room for that: it is watched, and recorded as soon as there is.
+                    sessions.watch(session, socket, holder.clone(), recorded.is_err());
+                    recorded?;
                     Ok(holder)
                 }
                 Err(why) => {
@@ -171,7 +173,7 @@ impl Sessions {
                         message: Some(why.clone()),
                         ended_at_ms: clock::now_ms(),
                     };
-                    sessions.record_end(session, ended).await?;
+                    sessions.insist_on_end(session, ended).await;
                     Err(RpcError::new(ErrorKind::Upstream, format!("session {session} did not start: {why}")))
                 }
             }

@@ -15,6 +15,7 @@ use orx_protocol::hold::{Ended, Holder, TerminalSize};
 use orx_protocol::process::EndReason;
 use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
 use orx_store::{SessionRow, Store, StoreError, events, sessions as table};
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ use tokio_util::task::TaskTracker;
 
 /// Most sessions that one listing gives.
 const LIST_LIMIT: u32 = 10_000;
+/// Pause before a record that the store did not take is written again.
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
 /// How long a holder may take beyond a stop's grace before its answer is given up.
 const STOP_SLACK: Duration = Duration::from_secs(15);
 
@@ -219,10 +222,33 @@ impl Sessions {
         self.update(session, move |row| end_row(row, ended)).await
     }
 
-    /// Watches a running session to its end, as a task of the daemon.
-    fn watch(&self, session: SessionId, socket: PathBuf, process: Holder) {
+    /// Records a session's end, and keeps at it while the store does not take it: whoever waits for the session would
+    /// otherwise wait for the daemon's next start.
+    async fn insist_on_end(&self, session: SessionId, ended: Ended) {
+        self.insist(session, || self.record_end(session, ended.clone())).await;
+    }
+
+    /// Repeats a write about a session until the store takes it, or is closed and leaves it to the next start.
+    async fn insist<F>(&self, session: SessionId, write: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), StoreError>>,
+    {
+        loop {
+            match write().await {
+                Ok(()) | Err(StoreError::Closed | StoreError::NotFound(_)) => return,
+                Err(error) => tracing::error!(%session, %error, "A session cannot be recorded; it is tried again."),
+            }
+            tokio::time::sleep(RECORD_AGAIN).await;
+        }
+    }
+
+    /// Watches a running session to its end, as a task of the daemon. With `unrecorded` its start is recorded first.
+    fn watch(&self, session: SessionId, socket: PathBuf, process: Holder, unrecorded: bool) {
         let sessions = self.clone();
         self.0.tasks.spawn(async move {
+            if unrecorded {
+                sessions.insist(session, || sessions.record_started(session, process.clone())).await;
+            }
             let ended = holder::until_ended(&socket, &sessions.directory(session), process).await;
             if ended.reason == EndReason::Lost {
                 let left = tokio::task::spawn_blocking(move || {
@@ -231,9 +257,7 @@ impl Sessions {
                 // A panic there is logged by the runtime; the session's end is recorded all the same.
                 let _ = left.await;
             }
-            if let Err(error) = sessions.record_end(session, ended).await {
-                tracing::error!(%session, %error, "The end of a session could not be recorded; the next start does it.");
-            }
+            sessions.insist_on_end(session, ended).await;
         });
     }
 }

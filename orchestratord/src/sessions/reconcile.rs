@@ -89,7 +89,7 @@ impl Sessions {
             self.announce();
         }
         for (session, socket, process) in watched {
-            self.watch(session, socket, process);
+            self.watch(session, socket, process, false);
         }
         if !left.is_empty() {
             self.0.tasks.spawn_blocking(move || end_left(left));
