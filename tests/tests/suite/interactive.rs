@@ -13,7 +13,9 @@ use orx_protocol::SessionId;
 use orx_protocol::api::session::{AttachMode, AttachParams};
 use orx_protocol::hold::{TerminalSize, file};
 use orx_protocol::places::variable;
+use orx_protocol::process::ProcessIdentity;
 use orx_protocol::terminal::{FromViewer, ToViewer};
+use orx_sandbox::identity;
 use orx_tests::harness::wire::Received;
 use orx_tests::harness::{Daemon, Repository, eventually, process, search_path};
 use orx_tests::model::{Rule, Scenario, ScriptedModel, Step, When};
@@ -508,17 +510,19 @@ async fn servers_that_a_cli_puts_into_the_background_end_with_its_session() {
     let argv = ["-c", "features.daemon_auto_start=true"];
     let session = bed.create(&json!({"cwd": bed.daemon.directory(), "argv": argv}));
     let servers = eventually("a server of Codex in a session of its own", PATIENCE, || {
-        let servers: Vec<u32> = process::of_session(&session)
+        let servers: Vec<ProcessIdentity> = process::of_session(&session)
             .into_iter()
             .filter(|pid| {
                 let argv = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                 String::from_utf8_lossy(&argv).contains("app-server\0")
             })
+            .filter_map(|pid| identity::of(i32::try_from(pid).ok()?))
             .collect();
         (!servers.is_empty()).then_some(servers)
     });
     bed.stop(&session);
-    assert!(servers.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()), "{servers:?}");
+    // One that has ended and was not collected yet by its new parent is no process any more.
+    assert!(!servers.iter().any(|server| identity::is_alive(*server)), "{servers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
