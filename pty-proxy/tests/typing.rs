@@ -37,7 +37,7 @@ fn a_text_arrives_as_one_paste_and_enter_apart() {
 
 #[test]
 fn large_texts_arrive_whole_one_after_the_other_also_while_a_viewer_types() {
-    let texts: Vec<String> = (0..3).map(|number| format!("{number}{}", "x".repeat(64 * 1024))).collect();
+    let texts: Vec<String> = (0..6).map(|number| format!("{number}{}", "x".repeat(64 * 1024))).collect();
     let expected: usize = texts.iter().map(|text| text.len() + 13).sum::<usize>() + 300;
     let session = pasted(expected);
     let mut viewer = session.connect().attach(SIZE, "control");

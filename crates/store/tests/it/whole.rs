@@ -26,7 +26,8 @@ async fn a_failing_operation_takes_back_only_itself() {
                     records::put(tx, "items", &format!("item-{number}"), &raw("{}"))?;
                     match number % 4 {
                         0 => Err(StoreError::Invalid("asked to fail".to_owned())),
-                        1 => panic!("asked to panic"),
+                        // A panic without its report: printing it takes longer than a batch may gather.
+                        1 => std::panic::resume_unwind(Box::new("asked to panic")),
                         _ => Ok(given),
                     }
                 })
@@ -47,8 +48,7 @@ async fn a_failing_operation_takes_back_only_itself() {
     given.sort_unstable();
     assert_eq!(given, (1..=10).collect::<Vec<_>>());
     let statistics = fixture.store.statistics().unwrap();
-    // Printing the panics takes longer than a batch may gather, so that it is not one commit always.
-    assert!(statistics.commits < 10, "operations that failed did not share a commit with others: {statistics:?}");
+    assert!(statistics.commits <= 2, "operations that failed did not share a commit with others: {statistics:?}");
     let (records, journal) = fixture
         .store
         .read(|reader| Ok((records::list(reader, "items", "", None, 100)?, events::after(reader, 0, &[], None, 1000)?)))
