@@ -51,22 +51,13 @@ fn row(number: usize) -> SessionRow {
     let gone = ProcessIdentity { pid: i32::try_from(number).unwrap_or(0) + 2, start_time: 1 };
     SessionRow {
         session: Session {
-            session,
-            engine: "command".to_owned(),
             state: SessionState::Running,
             pid: Some(gone.pid),
-            cwd: "/".to_owned(),
             cols: 80,
             rows: 24,
-            created_at_ms: clock::now_ms(),
-            ended_at_ms: None,
-            exit: None,
-            reason: None,
-            message: None,
-            title: None,
             argv: vec!["true".to_owned()],
-            owner: None,
             directory: format!("/nonexistent/{session}"),
+            ..Session::starting(session, "command", "/", clock::now_ms())
         },
         holder: Some(Holder { holder: gone, child: gone, started_at_ms: 0 }),
         socket: format!("/nonexistent/{session}.sock"),

@@ -38,6 +38,36 @@ pub mod kind {
     pub const SESSION_ENDED: &str = "session.ended";
     /// A session's holder is gone without a record of how the process ended.
     pub const SESSION_LOST: &str = "session.lost";
+    /// What a session's agent does has changed.
+    pub const SESSION_ACTIVITY: &str = "session.activity";
+    /// A session changed its place in its life cycle.
+    pub const SESSION_LIFE: &str = "session.life";
+    /// A session got another holder: its old one died, or was replaced by a newer version.
+    pub const SESSION_HOLDER_REPLACED: &str = "session.holder_replaced";
+    /// The engine's own name of a session's conversation became known.
+    pub const SESSION_CONVERSATION: &str = "session.conversation";
+    /// A checkpoint of a session was taken.
+    pub const SESSION_CHECKPOINTED: &str = "session.checkpointed";
+    /// A session was set back to a checkpoint.
+    pub const SESSION_RESTORED: &str = "session.restored";
+    /// A session that runs elsewhere is looked after from now on.
+    pub const SESSION_ADOPTED: &str = "session.adopted";
+    /// A text was handed to a session, with how far it is known to have come.
+    pub const SESSION_SENT: &str = "session.sent";
+    /// An agent asks for a permission or an answer.
+    pub const APPROVAL_REQUESTED: &str = "approval.requested";
+    /// An approval was decided, by whomever.
+    pub const APPROVAL_DECIDED: &str = "approval.decided";
+    /// The engine heard a decision, or could not be told.
+    pub const APPROVAL_DELIVERED: &str = "approval.delivered";
+    /// An agent asks no more.
+    pub const APPROVAL_WITHDRAWN: &str = "approval.withdrawn";
+    /// A standing decision was made.
+    pub const RULE_ADDED: &str = "rule.added";
+    /// A standing decision was removed.
+    pub const RULE_REMOVED: &str = "rule.removed";
+    /// Somebody was notified, or could not be.
+    pub const NOTIFICATION_SENT: &str = "notification.sent";
     /// A run was accepted.
     pub const RUN_STARTED: &str = "run.started";
     /// A run was taken up again after a restart or by a person.

@@ -96,6 +96,22 @@ identifier!(
     "dsp_"
 );
 
+identifier!(
+    /// Names a permission or an answer that an agent asks for.
+    ApprovalId,
+    "apr_"
+);
+identifier!(
+    /// Names a standing decision about approvals.
+    RuleId,
+    "rul_"
+);
+identifier!(
+    /// Names a message to a person.
+    NotificationId,
+    "ntf_"
+);
+
 /// A fresh ULID in its canonical 26 characters, for names that carry one (a capability's `cid`).
 #[must_use]
 pub fn ulid_text() -> String {

@@ -4,6 +4,7 @@
 //! It does no I/O and knows no runtime: bytes come in, values go out. Sockets belong to `orchestratord::listen` and
 //! `orx-client`, terminals to `pty-proxy`.
 
+pub mod activity;
 pub mod api;
 pub mod clock;
 pub mod codec;
@@ -13,6 +14,7 @@ pub mod frame;
 pub mod hold;
 pub mod id;
 pub mod legacy;
+pub mod life;
 pub mod limits;
 pub mod places;
 pub mod process;
@@ -21,7 +23,7 @@ pub mod terminal;
 
 pub use error::{ErrorData, ErrorKind, ErrorSource, RpcError};
 pub use event::Event;
-pub use id::{DispatchId, RunId, SessionId, WorkerId};
+pub use id::{ApprovalId, DispatchId, NotificationId, RuleId, RunId, SessionId, WorkerId};
 
 /// Version of the wire protocol that this build speaks; `hello` negotiates it.
 pub const PROTOCOL_VERSION: u32 = 1;

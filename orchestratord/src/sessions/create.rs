@@ -1,7 +1,7 @@
 //! From what a caller wants to a process that runs: checked first, recorded next, started last.
 
 use orx_engines::{Context, EngineKind, InteractiveRequest, Launch};
-use orx_protocol::api::session::{CreateParams, Session, SessionState};
+use orx_protocol::api::session::{CreateParams, Session};
 use orx_protocol::event::kind;
 use orx_protocol::hold::{Ended, HoldSpec, Holder, TerminalSize};
 use orx_protocol::places::variable;
@@ -112,22 +112,13 @@ impl Sessions {
         let socket = self.socket(session);
         let row = SessionRow {
             session: Session {
-                session,
-                engine: plan.engine.clone(),
-                state: SessionState::Starting,
-                pid: None,
-                cwd: plan.cwd.clone(),
                 cols: plan.terminal.map_or(0, |size| size.cols),
                 rows: plan.terminal.map_or(0, |size| size.rows),
-                created_at_ms: clock::now_ms(),
-                ended_at_ms: None,
-                exit: None,
-                reason: None,
-                message: None,
                 title: plan.title.clone(),
                 argv: plan.argv.clone(),
                 owner: plan.owner.clone(),
                 directory: directory.to_string_lossy().into_owned(),
+                ..Session::starting(session, &plan.engine, &plan.cwd, clock::now_ms())
             },
             holder: None,
             socket: socket.to_string_lossy().into_owned(),

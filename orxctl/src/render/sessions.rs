@@ -53,22 +53,19 @@ mod tests {
 
     fn sample() -> Vec<Session> {
         let running = Session {
-            session: "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
-            engine: "claude".into(),
             state: SessionState::Running,
             pid: Some(4321),
-            cwd: "/home/ann/src/service".into(),
             cols: 120,
             rows: 40,
-            created_at_ms: 1_700_000_000_000,
-            ended_at_ms: None,
-            exit: None,
-            reason: None,
-            message: None,
             title: Some("\u{1b}[31mflaky\u{1b}[0m 漢字 test\n".into()),
             argv: vec!["claude".into()],
-            owner: None,
             directory: "/home/ann/.local/state/orx/sessions/x".into(),
+            ..Session::starting(
+                "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+                "claude",
+                "/home/ann/src/service",
+                1_700_000_000_000,
+            )
         };
         let ended = Session {
             session: "ses_01ARZ3NDEKTSV4RRFFQ69G5XYZ".parse().unwrap(),

@@ -1,8 +1,10 @@
 //! Parameters and results of the methods, one file a noun. Fields may be added; none changes its meaning.
 
+pub mod approval;
 pub mod config;
 pub mod daemon;
 pub mod event;
+pub mod hook;
 pub mod record;
 pub mod run;
 pub mod session;

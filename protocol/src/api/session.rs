@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use crate::activity::Activity;
 use crate::id::SessionId;
+use crate::life::Life;
 use crate::process::{EndReason, Exit};
 
 /// State of a session's process. What the agent inside is doing is another matter.
@@ -117,6 +119,55 @@ pub struct Session {
     pub owner: Option<String>,
     /// Directory of its logs and recording.
     pub directory: String,
+    /// Its place in its life cycle.
+    #[serde(default)]
+    pub life: Life,
+    /// What its agent does.
+    #[serde(default)]
+    pub activity: Activity,
+    /// The engine's own name of its conversation, by which it can be resumed; `None` until it is known.
+    #[serde(default)]
+    pub conversation: Option<String>,
+    /// The structured channel beside its terminal, in a word, such as `hooks`, `app-server`, `serve`, `acp`.
+    #[serde(default)]
+    pub channel: Option<String>,
+    /// Which process of the session this is, from 1: it grows when a conversation is taken up again.
+    #[serde(default = "first")]
+    pub generation: u32,
+}
+
+const fn first() -> u32 {
+    1
+}
+
+impl Session {
+    /// A session that is recorded and about to start; what is not named here is not known yet.
+    #[must_use]
+    pub fn starting(session: SessionId, engine: &str, cwd: &str, created_at_ms: u64) -> Self {
+        Self {
+            session,
+            engine: engine.to_owned(),
+            state: SessionState::Starting,
+            pid: None,
+            cwd: cwd.to_owned(),
+            cols: 0,
+            rows: 0,
+            created_at_ms,
+            ended_at_ms: None,
+            exit: None,
+            reason: None,
+            message: None,
+            title: None,
+            argv: Vec::new(),
+            owner: None,
+            directory: String::new(),
+            life: Life::Running,
+            activity: Activity::default(),
+            conversation: None,
+            channel: None,
+            generation: first(),
+        }
+    }
 }
 
 /// Parameters of `session.list`.

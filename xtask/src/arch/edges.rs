@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::shell;
 
 /// Package, and the workspace packages that it may use. A package that is not listed may use none.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("orx-protocol", &[]),
     ("orx-client", &["orx-protocol"]),
     ("orx-sandbox", &["orx-protocol"]),
     ("orx-store", &["orx-protocol"]),
     ("orx-index", &["orx-protocol"]),
+    ("orx-session", &["orx-protocol"]),
     ("orx-workspace", &["orx-protocol", "orx-sandbox"]),
     ("orx-engines", &["orx-protocol", "orx-sandbox"]),
     ("orx-pipeline", &["orx-protocol", "orx-store", "orx-workspace", "orx-engines", "orx-sandbox"]),
@@ -30,6 +31,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "orx-store",
             "orx-workspace",
             "orx-engines",
+            "orx-session",
             "orx-pipeline",
             "orx-index",
         ],

@@ -79,22 +79,13 @@ async fn unusable_names_of_records_are_refused() {
 fn session(created_at_ms: u64, owner: Option<&str>) -> SessionRow {
     SessionRow {
         session: Session {
-            session: SessionId::generate(),
-            engine: "command".to_owned(),
-            state: SessionState::Starting,
-            pid: None,
-            cwd: "/tmp".to_owned(),
             cols: 80,
             rows: 24,
-            created_at_ms,
-            ended_at_ms: None,
-            exit: None,
-            reason: None,
-            message: None,
             title: Some("naïve \u{1f600}".to_owned()),
             argv: vec!["sh".to_owned(), "-c".to_owned(), "exit '3'".to_owned()],
             owner: owner.map(str::to_owned),
             directory: "/tmp/s".to_owned(),
+            ..Session::starting(SessionId::generate(), "command", "/tmp", created_at_ms)
         },
         holder: None,
         socket: "/run/s".to_owned(),
