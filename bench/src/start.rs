@@ -59,7 +59,7 @@ fn row(number: usize) -> SessionRow {
             directory: format!("/nonexistent/{session}"),
             ..Session::starting(session, "command", "/", clock::now_ms())
         },
-        holder: Some(Holder { holder: gone, child: gone, started_at_ms: 0 }),
+        holder: Some(Holder { holder: gone, child: gone, started_at_ms: 0, keeper: None, boot: None }),
         socket: format!("/nonexistent/{session}.sock"),
     }
 }

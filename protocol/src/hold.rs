@@ -32,6 +32,10 @@ pub mod file {
     pub const INPUT: &str = "input.txt";
     /// The holder's own log.
     pub const HOLDER_LOG: &str = "holder.log";
+    /// The screen as it was at some place of [`OUTPUT`], from which a holder that takes over goes on.
+    pub const SCREEN_STATE: &str = "screen.state";
+    /// Sizes of the terminal, each with the place in [`OUTPUT`] from which it held: lines of `offset cols rows`.
+    pub const SIZES: &str = "sizes.log";
 }
 
 /// What a holder is started with. The environment is not here, so that no key is written to disk: the process inherits
@@ -83,6 +87,25 @@ pub struct Holder {
     pub child: ProcessIdentity,
     /// When it started, in milliseconds since the epoch.
     pub started_at_ms: u64,
+    /// The small parent of the holder, which keeps the terminal open and starts another holder when this one is killed;
+    /// `None` where there is none, or none any more.
+    #[serde(default)]
+    pub keeper: Option<ProcessIdentity>,
+    /// The boot of the machine in which these processes run; process ids of another boot mean nothing. `None` where the
+    /// system does not say.
+    #[serde(default)]
+    pub boot: Option<String>,
+}
+
+impl Holder {
+    /// Whether these processes are of the boot called `now`; what is not known counts as the same.
+    #[must_use]
+    pub fn is_of_boot(&self, now: Option<&str>) -> bool {
+        match (self.boot.as_deref(), now) {
+            (Some(then), Some(now)) => then == now,
+            _ => true,
+        }
+    }
 }
 
 /// How a session's process ended.
@@ -145,6 +168,13 @@ pub mod method {
     pub const ATTACH: &str = "hold.attach";
     /// [`super::AdoptParams`] with one descriptor → `{}`; the descriptor is served as by `hold.attach`.
     pub const ADOPT: &str = "hold.adopt";
+    /// `{}` → [`super::Descriptors`], with duplicates of the program's terminal (its master), or of the reading ends of its
+    /// pipes, passed along with the answer. Only on a connection that waits for nothing else.
+    pub const DESCRIPTORS: &str = "hold.descriptors";
+    /// [`super::UpgradeParams`] → [`super::Upgraded`], answered by the new program: the holder goes on as another version
+    /// of itself, as the same process and with everything it holds. When that is not possible the old one answers with
+    /// why, and goes on.
+    pub const UPGRADE: &str = "hold.upgrade";
 }
 
 /// What a holder says of itself.
@@ -165,7 +195,38 @@ pub struct Status {
     /// Bytes of output or recording that could not be written to their files, for instance on a full disk.
     #[serde(default)]
     pub lost_bytes: u64,
+    /// The holder's version; empty for those that did not say it yet.
+    #[serde(default)]
+    pub version: String,
 }
+
+/// Answer to [`method::DESCRIPTORS`]: what the passed descriptors are, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptors {
+    /// The processes whose terminal or pipes these are.
+    pub holder: Holder,
+    /// How many descriptors came along: one for a terminal, two for pipes (output, error).
+    pub count: usize,
+}
+
+/// Parameters of [`method::UPGRADE`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeParams {
+    /// The program to go on as, an absolute path; the file from which the holder itself was started when absent.
+    #[serde(default)]
+    pub program: Option<String>,
+}
+
+/// Answer to [`method::UPGRADE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// The version that serves the session now.
+    pub version: String,
+}
+
+/// What one holder hands to another: names its shape, which the other must know.
+pub const HAND_OVER_VERSION: u32 = 1;
 
 /// Parameters of [`method::SEND`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -134,6 +134,9 @@ pub struct Session {
     /// Which process of the session this is, from 1: it grows when a conversation is taken up again.
     #[serde(default = "first")]
     pub generation: u32,
+    /// What would be left of it when processes of orx, or the machine, end.
+    #[serde(default)]
+    pub survival: Survival,
 }
 
 const fn first() -> u32 {
@@ -166,8 +169,48 @@ impl Session {
             conversation: None,
             channel: None,
             generation: first(),
+            survival: Survival::default(),
         }
     }
+}
+
+/// How well a session survives, from the best to the worst.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SurvivalLevel {
+    /// Its process runs and is held.
+    Live,
+    /// Its process is gone; its engine can take the conversation up again.
+    Resumable,
+    /// What it showed was recorded and can be looked at.
+    Replay,
+    /// Nothing of it is left but its record.
+    #[default]
+    None,
+}
+
+impl SurvivalLevel {
+    /// The word that is shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Resumable => "resumable",
+            Self::Replay => "replay",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What there is of a session, and why it can be relied on. Worked out when it is asked for; what is stored is not read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survival {
+    /// How well it survives.
+    pub level: SurvivalLevel,
+    /// A sentence for a person.
+    pub reason: String,
+    /// Whether something beside its holder keeps its terminal open: then the holder itself can be lost without loss.
+    pub kept: bool,
 }
 
 /// Parameters of `session.list`.
@@ -184,6 +227,44 @@ pub struct ListParams {
 pub struct Sessions {
     /// Oldest first.
     pub sessions: Vec<Session>,
+}
+
+/// Parameters of `session.upgrade`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeParams {
+    /// Which; every session that runs when absent.
+    #[serde(default)]
+    pub session: Option<SessionId>,
+}
+
+/// Result of `session.upgrade`: every session that was asked for is in one of the lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrades {
+    /// Sessions whose holder is another version now.
+    pub upgraded: Vec<Upgraded>,
+    /// Sessions whose holder was of this version already.
+    pub current: Vec<SessionId>,
+    /// Sessions that go on with the holder that they had.
+    pub failed: Vec<NotUpgraded>,
+}
+
+/// A session whose holder was replaced by a newer version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// Which.
+    pub session: SessionId,
+    /// The version that holds it now.
+    pub version: String,
+}
+
+/// A session whose holder could not be replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotUpgraded {
+    /// Which.
+    pub session: SessionId,
+    /// Why.
+    pub why: String,
 }
 
 /// Parameters of the methods that take a session alone.

@@ -99,7 +99,7 @@ impl Holder {
             identity::own().ok_or_else(|| failed("its own identity")(std::io::Error::other("it is not in /proc")))?;
         let listener = Listener::bind(Path::new(&settings.spec.socket))?;
         let (session, pid) = open_session(&settings, started_at_ms, now)?;
-        let record = Record { holder: own, child: child::identity_of(pid), started_at_ms };
+        let record = Record { holder: own, child: child::identity_of(pid), started_at_ms, keeper: None, boot: None };
         let Settings { spec, directory, lock } = settings;
         let written = serde_json::to_vec(&record)
             .map_err(std::io::Error::other)

@@ -195,6 +195,7 @@ impl Holder {
             quiet_ms: u64::try_from(now.saturating_duration_since(self.last_output).as_millis()).unwrap_or(u64::MAX),
             title,
             lost_bytes,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 

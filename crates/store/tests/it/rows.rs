@@ -105,7 +105,7 @@ async fn a_session_is_kept_whole_and_told_from_those_that_ended() {
     assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
 
     let identity = ProcessIdentity { pid: 7, start_time: 11 };
-    old.holder = Some(Holder { holder: identity, child: identity, started_at_ms: 5 });
+    old.holder = Some(Holder { holder: identity, child: identity, started_at_ms: 5, keeper: None, boot: None });
     old.session.state = SessionState::Ended;
     old.session.exit = Some(Exit::Signal(9));
     old.session.reason = Some(EndReason::Stopped);
