@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::confinement::{Caps, Confinement};
 use crate::api::session::{AttachMode, Cursor};
 use crate::id::SessionId;
 use crate::process::{EndReason, Exit, ProcessIdentity};
@@ -58,6 +59,12 @@ pub struct HoldSpec {
     pub deadline_ms: Option<u64>,
     /// Path of the holder's socket.
     pub socket: String,
+    /// How the program is confined; `None` when it is not.
+    #[serde(default)]
+    pub confinement: Option<Confinement>,
+    /// How its tree is limited; `None` when it is not.
+    #[serde(default)]
+    pub caps: Option<Caps>,
 }
 
 /// Columns and rows of a terminal.
@@ -162,6 +169,10 @@ pub mod method {
     pub const RESIZE: &str = "hold.resize";
     /// `{grace_ms}` → [`super::Ended`]: ends the whole process tree.
     pub const STOP: &str = "hold.stop";
+    /// `{}` → `{}`: holds the whole process tree still; its deadline stands still too.
+    pub const PAUSE: &str = "hold.pause";
+    /// `{}` → `{}`: lets the process tree go on.
+    pub const CONTINUE: &str = "hold.continue";
     /// `{}` → [`super::Ended`], answered when the tree is gone.
     pub const WAIT: &str = "hold.wait";
     /// [`super::AttachParams`] → `{}`, then the connection carries [`crate::terminal`] frames.
@@ -225,8 +236,37 @@ pub struct Upgraded {
     pub version: String,
 }
 
-/// What one holder hands to another: names its shape, which the other must know.
+/// The shape of [`HandOver`]; a holder takes over only from one that knows the same.
 pub const HAND_OVER_VERSION: u32 = 1;
+
+/// What a holder that takes a session over is given, in a nameless file whose descriptor it is told. Descriptors are
+/// numbers in that very process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandOver {
+    /// [`HAND_OVER_VERSION`].
+    pub version: u32,
+    /// The program that is held.
+    pub child: ProcessIdentity,
+    /// When it started, in milliseconds since the epoch.
+    pub started_at_ms: u64,
+    /// The program's terminal (its master), or the reading ends of its pipes: output, error.
+    pub outputs: Vec<i32>,
+    /// The listening socket, where it outlived the holder.
+    #[serde(default)]
+    pub listener: Option<i32>,
+    /// The lock on the session's directory, where it is held already.
+    #[serde(default)]
+    pub lock: Option<i32>,
+    /// The link to the keeper, where that is the new holder's parent.
+    #[serde(default)]
+    pub link: Option<i32>,
+    /// How the program ended, when it has and that is known.
+    #[serde(default)]
+    pub exit: Option<Exit>,
+    /// What only a holder knows that goes on as another version of itself.
+    #[serde(default)]
+    pub serving: Option<serde_json::Value>,
+}
 
 /// Parameters of [`method::SEND`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,6 +20,13 @@ pub fn is_alive(process: ProcessIdentity) -> bool {
     of(process.pid) == Some(process)
 }
 
+/// The boot of the machine that these processes are of; `None` where the system does not say.
+#[must_use]
+pub fn boot() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned()).filter(|boot| !boot.is_empty())
+}
+
 pub(crate) use platform::{processes, stat};
 
 /// What the kernel says of a process.

@@ -5,6 +5,7 @@
 //! `orx-pipeline`. Terminals belong to `pty-proxy`.
 
 pub mod capture;
+pub mod descriptors;
 pub mod environment;
 pub mod file;
 pub mod identity;

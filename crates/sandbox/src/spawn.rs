@@ -3,12 +3,13 @@
 use orx_protocol::process::{Exit, ProcessIdentity};
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::environment::Environment;
-use crate::identity;
+use crate::{descriptors, identity};
 
 /// A program could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -143,6 +144,35 @@ pub fn supervised(
     let mut command = grouped(argv, cwd, environment)?;
     let [input, output, error] = streams;
     command.stdin(input).stdout(output).stderr(error);
+    let mut command = tokio::process::Command::from(command);
+    command.kill_on_drop(true);
+    command.spawn().map_err(|source| SpawnError::Refused { program: argv.first().cloned().unwrap_or_default(), source })
+}
+
+/// As [`supervised`], for a program that is handed open files: it finds these descriptors under the numbers that they have
+/// here.
+///
+/// # Errors
+/// [`SpawnError`] when it cannot be started.
+pub fn supervised_with(
+    argv: &[String],
+    cwd: &Path,
+    environment: &Environment,
+    streams: [Stdio; 3],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<tokio::process::Child, SpawnError> {
+    let mut command = grouped(argv, cwd, environment)?;
+    let [input, output, error] = streams;
+    command.stdin(input).stdout(output).stderr(error);
+    let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    // SAFETY: fcntl is async-signal-safe (signal-safety(7)); the closure reads memory of its own and changes none. The
+    // descriptors are borrowed until after the start.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(move || {
+            numbers.iter().try_for_each(|number| descriptors::pass_on(BorrowedFd::borrow_raw(*number), true))
+        });
+    }
     let mut command = tokio::process::Command::from(command);
     command.kill_on_drop(true);
     command.spawn().map_err(|source| SpawnError::Refused { program: argv.first().cloned().unwrap_or_default(), source })
