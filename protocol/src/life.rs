@@ -55,3 +55,87 @@ impl Life {
         }
     }
 }
+
+impl Life {
+    /// Every state.
+    pub const ALL: [Self; 12] = [
+        Self::Pending,
+        Self::Queued,
+        Self::Running,
+        Self::Paused,
+        Self::Completed,
+        Self::PartiallyCompleted,
+        Self::Failed,
+        Self::Timeout,
+        Self::Stopped,
+        Self::Cancelled,
+        Self::Orphaned,
+        Self::Degraded,
+    ];
+}
+
+impl std::fmt::Display for Life {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How urgent a session is when there are fewer places than sessions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Before all others.
+    Critical,
+    /// Before most.
+    High,
+    /// As most.
+    #[default]
+    Medium,
+    /// After most.
+    Low,
+    /// When nobody else waits.
+    Deferred,
+}
+
+impl Priority {
+    /// Its number, 0 for the most urgent.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// What a session says of its own work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// All of it is done.
+    Completed,
+    /// Part of it is done.
+    PartiallyCompleted,
+    /// It is not done.
+    Failed,
+}
+
+/// What was agreed about a session when it was made, and how that went so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// How urgent it is.
+    #[serde(default)]
+    pub priority: Priority,
+    /// How long each of its processes may run, in milliseconds, without the time that it was paused; `None`: any time.
+    #[serde(default)]
+    pub max_duration_ms: Option<u64>,
+    /// How often it was tried again after a bad end.
+    #[serde(default)]
+    pub retries: u32,
+    /// What it said of its own work.
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+    /// Since when it waits for a place, in milliseconds since the epoch.
+    #[serde(default)]
+    pub queued_at_ms: Option<u64>,
+    /// What is missing, where it is degraded.
+    #[serde(default)]
+    pub missing: Option<String>,
+}

@@ -62,7 +62,7 @@ pub(super) async fn create(daemon: Arc<Daemon>, params: CreateParams) -> Result<
     let plan = creation::plan(&params, &daemon.engines())?;
     let session = plan.session;
     let holder = daemon.sessions.start(plan).await?;
-    Ok(Created { session, pid: holder.child.pid })
+    Ok(Created { session, pid: Some(holder.child.pid) })
 }
 
 pub(super) async fn list(daemon: Arc<Daemon>, params: ListParams) -> Result<Sessions, RpcError> {

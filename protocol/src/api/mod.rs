@@ -2,9 +2,11 @@
 
 pub mod approval;
 pub mod config;
+pub mod confinement;
 pub mod daemon;
 pub mod event;
 pub mod hook;
+pub mod life;
 pub mod record;
 pub mod run;
 pub mod session;

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::activity::Activity;
+use crate::api::confinement::{LimitParams, Limits, Sandbox, SandboxParams};
 use crate::id::SessionId;
-use crate::life::Life;
+use crate::life::{Life, Priority, Terms};
 use crate::process::{EndReason, Exit};
 
 /// State of a session's process. What the agent inside is doing is another matter.
@@ -73,6 +74,18 @@ pub struct CreateParams {
     /// First prompt, handed over in the engine's own way.
     #[serde(default)]
     pub prompt: Option<String>,
+    /// How urgent it is where sessions wait for a place (`medium` when absent).
+    #[serde(default)]
+    pub priority: Priority,
+    /// How long its process may run, in milliseconds (60,000 to 86,400,000); any time when absent.
+    #[serde(default)]
+    pub max_duration_ms: Option<u64>,
+    /// What it may touch; as the daemon's settings say when absent.
+    #[serde(default)]
+    pub sandbox: SandboxParams,
+    /// What it may use; as the daemon's settings say when absent.
+    #[serde(default)]
+    pub limits: LimitParams,
 }
 
 /// Result of `session.create`.
@@ -80,8 +93,8 @@ pub struct CreateParams {
 pub struct Created {
     /// The session.
     pub session: SessionId,
-    /// The process that it holds.
-    pub pid: i32,
+    /// The process that it holds; `None` while it waits for a place.
+    pub pid: Option<i32>,
 }
 
 /// A session, as `session.list` and `session.get` show it.
@@ -122,6 +135,15 @@ pub struct Session {
     /// Its place in its life cycle.
     #[serde(default)]
     pub life: Life,
+    /// What was agreed about it, and how that went so far.
+    #[serde(default)]
+    pub terms: Terms,
+    /// What it may touch; `None` of sessions from before there were sandboxes.
+    #[serde(default)]
+    pub sandbox: Option<Sandbox>,
+    /// What it may use; `None` when nothing is limited.
+    #[serde(default)]
+    pub limits: Option<Limits>,
     /// What its agent does.
     #[serde(default)]
     pub activity: Activity,
@@ -165,6 +187,9 @@ impl Session {
             owner: None,
             directory: String::new(),
             life: Life::Running,
+            terms: Terms::default(),
+            sandbox: None,
+            limits: None,
             activity: Activity::default(),
             conversation: None,
             channel: None,

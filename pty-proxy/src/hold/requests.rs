@@ -20,15 +20,18 @@ use crate::input::keys::{self, type_keys};
 use crate::input::paste::paste;
 use crate::input::typist::{InputFull, Step};
 use crate::link::connection::{Connection, Use};
+use crate::process::child;
 use crate::terminal::answers::from_hex;
 
 /// Every method, for the one who named another.
-const METHODS: [&str; 9] = [
+const METHODS: [&str; 11] = [
     method::STATUS,
     method::SCREEN,
     method::SEND,
     method::KEYS,
     method::RESIZE,
+    method::PAUSE,
+    method::CONTINUE,
     method::STOP,
     method::WAIT,
     method::ATTACH,
@@ -143,6 +146,11 @@ impl Holder {
                 self.apply_size(now, false);
                 Ok(Outcome::Now(serde_json::json!({})))
             }
+            method::PAUSE | method::CONTINUE => {
+                let _: Nothing = rpc::params(name, raw)?;
+                if name == method::PAUSE { self.pause(now)? } else { self.go_on(now) }
+                Ok(Outcome::Now(serde_json::json!({})))
+            }
             method::STOP | method::WAIT if self.ended.is_some() => {
                 Ok(Outcome::Now(self.ended.clone().unwrap_or_default()))
             }
@@ -176,6 +184,21 @@ impl Holder {
                 Err(RpcError::new(ErrorKind::FailedPrecondition, message).with_hint("read its log instead"))
             }
         }
+    }
+
+    /// Holds the tree still.
+    fn pause(&mut self, now: Instant) -> Result<(), RpcError> {
+        if self.ending.pause(now) || self.ending.is_paused() {
+            child::pause(self.own_pid);
+            return Ok(());
+        }
+        Err(RpcError::new(ErrorKind::FailedPrecondition, format!("`{}`: the session is ending", method::PAUSE)))
+    }
+
+    /// Lets the tree go on, also one that another holder held still.
+    fn go_on(&mut self, now: Instant) {
+        self.ending.go_on(now);
+        child::go_on(self.own_pid);
     }
 
     fn status(&mut self, now: Instant) -> Status {

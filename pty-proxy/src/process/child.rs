@@ -19,6 +19,8 @@ use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 const TERMINAL_VARIABLES: [(&str, &str); 2] = [("TERM", "xterm-256color"), ("COLORTERM", "truecolor")];
 /// The file mode mask that programs start with.
 const USUAL_MASK: u32 = 0o022;
+/// How often a tree that is held still is looked at for processes that were just started: a fork bomb is not raced.
+const PAUSE_ROUNDS: usize = 16;
 
 /// The program could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -219,6 +221,28 @@ pub fn ask_to_end(own_pid: i32) {
         for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGCONT] {
             tree::signal(process, signal);
         }
+    }
+}
+
+/// Holds every process of the tree still, also those that were started while the others were told.
+pub fn pause(own_pid: i32) {
+    let mut told = Vec::new();
+    for _ in 0..PAUSE_ROUNDS {
+        let fresh: Vec<_> = members(own_pid).into_iter().filter(|process| !told.contains(process)).collect();
+        if fresh.is_empty() {
+            return;
+        }
+        for process in &fresh {
+            tree::signal(*process, Signal::SIGSTOP);
+        }
+        told.extend(fresh);
+    }
+}
+
+/// Lets every process of the tree go on.
+pub fn go_on(own_pid: i32) {
+    for process in members(own_pid) {
+        tree::signal(process, Signal::SIGCONT);
     }
 }
 

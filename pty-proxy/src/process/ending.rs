@@ -57,6 +57,8 @@ pub struct Ending {
     phase: Phase,
     reason: EndReason,
     deadline: Option<Instant>,
+    /// Since when the tree is held still; that time does not count.
+    paused_at: Option<Instant>,
     left_behind: usize,
 }
 
@@ -64,7 +66,29 @@ impl Ending {
     /// A session that runs, until `deadline` at the longest.
     #[must_use]
     pub fn new(deadline: Option<Instant>) -> Self {
-        Self { phase: Phase::Running, reason: EndReason::Exited, deadline, left_behind: 0 }
+        Self { phase: Phase::Running, reason: EndReason::Exited, deadline, paused_at: None, left_behind: 0 }
+    }
+
+    /// The tree is held still from now on; gives whether it was not before. One that ends already goes on ending.
+    pub fn pause(&mut self, now: Instant) -> bool {
+        let pauses = self.phase == Phase::Running && self.paused_at.is_none();
+        if pauses {
+            self.paused_at = Some(now);
+        }
+        pauses
+    }
+
+    /// The tree goes on; its deadline moves by the time that it was held still.
+    pub fn go_on(&mut self, now: Instant) {
+        if let Some(since) = self.paused_at.take() {
+            self.deadline = self.deadline.and_then(|deadline| deadline.checked_add(now.saturating_duration_since(since)));
+        }
+    }
+
+    /// Whether the tree is held still.
+    #[must_use]
+    pub const fn is_paused(&self) -> bool {
+        self.paused_at.is_some()
     }
 
     /// Somebody asks for the end: force follows `grace` later, or sooner when that was asked for before.
@@ -100,7 +124,7 @@ impl Ending {
                 self.phase = Phase::Lingering { ask_at: now + LEFTOVER_LINGER };
                 Action::Wait
             }
-            Phase::Running if self.deadline.is_some_and(|deadline| deadline <= now) => {
+            Phase::Running if self.paused_at.is_none() && self.deadline.is_some_and(|deadline| deadline <= now) => {
                 self.reason = EndReason::Deadline;
                 self.phase = Phase::Asked { force_at: now + DEADLINE_GRACE };
                 Action::Ask
@@ -125,6 +149,7 @@ impl Ending {
     #[must_use]
     pub fn wakes_at(&self, now: Instant) -> Option<Instant> {
         match self.phase {
+            Phase::Running if self.paused_at.is_some() => None,
             Phase::Running => self.deadline,
             Phase::Lingering { .. } | Phase::Asked { .. } | Phase::Forced { .. } => Some(now + POLL),
         }
@@ -200,5 +225,29 @@ mod tests {
         assert_eq!(ending.step(now + ms(10), false, || 1), Action::Ask);
         assert_eq!(ending.reason(), EndReason::Deadline);
         assert_eq!(ending.step(now + ms(2010), false, || 1), Action::Kill);
+    }
+
+    #[test]
+    fn the_time_that_it_is_held_still_does_not_count() {
+        let now = Instant::now();
+        let mut ending = Ending::new(Some(now + ms(10)));
+        assert!(ending.pause(now + ms(5)));
+        assert!(!ending.pause(now + ms(6)));
+        assert_eq!(ending.wakes_at(now), None);
+        assert_eq!(ending.step(now + ms(1000), false, || 1), Action::Wait);
+        ending.go_on(now + ms(1005));
+        assert_eq!(ending.wakes_at(now), Some(now + ms(1010)));
+        assert_eq!(ending.step(now + ms(1009), false, || 1), Action::Wait);
+        assert_eq!(ending.step(now + ms(1010), false, || 1), Action::Ask);
+    }
+
+    #[test]
+    fn one_that_is_held_still_can_be_ended_and_one_that_ends_is_not_held_still() {
+        let now = Instant::now();
+        let mut ending = Ending::new(None);
+        assert!(ending.pause(now));
+        assert_eq!(ending.stop(ms(100), now), Action::Ask);
+        assert!(!ending.pause(now + ms(1)));
+        assert_eq!(ending.step(now + ms(100), false, || 1), Action::Kill);
     }
 }
