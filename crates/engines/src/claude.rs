@@ -5,8 +5,9 @@ use std::path::Path;
 use orx_protocol::api::run::Tokens;
 use serde_json::{Map, Value, json};
 
+use crate::driver::Driver;
 use crate::report::{Outcome, StageReport, count, events, microusd, shown_path, text, told};
-use crate::{Context, Endpoint, EngineError, EngineKind, HeadlessRequest, InteractiveRequest, Launch, Mode, home};
+use crate::{Context, Endpoint, EngineError, EngineKind, HeadlessRequest, Launch, Mode, home};
 
 /// The tools of [`Mode::Text`].
 const READING_TOOLS: &str = "Read,Glob,Grep";
@@ -14,20 +15,18 @@ const READING_TOOLS: &str = "Read,Glob,Grep";
 /// it to root and it overrules what the user denied.
 const WRITING_TOOLS: &str = "Bash,Edit,Write,NotebookEdit,WebFetch,WebSearch";
 
-pub(crate) fn headless(mut launch: Launch, context: &Context, request: &HeadlessRequest) -> Launch {
-    let argv = &mut launch.argv;
-    argv.extend(["--print", "--output-format", "stream-json", "--verbose"].map(str::to_owned));
-    if let Some(model) = &request.model {
-        argv.extend(["--model".to_owned(), model.clone()]);
-    }
-    if let Some(effort) = &request.reasoning_effort {
-        argv.extend(["--effort".to_owned(), effort.clone()]);
-    }
-    argv.extend(request.extra_args.iter().cloned());
-    argv.extend(
-        match request.mode {
+/// The engine.
+pub(crate) struct Claude;
+
+impl Driver for Claude {
+    fn headless(&self, launch: &mut Launch, _context: &Context, request: &HeadlessRequest) -> Result<(), EngineError> {
+        launch.add(&["--print", "--output-format", "stream-json", "--verbose"]);
+        launch.add_option("--model", request.model.as_deref());
+        launch.add_option("--effort", request.reasoning_effort.as_deref());
+        launch.argv.extend(request.extra_args.iter().cloned());
+        launch.add(match request.mode {
             // No tool of an MCP server either: only the built-in ones are known to read.
-            Mode::Text => [
+            Mode::Text => &[
                 "--strict-mcp-config",
                 "--permission-mode",
                 "dontAsk",
@@ -35,41 +34,27 @@ pub(crate) fn headless(mut launch: Launch, context: &Context, request: &Headless
                 READING_TOOLS,
                 "--allowedTools",
                 READING_TOOLS,
-            ]
-            .as_slice(),
-            Mode::Apply => ["--permission-mode", "acceptEdits", "--allowedTools", WRITING_TOOLS].as_slice(),
-        }
-        .iter()
-        .map(|argument| (*argument).to_owned()),
-    );
-    point(launch, context)
-}
-
-pub(crate) fn interactive(mut launch: Launch, context: &Context, request: &InteractiveRequest) -> Launch {
-    launch.argv.extend(request.argv.iter().cloned());
-    if let Some(prompt) = &request.prompt {
-        launch.argv.extend(["--".to_owned(), prompt.clone()]);
+            ],
+            Mode::Apply => &["--permission-mode", "acceptEdits", "--allowedTools", WRITING_TOOLS],
+        });
+        Ok(())
     }
-    point(launch, context)
-}
 
-fn point(mut launch: Launch, context: &Context) -> Launch {
-    let mut set = |name: &str, value: &str| {
-        launch.environment.insert(name.to_owned(), value.to_owned());
-    };
-    if let Some(endpoint) = &context.endpoint {
-        set("ANTHROPIC_BASE_URL", &endpoint.url);
-        set("ANTHROPIC_API_KEY", &endpoint.key);
-        set("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
-        set("DISABLE_TELEMETRY", "1");
-        set("DISABLE_ERROR_REPORTING", "1");
-        set("DISABLE_AUTOUPDATER", "1");
+    fn prepare_home(&self, private: &Path, endpoint: &Endpoint, cwd: &str) -> Result<(), EngineError> {
+        prepare(private, endpoint, cwd)
     }
-    launch
+
+    fn read(&self, stdout: &[u8]) -> Outcome {
+        read(stdout)
+    }
+
+    fn progress(&self, event: &Map<String, Value>) -> Option<String> {
+        progress(event)
+    }
 }
 
 /// Writes the answers to the dialogs of a first run into `.claude.json`, and leaves the rest of it as the CLI keeps it.
-pub(crate) fn prepare(private: &Path, endpoint: &Endpoint, cwd: &str) -> Result<(), EngineError> {
+fn prepare(private: &Path, endpoint: &Endpoint, cwd: &str) -> Result<(), EngineError> {
     let path = private.join(".claude.json");
     let unusable = || EngineError::PrivateFile { engine: EngineKind::Claude, path: path.clone() };
     let mut root = match std::fs::read_to_string(&path) {
@@ -100,7 +85,7 @@ pub(crate) fn prepare(private: &Path, endpoint: &Endpoint, cwd: &str) -> Result<
 }
 
 /// Reads `--output-format stream-json`.
-pub(crate) fn read(stdout: &[u8]) -> Outcome {
+fn read(stdout: &[u8]) -> Outcome {
     let mut outcome = Outcome::default();
     let mut announced = None;
     for event in events(stdout) {
@@ -181,7 +166,7 @@ fn result(outcome: &mut Outcome, event: &Value) {
     }
 }
 
-pub(crate) fn progress(event: &Map<String, Value>) -> Option<String> {
+fn progress(event: &Map<String, Value>) -> Option<String> {
     let event = Value::Object(event.clone());
     if text(&event, "/type") != Some("assistant") {
         return retrying(&event);

@@ -5,63 +5,56 @@ use std::path::Path;
 use orx_protocol::api::run::Tokens;
 use serde_json::{Map, Value};
 
+use crate::driver::Driver;
 use crate::report::{Outcome, count, events, shown_path, text, told};
-use crate::{Context, Endpoint, EngineError, EngineKind, HeadlessRequest, InteractiveRequest, Launch, Mode, home};
+use crate::{Context, Endpoint, EngineError, EngineKind, HeadlessRequest, Launch, Mode, home};
 
-/// The variable that holds the endpoint's key.
+/// The variable that holds the endpoint's key, as the data says.
 const KEY: &str = "ORX_ENDPOINT_KEY";
-/// Keeps the CLI from leaving a server behind that no session owns.
+/// Keeps the CLI from leaving a server behind that no session owns; its sessions in a terminal have it from the data.
 const NO_DAEMON: [&str; 2] = ["-c", "features.daemon_auto_start=false"];
 
-pub(crate) fn headless(mut launch: Launch, context: &Context, request: &HeadlessRequest) -> Launch {
-    let argv = &mut launch.argv;
-    argv.push("exec".to_owned());
-    argv.extend(NO_DAEMON.map(str::to_owned));
-    argv.extend(["--json", "--skip-git-repo-check"].map(str::to_owned));
-    if let Some(model) = &request.model {
-        argv.extend(["--model".to_owned(), model.clone()]);
-    }
-    if let Some(effort) = &request.reasoning_effort {
-        argv.extend(["-c".to_owned(), format!("model_reasoning_effort={}", toml_text(effort))]);
-    }
-    argv.extend(request.extra_args.iter().cloned());
-    argv.extend(
-        match request.mode {
-            Mode::Text => ["--sandbox", "read-only"].as_slice(),
+/// The engine.
+pub(crate) struct Codex;
+
+impl Driver for Codex {
+    fn headless(&self, launch: &mut Launch, _context: &Context, request: &HeadlessRequest) -> Result<(), EngineError> {
+        launch.add(&["exec"]);
+        launch.add(&NO_DAEMON);
+        launch.add(&["--json", "--skip-git-repo-check"]);
+        launch.add_option("--model", request.model.as_deref());
+        let effort = request.reasoning_effort.as_deref();
+        launch
+            .add_option("-c", effort.map(|effort| format!("model_reasoning_effort={}", toml_text(effort))).as_deref());
+        launch.argv.extend(request.extra_args.iter().cloned());
+        launch.add(match request.mode {
+            Mode::Text => &["--sandbox", "read-only"],
             // It writes in its directory and in temporary ones alone. Builds fetch what they need, as with the other
             // engines, so the network stays open.
-            Mode::Apply => {
-                ["--sandbox", "workspace-write", "-c", "sandbox_workspace_write.network_access=true"].as_slice()
-            }
-        }
-        .iter()
-        .map(|argument| (*argument).to_owned()),
-    );
-    argv.push("-".to_owned());
-    point(launch, context)
-}
-
-pub(crate) fn interactive(mut launch: Launch, context: &Context, request: &InteractiveRequest) -> Launch {
-    launch.argv.extend(NO_DAEMON.map(str::to_owned));
-    launch.argv.extend(request.argv.iter().cloned());
-    if let Some(prompt) = &request.prompt {
-        launch.argv.extend(["--".to_owned(), prompt.clone()]);
+            Mode::Apply => &["--sandbox", "workspace-write", "-c", "sandbox_workspace_write.network_access=true"],
+        });
+        launch.add(&["-"]);
+        Ok(())
     }
-    point(launch, context)
-}
 
-fn point(mut launch: Launch, context: &Context) -> Launch {
-    if let Some(endpoint) = &context.endpoint {
-        launch.environment.insert(KEY.to_owned(), endpoint.key.clone());
+    fn prepare_home(&self, private: &Path, endpoint: &Endpoint, cwd: &str) -> Result<(), EngineError> {
+        prepare(private, endpoint, cwd)
     }
-    launch
+
+    fn read(&self, stdout: &[u8]) -> Outcome {
+        read(stdout)
+    }
+
+    fn progress(&self, event: &Map<String, Value>) -> Option<String> {
+        progress(event)
+    }
 }
 
 /// Writes `config.toml`: the endpoint as the one provider, this directory trusted, nothing in the background.
-pub(crate) fn prepare(private: &Path, endpoint: &Endpoint, cwd: &str) -> Result<(), EngineError> {
+fn prepare(private: &Path, endpoint: &Endpoint, cwd: &str) -> Result<(), EngineError> {
     let directory = private.join(".codex");
     home::directory(EngineKind::Codex, &directory)?;
-    let base_url = toml_text(&format!("{}/v1", endpoint.url.trim_end_matches('/')));
+    let base_url = toml_text(&endpoint.v1());
     let cwd = toml_text(cwd);
     let config = format!(
         "model_provider = \"orx\"\n\
@@ -102,7 +95,7 @@ fn toml_text(text: &str) -> String {
 }
 
 /// Reads `exec --json`.
-pub(crate) fn read(stdout: &[u8]) -> Outcome {
+fn read(stdout: &[u8]) -> Outcome {
     let mut outcome = Outcome::default();
     for event in events(stdout) {
         let event = Value::Object(event);
@@ -148,7 +141,7 @@ pub(crate) fn read(stdout: &[u8]) -> Outcome {
     outcome
 }
 
-pub(crate) fn progress(event: &Map<String, Value>) -> Option<String> {
+fn progress(event: &Map<String, Value>) -> Option<String> {
     let event = Value::Object(event.clone());
     let at = text(&event, "/type")?;
     match (at, text(&event, "/item/type").unwrap_or_default()) {

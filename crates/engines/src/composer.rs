@@ -1,39 +1,68 @@
 //! Where a coding CLI takes its prompt: whether a screen shows that place, and not a dialog in its stead.
 //!
-//! What is typed before it shows is lost, or answers a question that nobody read. The marks are those of the versions
-//! that the tests run; an unknown layout is taken for one that does not show it.
+//! What is typed before it shows is lost, or answers a question that nobody read. How it looks is data, with the versions
+//! that look so; an unknown layout is taken for one that does not show it.
 
-use crate::EngineKind;
+use regex::Regex;
+use semver::VersionReq;
+use serde::Deserialize;
 
-/// Whether the screen (a text a row) shows the place where the engine takes a prompt; for [`EngineKind::Command`], of
-/// which nothing is known, always.
-#[must_use]
-pub fn shows_composer(kind: EngineKind, screen: &[impl AsRef<str>]) -> bool {
-    let rows = || screen.iter().map(|row| row.as_ref().trim_end());
-    let pairs = || rows().zip(rows().skip(1));
-    match kind {
-        // Its dialogs have the same mark before the choice, further to the right.
-        EngineKind::Claude => pairs().any(|(above, row)| is_made_of(above, '─') && row.starts_with('❯')),
-        // Its dialogs number their choices.
-        EngineKind::Codex => rows().any(|row| {
-            let text = row.strip_prefix('›').map(str::trim_start);
-            text.is_some_and(|text| !text.split_once('.').is_some_and(|(number, _)| is_number(number)))
-        }),
-        EngineKind::Gemini => {
-            pairs().any(|(above, row)| is_made_of(above, '▄') && row.trim_start().starts_with(['>', '*', '!']))
+use crate::{EngineKind, Version, descriptor};
+
+/// One way in which a place for a prompt looks: a row, and the row above it. Rows are without trailing blanks.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Composer {
+    /// The versions that look so; any when absent.
+    #[serde(default, deserialize_with = "descriptor::versions")]
+    versions: Option<VersionReq>,
+    /// What the row above looks like.
+    #[serde(default, deserialize_with = "descriptor::pattern")]
+    above: Option<Regex>,
+    /// What the row looks like.
+    #[serde(deserialize_with = "descriptor::pattern")]
+    row: Option<Regex>,
+    /// What the row must not look like.
+    #[serde(default, deserialize_with = "descriptor::pattern")]
+    but_not: Option<Regex>,
+}
+
+impl Composer {
+    fn is_of(&self, version: Option<Version>) -> bool {
+        match (&self.versions, version) {
+            (Some(versions), Some(version)) => versions.matches(&version.into()),
+            (None, _) | (_, None) => true,
         }
-        EngineKind::Opencode => rows().any(|row| row.trim_start().starts_with("╹▀▀")),
-        EngineKind::Command => true,
+    }
+
+    fn fits(&self, above: Option<&str>, row: &str) -> bool {
+        let fits = |pattern: &Option<Regex>, text: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(text));
+        let excluded = self.but_not.as_ref().is_some_and(|pattern| pattern.is_match(row));
+        fits(&self.row, row)
+            && !excluded
+            && (self.above.is_none() || above.is_some_and(|above| fits(&self.above, above)))
     }
 }
 
-/// Whether a row is an edge drawn with this character alone.
-fn is_made_of(row: &str, character: char) -> bool {
-    row.chars().count() > 2 && row.chars().all(|c| c == character)
+/// Whether the screen (a text a row) shows the place where the engine takes a prompt, in any version that is known; of an
+/// engine whose place is not known, such as [`EngineKind::Command`], always.
+#[must_use]
+pub fn shows_composer(kind: EngineKind, screen: &[impl AsRef<str>]) -> bool {
+    shows_composer_of(kind, None, screen)
 }
 
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
+/// The same for one version; any where it is not known.
+#[must_use]
+pub fn shows_composer_of(kind: EngineKind, version: Option<Version>, screen: &[impl AsRef<str>]) -> bool {
+    let known = &kind.descriptor().composer;
+    let row = |index: usize| screen.get(index).map(|row| row.as_ref().trim_end());
+    known.is_empty()
+        || known.iter().filter(|composer| composer.is_of(version)).any(|composer| {
+            (0..screen.len()).any(|index| {
+                let above = index.checked_sub(1).and_then(row);
+                row(index).is_some_and(|text| composer.fits(above, text))
+            })
+        })
 }
 
 #[cfg(test)]
@@ -71,5 +100,16 @@ mod tests {
         ] {
             assert!(!shows(kind, screen), "{kind}: {screen}");
         }
+    }
+
+    #[test]
+    fn a_look_counts_for_its_versions_alone() {
+        let composer: Composer = serde_saphyr::from_str("{ versions: '>=2.1, <3', row: '^>' }").unwrap();
+        for (version, is_of) in [((2, 1, 0), true), ((2, 0, 9), false), ((3, 0, 0), false)] {
+            let (major, minor, patch) = version;
+            assert_eq!(composer.is_of(Some(Version { major, minor, patch })), is_of, "{version:?}");
+        }
+        assert!(composer.is_of(None), "an unknown version is not excluded");
+        assert!(!composer.fits(None, "x>") && composer.fits(None, ">"));
     }
 }

@@ -7,81 +7,18 @@ use orx_sandbox::environment::{BUILD_TOOLS, select};
 
 use crate::{Context, EngineKind};
 
-/// Variables that tell a CLI that it was started from inside another session of its kind. The daemon may have been
+/// Whether a variable tells a CLI that it was started from inside another session of its kind. The daemon may have been
 /// started from there; its engines were not.
-const OF_AN_OUTER_SESSION: [&str; 12] = [
-    "CLAUDECODE",
-    "CLAUDE_CODE_ENTRYPOINT",
-    "CLAUDE_CODE_EXECPATH",
-    "CLAUDE_CODE_SESSION_ID",
-    "CLAUDE_CODE_SSE_PORT",
-    "CLAUDE_CODE_REMOTE_SESSION_ID",
-    "CODEX_SANDBOX",
-    "CODEX_SANDBOX_NETWORK_DISABLED",
-    "CODEX_THREAD_ID",
-    "GEMINI_CLI",
-    "GEMINI_CLI_IDE_SERVER_PORT",
-    "OPENCODE_PID",
-];
-
-/// The vendor's own variables, by prefix.
-fn vendor(kind: EngineKind) -> &'static [&'static str] {
-    match kind {
-        EngineKind::Claude => &[
-            "ANTHROPIC_",
-            "CLAUDE_",
-            "BASH_DEFAULT_TIMEOUT_MS",
-            "BASH_MAX_TIMEOUT_MS",
-            "DISABLE_AUTOUPDATER",
-            "DISABLE_ERROR_REPORTING",
-            "DISABLE_PROMPT_CACHING",
-            "DISABLE_TELEMETRY",
-            "API_TIMEOUT_MS",
-            "MAX_THINKING_TOKENS",
-            "MAX_MCP_OUTPUT_TOKENS",
-            "MCP_TIMEOUT",
-            "MCP_TOOL_TIMEOUT",
-        ],
-        EngineKind::Codex => &["OPENAI_", "CODEX_"],
-        EngineKind::Gemini => &["GEMINI_", "GOOGLE_", "CODE_ASSIST_ENDPOINT"],
-        // opencode has no vendor of its own: it calls whichever of these providers has a key.
-        EngineKind::Opencode => &[
-            "OPENCODE_",
-            "ANTHROPIC_API_KEY",
-            "AZURE_",
-            "CEREBRAS_API_KEY",
-            "DEEPSEEK_API_KEY",
-            "GEMINI_API_KEY",
-            "GOOGLE_GENERATIVE_AI_API_KEY",
-            "GROQ_API_KEY",
-            "MISTRAL_API_KEY",
-            "MOONSHOT_API_KEY",
-            "OPENAI_API_KEY",
-            "OPENROUTER_API_KEY",
-            "TOGETHER_API_KEY",
-            "XAI_API_KEY",
-            "ZHIPU_API_KEY",
-        ],
-        EngineKind::Command => &[],
-    }
+fn is_of_an_outer_session(name: &str) -> bool {
+    EngineKind::ALL.iter().any(|kind| kind.descriptor().outer_session.iter().any(|known| known == name))
 }
 
-/// Variables of a cloud through which an engine reaches its model, where the operator switched that on.
-fn cloud(kind: EngineKind, operator: &BTreeMap<String, String>) -> Vec<&'static str> {
+/// Prefixes of the variables of an engine's vendor, and of a cloud where the operator switched that on.
+fn vendor(kind: EngineKind, operator: &BTreeMap<String, String>) -> Vec<&'static str> {
     let on = |name: &str| operator.get(name).is_some_and(|value| !value.is_empty() && value != "0" && value != "false");
-    match kind {
-        EngineKind::Claude => {
-            let mut prefixes = Vec::new();
-            if on("CLAUDE_CODE_USE_BEDROCK") {
-                prefixes.push("AWS_");
-            }
-            if on("CLAUDE_CODE_USE_VERTEX") {
-                prefixes.extend(["GOOGLE_", "CLOUD_ML_REGION", "VERTEX_"]);
-            }
-            prefixes
-        }
-        EngineKind::Codex | EngineKind::Gemini | EngineKind::Opencode | EngineKind::Command => Vec::new(),
-    }
+    let known = kind.descriptor();
+    let clouds = known.clouds.iter().filter(|cloud| on(&cloud.switch)).flat_map(|cloud| &cloud.inherits);
+    known.inherits.iter().chain(clouds).map(String::as_str).collect()
 }
 
 /// What a program that belongs to no vendor inherits.
@@ -100,10 +37,8 @@ fn plain(context: &Context) -> BTreeMap<String, String> {
 pub(crate) fn inherited(kind: EngineKind, context: &Context) -> BTreeMap<String, String> {
     let mut environment = plain(context);
     if context.endpoint.is_none() {
-        let mut prefixes = vendor(kind).to_vec();
-        prefixes.extend(cloud(kind, &context.environment));
-        let inherited = select(&context.environment, &prefixes);
-        environment.extend(inherited.into_iter().filter(|(name, _)| !OF_AN_OUTER_SESSION.contains(&name.as_str())));
+        let inherited = select(&context.environment, &vendor(kind, &context.environment));
+        environment.extend(inherited.into_iter().filter(|(name, _)| !is_of_an_outer_session(name)));
     }
     // What stands for the caller at the daemon is never an engine's, whatever the operator lets through.
     environment.remove("ORX_TOKEN");

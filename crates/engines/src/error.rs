@@ -8,7 +8,7 @@ use crate::EngineKind;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// No engine has that name.
-    #[error("there is no engine `{name}`; there are claude, codex, gemini, opencode, command")]
+    #[error("there is no engine `{name}`; there are {}", EngineKind::names())]
     UnknownEngine {
         /// The name.
         name: String,
@@ -89,6 +89,42 @@ pub enum EngineError {
         /// The file.
         path: PathBuf,
     },
+    /// The engine cannot be launched with that conversation.
+    #[error("{engine} cannot take the conversation `{}`: {why}", conversation.escape_debug())]
+    Conversation {
+        /// The engine.
+        engine: EngineKind,
+        /// Its name.
+        conversation: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// The engine has no such launch.
+    #[error("{engine} {why}")]
+    Unsuited {
+        /// The engine.
+        engine: EngineKind,
+        /// What it cannot, as the end of a sentence.
+        why: String,
+    },
+    /// The files in which the engine keeps its conversations cannot be looked at.
+    #[error("cannot look for conversations of {engine}: {path}: {source}")]
+    Transcripts {
+        /// The engine.
+        engine: EngineKind,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The engine's data file, which is part of the program, cannot be read.
+    #[error("data/{engine}.yaml: {reason}")]
+    Data {
+        /// The engine.
+        engine: EngineKind,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The program was found and did not say its version.
     #[error("cannot tell the version of {engine} ({program}): {reason}")]
     Probe {
@@ -114,8 +150,13 @@ impl From<EngineError> for orx_protocol::RpcError {
             | EngineError::PromptTooLong { .. }
             | EngineError::Nul { .. }
             | EngineError::ExtraArgument { .. }
+            | EngineError::Conversation { .. }
+            | EngineError::Unsuited { .. }
             | EngineError::RelativePath { .. } => (ErrorKind::InvalidParams, String::new()),
-            EngineError::Prepare { .. } | EngineError::PrivateFile { .. } => (ErrorKind::Storage, String::new()),
+            EngineError::Prepare { .. } | EngineError::PrivateFile { .. } | EngineError::Transcripts { .. } => {
+                (ErrorKind::Storage, String::new())
+            }
+            EngineError::Data { .. } => (ErrorKind::Internal, String::new()),
             EngineError::Probe { .. } => {
                 (ErrorKind::Upstream, "run the program by hand to see what it says".to_owned())
             }

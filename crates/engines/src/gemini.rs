@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use orx_protocol::api::run::Tokens;
 use serde_json::{Map, Value, json};
 
+use crate::driver::Driver;
 use crate::report::{Outcome, StageReport, count, events, shown_path, text, told};
-use crate::{Context, EngineError, EngineKind, HeadlessRequest, InteractiveRequest, Launch, Mode, home};
+use crate::{Context, Endpoint, EngineError, EngineKind, HeadlessRequest, Launch, Mode, home};
 
 /// Rules that stand above those of the user and of the repository, in whose settings any tool can be allowed.
 const READING_POLICY: &str = r#"# Written by orx: what Gemini CLI may do in a stage that may not write.
@@ -25,44 +26,43 @@ fn policy(context: &Context) -> PathBuf {
     context.private_homes.join(EngineKind::Gemini.name()).join("reading.toml")
 }
 
-pub(crate) fn headless(mut launch: Launch, context: &Context, request: &HeadlessRequest) -> Launch {
-    let argv = &mut launch.argv;
-    argv.extend(["--skip-trust", "--output-format", "stream-json"].map(str::to_owned));
-    if let Some(model) = &request.model {
-        argv.extend(["--model".to_owned(), model.clone()]);
-    }
-    argv.extend(request.extra_args.iter().cloned());
-    match request.mode {
-        Mode::Text => {
-            argv.extend(["--approval-mode", "default", "--admin-policy"].map(str::to_owned));
-            argv.push(policy(context).to_string_lossy().into_owned());
+/// The engine.
+pub(crate) struct Gemini;
+
+impl Driver for Gemini {
+    fn headless(&self, launch: &mut Launch, context: &Context, request: &HeadlessRequest) -> Result<(), EngineError> {
+        launch.add(&["--skip-trust", "--output-format", "stream-json"]);
+        launch.add_option("--model", request.model.as_deref());
+        launch.argv.extend(request.extra_args.iter().cloned());
+        match request.mode {
+            Mode::Text => {
+                launch.add(&["--approval-mode", "default"]);
+                launch.add_option("--admin-policy", Some(&policy(context).to_string_lossy()));
+            }
+            Mode::Apply => launch.add(&["--approval-mode", "yolo"]),
         }
-        Mode::Apply => argv.extend(["--approval-mode", "yolo"].map(str::to_owned)),
+        Ok(())
     }
-    point(launch, context)
-}
 
-pub(crate) fn interactive(mut launch: Launch, context: &Context, request: &InteractiveRequest) -> Launch {
-    if context.endpoint.is_some() {
-        launch.argv.push("--skip-trust".to_owned());
+    fn prepare(&self, context: &Context, _cwd: &str) -> Result<(), EngineError> {
+        prepare_policy(context)
     }
-    launch.argv.extend(request.argv.iter().cloned());
-    if let Some(prompt) = &request.prompt {
-        launch.argv.push(format!("--prompt-interactive={prompt}"));
-    }
-    point(launch, context)
-}
 
-fn point(mut launch: Launch, context: &Context) -> Launch {
-    if let Some(endpoint) = &context.endpoint {
-        launch.environment.insert("GOOGLE_GEMINI_BASE_URL".to_owned(), endpoint.url.clone());
-        launch.environment.insert("GEMINI_API_KEY".to_owned(), endpoint.key.clone());
+    fn prepare_home(&self, private: &Path, _endpoint: &Endpoint, _cwd: &str) -> Result<(), EngineError> {
+        prepare(private)
     }
-    launch
+
+    fn read(&self, stdout: &[u8]) -> Outcome {
+        read(stdout)
+    }
+
+    fn progress(&self, event: &Map<String, Value>) -> Option<String> {
+        progress(event)
+    }
 }
 
 /// Writes the policy of [`Mode::Text`], which is needed with the user's own login too.
-pub(crate) fn prepare_policy(context: &Context) -> Result<(), EngineError> {
+fn prepare_policy(context: &Context) -> Result<(), EngineError> {
     let path = policy(context);
     if let Some(directory) = path.parent() {
         home::directory(EngineKind::Gemini, directory)?;
@@ -71,7 +71,7 @@ pub(crate) fn prepare_policy(context: &Context) -> Result<(), EngineError> {
 }
 
 /// Writes `settings.json`: the key as the way to log in, no trust dialog, no telemetry, no updates.
-pub(crate) fn prepare(private: &Path) -> Result<(), EngineError> {
+fn prepare(private: &Path) -> Result<(), EngineError> {
     let directory = private.join(".gemini");
     home::directory(EngineKind::Gemini, &directory)?;
     let settings = json!({
@@ -84,7 +84,7 @@ pub(crate) fn prepare(private: &Path) -> Result<(), EngineError> {
 }
 
 /// Reads `--output-format stream-json`.
-pub(crate) fn read(stdout: &[u8]) -> Outcome {
+fn read(stdout: &[u8]) -> Outcome {
     let mut outcome = Outcome::default();
     // The answer comes in pieces; what was said before a tool was used is not part of it.
     let mut said_something_new = true;
@@ -132,7 +132,7 @@ fn result(report: &mut StageReport, event: &Value) {
     }
 }
 
-pub(crate) fn progress(event: &Map<String, Value>) -> Option<String> {
+fn progress(event: &Map<String, Value>) -> Option<String> {
     let event = Value::Object(event.clone());
     match text(&event, "/type")? {
         "tool_use" => {

@@ -66,10 +66,21 @@ fn launches() {
             cwd: "/project".to_owned(),
             prompt: Some("-- say \"hi\"".to_owned()),
             argv: vec!["--more".to_owned()],
+            conversation: None,
         };
         for (name, endpoint) in [("interactive", false), ("interactive_endpoint", true)] {
             let launch = interactive(kind, &context(endpoint, Path::new("/homes")), &asked).unwrap();
             insta::assert_snapshot!(format!("{kind}_{name}"), shown(&launch));
+        }
+        let conversation = "0190a1b2-c3d4-7e5f-8a6b-0123456789ab".to_owned();
+        let context = context(false, Path::new("/homes"));
+        if conversation_at_launch(kind) {
+            let named = InteractiveRequest { conversation: Some(conversation.clone()), ..asked.clone() };
+            insta::assert_snapshot!(format!("{kind}_named"), shown(&interactive(kind, &context, &named).unwrap()));
+        }
+        if can_resume(kind) {
+            let taken_up = ResumeRequest { cwd: asked.cwd, conversation, argv: asked.argv };
+            insta::assert_snapshot!(format!("{kind}_resume"), shown(&resume(kind, &context, &taken_up).unwrap()));
         }
     }
 }

@@ -1,75 +1,92 @@
-//! The coding CLIs by name.
+//! The coding CLIs by name. What is known of each is data (`data/<name>.yaml`, read by [`crate::descriptor`]); what it takes
+//! code to do is in the file of the CLI.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::EngineError;
+use crate::driver::Driver;
+use crate::{Descriptor, EngineError, descriptor};
 
-/// A program that orx knows how to drive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EngineKind {
+/// The one list of the engines: name of the kind, of its files, and of its driver.
+macro_rules! engines {
+    ($($(#[$doc:meta])+ $kind:ident $name:literal $driver:path,)+) => {
+        /// A program that orx knows how to drive.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EngineKind {
+            $($(#[$doc])+ $kind,)+
+        }
+
+        impl EngineKind {
+            /// Every engine, in the order of listings.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$kind),+];
+
+            /// The name in settings, requests and records.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)+
+                }
+            }
+
+            /// The text of its data file.
+            pub(crate) const fn data(self) -> &'static str {
+                match self {
+                    $(Self::$kind => include_str!(concat!("../data/", $name, ".yaml")),)+
+                }
+            }
+
+            /// What it takes code to do.
+            pub(crate) fn driver(self) -> &'static dyn Driver {
+                match self {
+                    $(Self::$kind => &$driver,)+
+                }
+            }
+        }
+    };
+}
+
+engines! {
     /// Claude Code.
-    Claude,
+    Claude "claude" crate::claude::Claude,
     /// Codex CLI.
-    Codex,
+    Codex "codex" crate::codex::Codex,
     /// Gemini CLI.
-    Gemini,
+    Gemini "gemini" crate::gemini::Gemini,
     /// opencode.
-    Opencode,
+    Opencode "opencode" crate::opencode::Opencode,
     /// Any program: its arguments come from the settings, its prompt on standard input, its answer is what it prints.
-    Command,
+    Command "command" crate::command::Command,
 }
 
 impl EngineKind {
-    /// Every engine, in the order of listings.
-    pub const ALL: [Self; 5] = [Self::Claude, Self::Codex, Self::Gemini, Self::Opencode, Self::Command];
-
-    /// The name in settings, requests and records.
+    /// What is known of it.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Claude => "claude",
-            Self::Codex => "codex",
-            Self::Gemini => "gemini",
-            Self::Opencode => "opencode",
-            Self::Command => "command",
-        }
+    pub fn descriptor(self) -> &'static Descriptor {
+        descriptor::of(self)
     }
 
     /// The name of its program on `PATH`; `None` where the settings name it.
     #[must_use]
-    pub const fn program(self) -> Option<&'static str> {
-        match self {
-            Self::Claude => Some("claude"),
-            Self::Codex => Some("codex"),
-            Self::Gemini => Some("gemini"),
-            Self::Opencode => Some("opencode"),
-            Self::Command => None,
-        }
+    pub fn program(self) -> Option<&'static str> {
+        self.descriptor().program.as_deref()
     }
 
     /// The command that installs it; `None` where there is nothing to install.
     #[must_use]
-    pub const fn install(self) -> Option<&'static str> {
-        match self {
-            Self::Claude => Some("npm i -g @anthropic-ai/claude-code"),
-            Self::Codex => Some("npm i -g @openai/codex"),
-            Self::Gemini => Some("npm i -g @google/gemini-cli"),
-            Self::Opencode => Some("npm i -g opencode-ai"),
-            Self::Command => None,
-        }
+    pub fn install(self) -> Option<&'static str> {
+        self.descriptor().install.as_deref()
     }
 
     /// Where a person logs in, for messages about a missing login.
     #[must_use]
-    pub const fn login(self) -> &'static str {
-        match self {
-            Self::Claude => "run `claude` and log in, or set ANTHROPIC_API_KEY for the daemon",
-            Self::Codex => "run `codex login`, or set CODEX_API_KEY for the daemon",
-            Self::Gemini => "run `gemini` and log in, or set GEMINI_API_KEY for the daemon",
-            Self::Opencode => "run `opencode auth login`, or set the provider's key for the daemon",
-            Self::Command => "see the program's own documentation",
-        }
+    pub fn login(self) -> &'static str {
+        &self.descriptor().login
+    }
+
+    /// The names of all engines as a sentence lists them, for messages.
+    #[must_use]
+    pub fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
     }
 }
 
@@ -83,14 +100,9 @@ impl FromStr for EngineKind {
     type Err = EngineError;
 
     fn from_str(name: &str) -> Result<Self, EngineError> {
-        match name {
-            "claude" | "claude_code" | "claude-code" => Ok(Self::Claude),
-            "codex" => Ok(Self::Codex),
-            "gemini" => Ok(Self::Gemini),
-            "opencode" => Ok(Self::Opencode),
-            "command" => Ok(Self::Command),
-            _ => Err(EngineError::UnknownEngine { name: name.to_owned() }),
-        }
+        let is_called =
+            |kind: &Self| kind.name() == name || kind.descriptor().aliases.iter().any(|alias| alias == name);
+        Self::ALL.into_iter().find(is_called).ok_or_else(|| EngineError::UnknownEngine { name: name.to_owned() })
     }
 }
 
@@ -102,6 +114,9 @@ mod tests {
     fn every_name_and_alias_is_read() {
         for kind in EngineKind::ALL {
             assert_eq!(kind.name().parse::<EngineKind>().unwrap(), kind);
+            for alias in &kind.descriptor().aliases {
+                assert_eq!(alias.parse::<EngineKind>().unwrap(), kind, "{alias}");
+            }
         }
         assert_eq!("claude_code".parse::<EngineKind>().unwrap(), EngineKind::Claude);
         assert_eq!("claude-code".parse::<EngineKind>().unwrap(), EngineKind::Claude);
@@ -110,6 +125,10 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_the_list() {
         let error = "Claude".parse::<EngineKind>().unwrap_err().to_string();
-        assert_eq!(error, "there is no engine `Claude`; there are claude, codex, gemini, opencode, command");
+        assert!(
+            error.starts_with("there is no engine `Claude`; there are claude, codex, gemini, opencode, "),
+            "{error}"
+        );
+        assert!(error.ends_with(", command"), "{error}");
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::request::PROMPT_ARGUMENT_MAX;
 use crate::{
-    Context, EngineError, EngineKind, HeadlessRequest, InteractiveRequest, Launch, Mode, claude, codex, command,
-    environment, gemini, home, locate, opencode,
+    Context, EngineError, EngineKind, HeadlessRequest, InteractiveRequest, Launch, Mode, ResumeRequest, environment,
+    home, locate, resumption,
 };
 
 /// The launch of a headless call. Call [`prepare`] before it is started.
@@ -15,48 +15,76 @@ use crate::{
 /// [`EngineError`] when the program is not installed or the request cannot be handed over.
 pub fn headless(kind: EngineKind, context: &Context, request: &HeadlessRequest) -> Result<Launch, EngineError> {
     check_cwd(&request.cwd)?;
+    check_stage(kind, request.mode)?;
     check_extra(kind, request)?;
-    let mut environment = surroundings(kind, context, &request.cwd);
+    let mut environment = surroundings(kind, context, &request.cwd)?;
     environment::for_pipes(&mut environment);
-    if kind == EngineKind::Command {
-        return checked(command::headless(environment, request)?);
-    }
-    let program = locate(kind, context)?;
-    let launch = Launch { argv: vec![text(&program)], environment, input: Some(request.prompt.clone()) };
-    checked(match kind {
-        EngineKind::Claude => claude::headless(launch, context, request),
-        EngineKind::Codex => codex::headless(launch, context, request),
-        EngineKind::Gemini => gemini::headless(launch, context, request),
-        EngineKind::Opencode => opencode::headless(launch, context, request),
-        EngineKind::Command => launch,
-    })
+    let mut launch = Launch { argv: program(kind, context)?, environment, input: Some(request.prompt.clone()) };
+    kind.driver().headless(&mut launch, context, request)?;
+    checked(launch)
 }
 
 /// The launch of a session in a terminal. Call [`prepare`] before it is started.
 ///
 /// # Errors
-/// As [`headless`]; [`EngineError::PromptTooLong`] for a prompt beyond [`PROMPT_ARGUMENT_MAX`].
+/// As [`headless`]; [`EngineError::PromptTooLong`] for a prompt beyond [`PROMPT_ARGUMENT_MAX`];
+/// [`EngineError::Conversation`] for a name where the engine takes none, or one that it cannot have.
 pub fn interactive(kind: EngineKind, context: &Context, request: &InteractiveRequest) -> Result<Launch, EngineError> {
-    check_cwd(&request.cwd)?;
-    if let Some(prompt) = &request.prompt
-        && prompt.len() > PROMPT_ARGUMENT_MAX
-    {
-        return Err(EngineError::PromptTooLong { size: prompt.len(), limit: PROMPT_ARGUMENT_MAX });
+    let named =
+        request.conversation.as_deref().map(|name| resumption::arguments(kind, context, name, false)).transpose()?;
+    let terminal = &kind.descriptor().terminal;
+    let mut prompt = Vec::new();
+    if let Some(text) = &request.prompt {
+        check_prompt(text)?;
+        if kind == EngineKind::Command {
+            prompt.push(text.clone());
+        } else if terminal.prompt.is_empty() {
+            let why = "takes no first prompt; start it without one and send the text".to_owned();
+            return Err(EngineError::Unsuited { engine: kind, why });
+        }
+        prompt.extend(terminal.prompt.iter().map(|argument| argument.replace("{prompt}", text)));
     }
-    let mut environment = surroundings(kind, context, &request.cwd);
+    in_a_terminal(kind, context, &request.cwd, named.unwrap_or_default(), &request.argv, prompt)
+}
+
+/// The launch that takes a conversation up again in a terminal, where it ended. Call [`prepare`] before it is started.
+///
+/// # Errors
+/// As [`interactive`]; [`EngineError::Conversation`] where the engine cannot, or not with that name.
+pub fn resume(kind: EngineKind, context: &Context, request: &ResumeRequest) -> Result<Launch, EngineError> {
+    let named = resumption::arguments(kind, context, &request.conversation, true)?;
+    in_a_terminal(kind, context, &request.cwd, named, &request.argv, Vec::new())
+}
+
+fn in_a_terminal(
+    kind: EngineKind,
+    context: &Context,
+    cwd: &str,
+    named: Vec<String>,
+    further: &[String],
+    prompt: Vec<String>,
+) -> Result<Launch, EngineError> {
+    check_cwd(cwd)?;
+    let known = &kind.descriptor().terminal;
+    if let Some(why) = &known.none {
+        return Err(EngineError::Unsuited { engine: kind, why: why.clone() });
+    }
+    if kind == EngineKind::Command && further.is_empty() {
+        return Err(EngineError::NoCommand { missing: "give them as `argv`" });
+    }
+    let mut environment = surroundings(kind, context, cwd)?;
     environment::for_a_terminal(&mut environment, &context.environment);
-    if kind == EngineKind::Command {
-        return checked(command::interactive(environment, request)?);
+    let mut argv = program(kind, context)?;
+    argv.extend(named);
+    argv.extend(known.arguments.iter().cloned());
+    if context.endpoint.is_some() {
+        argv.extend(known.endpoint_arguments.iter().cloned());
     }
-    let program = locate(kind, context)?;
-    let launch = Launch { argv: vec![text(&program)], environment, input: None };
-    checked(match kind {
-        EngineKind::Claude => claude::interactive(launch, context, request),
-        EngineKind::Codex => codex::interactive(launch, context, request),
-        EngineKind::Gemini => gemini::interactive(launch, context, request),
-        EngineKind::Opencode => opencode::interactive(launch, context, request),
-        EngineKind::Command => launch,
-    })
+    argv.extend(further.iter().cloned());
+    argv.extend(prompt);
+    let mut launch = Launch { argv, environment, input: None };
+    kind.driver().terminal(&mut launch, context, cwd);
+    checked(launch)
 }
 
 /// Makes ready what the launches of an engine in this working directory rely on: files of orx's own, and with an endpoint
@@ -67,27 +95,34 @@ pub fn interactive(kind: EngineKind, context: &Context, request: &InteractiveReq
 /// [`EngineError::Prepare`] or [`EngineError::PrivateFile`] when the home cannot be written.
 pub fn prepare(kind: EngineKind, context: &Context, cwd: &str) -> Result<(), EngineError> {
     check_cwd(cwd)?;
-    if kind == EngineKind::Gemini {
-        gemini::prepare_policy(context)?;
-    }
+    kind.driver().prepare(context, cwd)?;
     let Some(endpoint) = &context.endpoint else { return Ok(()) };
     let private = home::of(kind, context, cwd);
     home::directory(kind, &private)?;
-    match kind {
-        EngineKind::Claude => claude::prepare(&private, endpoint, cwd),
-        EngineKind::Codex => codex::prepare(&private, endpoint, cwd),
-        EngineKind::Gemini => gemini::prepare(&private),
-        EngineKind::Opencode | EngineKind::Command => Ok(()),
-    }
+    kind.driver().prepare_home(&private, endpoint, cwd)
 }
 
-fn surroundings(kind: EngineKind, context: &Context, cwd: &str) -> BTreeMap<String, String> {
+/// The program as the start of an argument list; empty for the engine `command`, whose request names it.
+fn program(kind: EngineKind, context: &Context) -> Result<Vec<String>, EngineError> {
+    if kind == EngineKind::Command { Ok(Vec::new()) } else { Ok(vec![text(&locate(kind, context)?)]) }
+}
+
+fn surroundings(kind: EngineKind, context: &Context, cwd: &str) -> Result<BTreeMap<String, String>, EngineError> {
     let mut environment = environment::inherited(kind, context);
     // An unknown program is the operator's own, it has no login that an endpoint could replace.
-    if context.endpoint.is_some() && kind != EngineKind::Command {
+    if let Some(endpoint) = context.endpoint.as_ref().filter(|_| kind != EngineKind::Command) {
+        let Some(known) = &kind.descriptor().endpoint else {
+            let why =
+                "speaks to its vendor alone, and the daemon's settings name an endpoint of the operator's".to_owned();
+            return Err(EngineError::Unsuited { engine: kind, why });
+        };
         home::enter(&mut environment, &home::of(kind, context, cwd));
+        let fill = |text: &String| {
+            text.replace("{url}", &endpoint.url).replace("{v1}", &endpoint.v1()).replace("{key}", &endpoint.key)
+        };
+        environment.extend(known.environment.iter().map(|(name, value)| (name.clone(), fill(value))));
     }
-    environment
+    Ok(environment)
 }
 
 fn check_cwd(cwd: &str) -> Result<(), EngineError> {
@@ -98,52 +133,21 @@ fn check_cwd(cwd: &str) -> Result<(), EngineError> {
     }
 }
 
-/// Arguments with which a stage that may not write would be let write after all.
-fn widening(kind: EngineKind) -> &'static [&'static str] {
-    match kind {
-        EngineKind::Claude => &[
-            "--add-dir",
-            "--agents",
-            "--allow-dangerously-skip-permissions",
-            "--allowed-tools",
-            "--allowedTools",
-            "--bg",
-            "--background",
-            "--dangerously-skip-permissions",
-            "--mcp-config",
-            "--permission-mode",
-            "--plugin-dir",
-            "--plugin-url",
-            "--settings",
-            "--tools",
-        ],
-        EngineKind::Codex => &[
-            "-c",
-            "--config",
-            "-p",
-            "--profile",
-            "-s",
-            "--sandbox",
-            "--add-dir",
-            "--approve-for-me",
-            "--dangerously-bypass-approvals-and-sandbox",
-            "--dangerously-bypass-hook-trust",
-            "--full-auto",
-            "--worktree",
-            "--yolo",
-        ],
-        EngineKind::Gemini => &[
-            "-y",
-            "--yolo",
-            "--acp",
-            "--admin-policy",
-            "--allowed-tools",
-            "--approval-mode",
-            "--experimental-acp",
-            "--policy",
-        ],
-        EngineKind::Opencode => &["--agent", "--attach", "--auto", "--command", "--dangerously-skip-permissions"],
-        EngineKind::Command => &[],
+fn check_prompt(prompt: &str) -> Result<(), EngineError> {
+    if prompt.len() > PROMPT_ARGUMENT_MAX {
+        return Err(EngineError::PromptTooLong { size: prompt.len(), limit: PROMPT_ARGUMENT_MAX });
+    }
+    Ok(())
+}
+
+/// An engine may have no headless calls, or none that can be kept from writing.
+fn check_stage(kind: EngineKind, mode: Mode) -> Result<(), EngineError> {
+    let known = &kind.descriptor().headless;
+    let refused = |why: String| Err(EngineError::Unsuited { engine: kind, why });
+    match (&known.none, &known.always_writes) {
+        (Some(why), _) => refused(format!("serves no stage of a run: {why}")),
+        (None, Some(why)) if mode == Mode::Text => refused(format!("serves no stage that may not write: {why}")),
+        _ => Ok(()),
     }
 }
 
@@ -155,7 +159,9 @@ fn check_extra(kind: EngineKind, request: &HeadlessRequest) -> Result<(), Engine
             return refused(argument, "the arguments of orx that follow it would be taken for a prompt");
         }
         let name = argument.split('=').next().unwrap_or_default();
-        if request.mode == Mode::Text && widening(kind).iter().any(|guarded| is_option(name, guarded)) {
+        if request.mode == Mode::Text
+            && kind.descriptor().headless.guarded.iter().any(|guarded| is_option(name, guarded))
+        {
             return refused(argument, "in a stage that may not write, what the engine may do is set by orx");
         }
     }
@@ -228,7 +234,8 @@ mod tests {
     fn what_cannot_be_handed_over_is_refused_with_its_name() {
         assert!(matches!(with(EngineKind::Codex, Mode::Apply, "a\0b"), Err(EngineError::Nul { .. })));
         assert!(matches!(with(EngineKind::Command, Mode::Apply, "a"), Err(EngineError::NoCommand { .. })));
-        let mut request = InteractiveRequest { cwd: "here".to_owned(), prompt: None, argv: Vec::new() };
+        let mut request =
+            InteractiveRequest { cwd: "here".to_owned(), prompt: None, argv: Vec::new(), conversation: None };
         let context = Context::default();
         assert!(matches!(interactive(EngineKind::Claude, &context, &request), Err(EngineError::RelativePath { .. })));
         request.cwd = "/".to_owned();

@@ -1,6 +1,6 @@
 //! The coding CLIs: how each is found, launched, kept from asking, and understood.
 //!
-//! One file a CLI. Building a launch and reading what a run printed are pure functions; the shells around them look
+//! What is known of a CLI is one file of data (`data/`), what it takes code to do is one file of code. Building a launch and reading what a run printed are pure functions; the shells around them look
 //! for programs ([`locate()`]), ask them ([`version()`], [`check_login`]) and write private homes ([`prepare`]). Starting and
 //! holding the process is the caller's.
 
@@ -8,6 +8,8 @@ mod claude;
 mod codex;
 mod command;
 mod composer;
+mod descriptor;
+mod driver;
 mod environment;
 mod error;
 mod gemini;
@@ -21,15 +23,22 @@ mod login;
 mod opencode;
 mod report;
 mod request;
+mod resumption;
 
-pub use composer::shows_composer;
+pub use composer::{Composer, shows_composer, shows_composer_of};
+pub use descriptor::{Channels, Cloud, Descriptor, Dialect, EndpointUse, Headless, TerminalUse};
 pub use error::EngineError;
 pub use home::remove_private_home;
 pub use kind::EngineKind;
-pub use launch::{headless, interactive, prepare};
+pub use launch::{headless, interactive, prepare, resume};
 pub use locate::{Version, locate, version};
 pub use login::check_login;
 pub use report::{EngineFailure, FailureKind, StageReport, progress, report};
 pub use request::{
     CommandSpec, Context, Endpoint, HeadlessRequest, InteractiveRequest, Launch, Mode, PROMPT_ARGUMENT_MAX,
+    ResumeRequest,
+};
+pub use resumption::{
+    Conversation, Found, Learn, NameShape, can_resume, conversation_at_launch, conversation_name, find_conversation,
+    find_conversations,
 };

@@ -23,6 +23,12 @@ pub struct Version {
     pub patch: u64,
 }
 
+impl From<Version> for semver::Version {
+    fn from(version: Version) -> Self {
+        Self::new(version.major, version.minor, version.patch)
+    }
+}
+
 impl std::fmt::Display for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
@@ -103,13 +109,7 @@ fn first_line(text: &str) -> String {
 /// Reads the answer to `--version`: one line in the exact shape of the CLI, so that another program of the same name is
 /// not taken for it.
 fn parse(kind: EngineKind, printed: &str) -> Option<Version> {
-    let line = printed.trim();
-    let number = match kind {
-        EngineKind::Claude => line.strip_suffix(" (Claude Code)")?,
-        EngineKind::Codex => line.strip_prefix("codex-cli ")?,
-        EngineKind::Gemini | EngineKind::Opencode => line,
-        EngineKind::Command => return None,
-    };
+    let number = kind.descriptor().version.as_ref()?.captures(printed.trim())?.get(1)?.as_str();
     // A pre-release carries a suffix, such as 0.62.0-preview.1.
     let plain = number.split_once('-').map_or(number, |(plain, _)| plain);
     let mut parts = plain.split('.').map(|part| part.parse::<u64>().ok());

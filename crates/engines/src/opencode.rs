@@ -3,8 +3,9 @@
 use orx_protocol::api::run::Tokens;
 use serde_json::{Map, Value, json};
 
+use crate::driver::Driver;
 use crate::report::{Outcome, count, events, microusd, shown_path, text, told};
-use crate::{Context, Endpoint, HeadlessRequest, InteractiveRequest, Launch, Mode};
+use crate::{Context, Endpoint, EngineError, HeadlessRequest, Launch, Mode};
 
 /// The provider that stands for the endpoint.
 const PROVIDER: &str = "orx";
@@ -15,29 +16,34 @@ const READER: &str = "orx-reader";
 /// Settings on top of all files.
 const SETTINGS: &str = "OPENCODE_CONFIG_CONTENT";
 
-pub(crate) fn headless(mut launch: Launch, context: &Context, request: &HeadlessRequest) -> Launch {
-    let argv = &mut launch.argv;
-    argv.extend(["run", "--format", "json"].map(str::to_owned));
-    if let Some(model) = &request.model {
-        argv.extend(["--model".to_owned(), model_of(context, model)]);
-    }
-    if let Some(effort) = &request.reasoning_effort {
-        argv.extend(["--variant".to_owned(), effort.clone()]);
-    }
-    argv.extend(request.extra_args.iter().cloned());
-    match request.mode {
-        Mode::Text => argv.extend(["--agent", READER].map(str::to_owned)),
-        Mode::Apply => argv.push("--auto".to_owned()),
-    }
-    point(launch, context, request.model.as_deref(), request.mode)
-}
+/// The engine.
+pub(crate) struct Opencode;
 
-pub(crate) fn interactive(mut launch: Launch, context: &Context, request: &InteractiveRequest) -> Launch {
-    launch.argv.extend(request.argv.iter().cloned());
-    if let Some(prompt) = &request.prompt {
-        launch.argv.push(format!("--prompt={prompt}"));
+impl Driver for Opencode {
+    fn headless(&self, launch: &mut Launch, context: &Context, request: &HeadlessRequest) -> Result<(), EngineError> {
+        launch.add(&["run", "--format", "json"]);
+        launch.add_option("--model", request.model.as_ref().map(|model| model_of(context, model)).as_deref());
+        launch.add_option("--variant", request.reasoning_effort.as_deref());
+        launch.argv.extend(request.extra_args.iter().cloned());
+        match request.mode {
+            Mode::Text => launch.add(&["--agent", READER]),
+            Mode::Apply => launch.add(&["--auto"]),
+        }
+        point(launch, context, request.model.as_deref(), request.mode);
+        Ok(())
     }
-    point(launch, context, None, Mode::Apply)
+
+    fn terminal(&self, launch: &mut Launch, context: &Context, _cwd: &str) {
+        point(launch, context, None, Mode::Apply);
+    }
+
+    fn read(&self, stdout: &[u8]) -> Outcome {
+        read(stdout)
+    }
+
+    fn progress(&self, event: &Map<String, Value>) -> Option<String> {
+        progress(event)
+    }
 }
 
 /// A model of the endpoint is named with its provider.
@@ -46,17 +52,14 @@ fn model_of(context: &Context, model: &str) -> String {
     if context.endpoint.is_some() && !named { format!("{PROVIDER}/{model}") } else { model.to_owned() }
 }
 
-fn point(mut launch: Launch, context: &Context, model: Option<&str>, mode: Mode) -> Launch {
+/// Settings on top of the environment that the data gives: the provider, and the agent that may not write.
+fn point(launch: &mut Launch, context: &Context, model: Option<&str>, mode: Mode) {
     let inherited =
         launch.environment.get(SETTINGS).and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
     let mut settings = inherited.unwrap_or_default();
     let before = settings.clone();
     if let Some(endpoint) = &context.endpoint {
         settings = endpoint_settings(endpoint, model);
-        for switch in ["OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_LSP_DOWNLOAD"]
-        {
-            launch.environment.insert(switch.to_owned(), "1".to_owned());
-        }
     }
     if mode == Mode::Text {
         let agents = settings.entry("agent").or_insert_with(|| json!({}));
@@ -72,7 +75,6 @@ fn point(mut launch: Launch, context: &Context, model: Option<&str>, mode: Mode)
     if settings != before {
         launch.environment.insert(SETTINGS.to_owned(), Value::Object(settings).to_string());
     }
-    launch
 }
 
 fn endpoint_settings(endpoint: &Endpoint, model: Option<&str>) -> Map<String, Value> {
@@ -84,7 +86,7 @@ fn endpoint_settings(endpoint: &Endpoint, model: Option<&str>) -> Map<String, Va
             "npm": "@ai-sdk/openai-compatible",
             "name": PROVIDER,
             "options": {
-                "baseURL": format!("{}/v1", endpoint.url.trim_end_matches('/')),
+                "baseURL": endpoint.v1(),
                 "apiKey": endpoint.key,
             },
             "models": { model: {} },
@@ -101,7 +103,7 @@ fn endpoint_settings(endpoint: &Endpoint, model: Option<&str>) -> Map<String, Va
 }
 
 /// Reads `run --format json`.
-pub(crate) fn read(stdout: &[u8]) -> Outcome {
+fn read(stdout: &[u8]) -> Outcome {
     let mut outcome = Outcome::default();
     let mut message = String::new();
     let mut cost = 0.0;
@@ -152,7 +154,7 @@ fn step_tokens(event: &Value) -> Tokens {
     }
 }
 
-pub(crate) fn progress(event: &Map<String, Value>) -> Option<String> {
+fn progress(event: &Map<String, Value>) -> Option<String> {
     let event = Value::Object(event.clone());
     match text(&event, "/type")? {
         "text" => text(&event, "/part/text").map(str::to_owned),

@@ -41,6 +41,13 @@ pub struct Endpoint {
     pub key: String,
 }
 
+impl Endpoint {
+    /// The base with `/v1`, as the OpenAI dialects want it.
+    pub(crate) fn v1(&self) -> String {
+        format!("{}/v1", self.url.trim_end_matches('/'))
+    }
+}
+
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint").field("url", &self.url).finish_non_exhaustive()
@@ -96,6 +103,19 @@ pub struct InteractiveRequest {
     pub prompt: Option<String>,
     /// Further arguments of a coding CLI; the whole command of the engine `command`.
     pub argv: Vec<String>,
+    /// The name that its conversation is to have, where [`crate::conversation_at_launch`] says that it takes one.
+    pub conversation: Option<String>,
+}
+
+/// A conversation to be taken up again in a terminal.
+#[derive(Debug, Clone)]
+pub struct ResumeRequest {
+    /// Working directory, absolute: the one in which the conversation took place.
+    pub cwd: String,
+    /// Its name, as the engine has it.
+    pub conversation: String,
+    /// Further arguments of the CLI, as at its first launch.
+    pub argv: Vec<String>,
 }
 
 /// Most bytes of a prompt that is handed over as an argument (Linux ends a single argument at 128 KiB).
@@ -110,6 +130,20 @@ pub struct Launch {
     pub environment: BTreeMap<String, String>,
     /// What is fed to standard input; standard input is empty when absent.
     pub input: Option<String>,
+}
+
+impl Launch {
+    /// Adds arguments.
+    pub(crate) fn add(&mut self, arguments: &[&str]) {
+        self.argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    }
+
+    /// Adds an option with its value, where there is one.
+    pub(crate) fn add_option(&mut self, option: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.add(&[option, value]);
+        }
+    }
 }
 
 impl fmt::Debug for Launch {

@@ -426,6 +426,7 @@ async fn a_session_in_a_terminal_starts_without_a_dialog(kind: EngineKind) {
         cwd: bed.cwd(),
         prompt: Some("Greet me from the \"terminal\".".to_owned()),
         argv: Vec::new(),
+        conversation: None,
     };
     orx_engines::prepare(kind, &bed.context, &bed.cwd()).unwrap();
     let launch = orx_engines::interactive(kind, &bed.context, &request).unwrap();

@@ -17,7 +17,7 @@ pub(crate) use failure::told;
 pub use failure::{EngineFailure, FailureKind};
 pub(crate) use stream::{count, events, first_line, microusd, object, shown_path, text};
 
-use crate::{EngineKind, claude, codex, command, gemini, opencode};
+use crate::EngineKind;
 
 /// What a run came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,13 +52,7 @@ pub(crate) struct Outcome {
 /// Reads what a headless run printed and how it ended.
 #[must_use]
 pub fn report(kind: EngineKind, stdout: &[u8], stderr: &[u8], ended: &Ended) -> StageReport {
-    let Outcome { mut report, complete, trouble } = match kind {
-        EngineKind::Claude => claude::read(stdout),
-        EngineKind::Codex => codex::read(stdout),
-        EngineKind::Gemini => gemini::read(stdout),
-        EngineKind::Opencode => opencode::read(stdout),
-        EngineKind::Command => command::read(stdout),
-    };
+    let Outcome { mut report, complete, trouble } = kind.driver().read(stdout);
     report.failure = match ended.reason {
         EndReason::Exited => match ended.exit {
             Some(Exit::Code(0)) if report.failure.is_some() => report.failure,
@@ -101,12 +95,6 @@ pub fn progress(kind: EngineKind, line: &str) -> Option<String> {
         return Some(first_line(line)).filter(|line| !line.is_empty());
     }
     let event = object(line.as_bytes())?;
-    let told = match kind {
-        EngineKind::Claude => claude::progress(&event),
-        EngineKind::Codex => codex::progress(&event),
-        EngineKind::Gemini => gemini::progress(&event),
-        EngineKind::Opencode => opencode::progress(&event),
-        EngineKind::Command => None,
-    }?;
+    let told = kind.driver().progress(&event)?;
     Some(first_line(&told)).filter(|line| !line.is_empty())
 }
