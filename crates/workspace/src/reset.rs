@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::beneath::{self, Content, Entry};
 use crate::error::{Result, WorkspaceError};
-use crate::names::CommitId;
+use crate::names::{CommitId, Identity};
 use crate::remove::remove_tree;
 use crate::repository::blocking;
 use crate::worktree::Worktree;
@@ -20,6 +20,28 @@ impl Worktree {
         self.check_ours(commit).await?;
         let _held = self.begin().await?;
         self.invoke("restoring the files").arguments(&["reset", "--hard", "--quiet", commit.as_str()]).effect().await?;
+        self.remove_new_files().await
+    }
+
+    /// Makes the files those of `commit` as [`Self::reset`] does, and goes on from the last commit: what came after
+    /// `commit` stays a commit of this worktree. Gives the commit that holds the files now.
+    ///
+    /// # Errors
+    /// As [`Self::reset`].
+    pub async fn restore(&self, commit: &CommitId, message: &str, author: &Identity) -> Result<CommitId> {
+        self.check_ours(commit).await?;
+        let held = self.begin().await?;
+        let read_tree = ["read-tree", "--reset", "-u", commit.as_str()];
+        self.invoke("restoring the files").arguments(&read_tree).effect().await?;
+        self.remove_new_files().await?;
+        drop(held);
+        match self.commit(message, author).await? {
+            Some(made) => Ok(made),
+            None => self.tip().await,
+        }
+    }
+
+    async fn remove_new_files(&self) -> Result<()> {
         self.invoke("removing new files").arguments(&["clean", "-f", "-f", "-d", "--quiet"]).effect().await?;
         let root = self.path().to_owned();
         let submodules = self.record.submodules.clone();

@@ -78,6 +78,9 @@ pub struct Checkpoint {
     pub conversation: Option<String>,
     /// How much the process had written, in bytes: where the recording stood.
     pub output_bytes: u64,
+    /// Whether orx took it by itself, before it set the files back.
+    #[serde(default)]
+    pub automatic: bool,
 }
 
 /// Result of `session.checkpoints`.

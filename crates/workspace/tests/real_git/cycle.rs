@@ -167,6 +167,28 @@ async fn a_reset_throws_away_the_agents_changes_and_keeps_ignored_files() {
 }
 
 #[tokio::test]
+async fn files_are_set_back_without_losing_what_came_after() {
+    let scratch = Scratch::new().await;
+    let worktree = scratch.worktree().await;
+    let path = worktree.path().to_owned();
+    fs::write(path.join("one"), "1\n").unwrap();
+    let first = worktree.commit("One", &author()).await.unwrap().unwrap();
+    let with_one = content(&path, &[".git"]);
+    fs::write(path.join("one"), "2\n").unwrap();
+    fs::write(path.join("two"), "2\n").unwrap();
+    let second = worktree.commit("Two", &author()).await.unwrap().unwrap();
+    let with_two = content(&path, &[".git"]);
+    fs::write(path.join("three"), "never committed\n").unwrap();
+    let back = worktree.restore(&first, "Back to one", &author()).await.unwrap();
+    assert_eq!(content(&path, &[".git"]), with_one);
+    assert!(back != first && back != second);
+    worktree.restore(&second, "On to two", &author()).await.unwrap();
+    assert_eq!(content(&path, &[".git"]), with_two, "what came after is still there to go to");
+    let same = worktree.tip().await.unwrap();
+    assert_eq!(worktree.restore(&second, "Again", &author()).await.unwrap(), same, "nothing to do makes no commit");
+}
+
+#[tokio::test]
 async fn a_branch_with_other_commits_or_a_checkout_is_not_moved() {
     let scratch = Scratch::new().await;
     let root = scratch.root();
