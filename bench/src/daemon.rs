@@ -46,29 +46,19 @@ pub struct Daemon {
 impl Daemon {
     /// Starts a daemon in `home` with `settings` as its file and waits for its first answer.
     pub fn start_in(home: TempDir, settings: &str) -> Result<Self> {
-        let file = home.path().join("settings.yaml");
-        std::fs::write(&file, settings)?;
-        let log = std::fs::File::create(home.path().join("log"))?;
-        let started = Instant::now();
-        let child = Command::new(binaries()?.join("orchestratord"))
-            .args(["--http", "off", "--home"])
-            .arg(home.path())
-            .arg("--socket")
-            .arg(home.path().join("run/d.sock"))
-            .arg("--config")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        let daemon = Self { process: Process(child), home, ready: Duration::ZERO };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let ready = runtime.block_on(async {
-            let mut wire = crate::wire::Wire::connect(&daemon.socket()).await?;
-            wire.call(br#"{"jsonrpc":"2.0","id":1,"method":"health","params":{}}"#).await?;
-            anyhow::Ok(started.elapsed())
-        })?;
-        Ok(Self { ready, ..daemon })
+        std::fs::write(home.path().join("settings.yaml"), settings)?;
+        let (process, ready) = launch(&home)?;
+        Ok(Self { process, home, ready })
+    }
+
+    /// Ends it with SIGKILL and starts it again in the same home.
+    pub fn kill_and_restart(&mut self) -> Result<()> {
+        self.process.0.kill()?;
+        self.process.0.wait()?;
+        let (process, ready) = launch(&self.home)?;
+        self.process = process;
+        self.ready = ready;
+        Ok(())
     }
 
     /// Starts a daemon in a home of its own.
@@ -83,6 +73,32 @@ impl Daemon {
     pub fn pid(&self) -> u32 {
         self.process.0.id()
     }
+}
+
+/// A daemon in `home`, and how long it took to its first answer.
+fn launch(home: &TempDir) -> Result<(Process, Duration)> {
+    let log = std::fs::File::options().create(true).append(true).open(home.path().join("log"))?;
+    let socket = home.path().join("run/d.sock");
+    let started = Instant::now();
+    let child = Command::new(binaries()?.join("orchestratord"))
+        .args(["--http", "off", "--home"])
+        .arg(home.path())
+        .arg("--socket")
+        .arg(&socket)
+        .arg("--config")
+        .arg(home.path().join("settings.yaml"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()?;
+    let process = Process(child);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut wire = crate::wire::Wire::connect(&socket).await?;
+        wire.call(br#"{"jsonrpc":"2.0","id":1,"method":"health","params":{}}"#).await?;
+        anyhow::Ok(())
+    })?;
+    Ok((process, started.elapsed()))
 }
 
 /// A short directory.

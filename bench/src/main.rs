@@ -8,6 +8,7 @@ mod durable;
 mod floor;
 mod ipc;
 mod memory;
+mod pty;
 mod report;
 mod start;
 mod terminal;
@@ -43,6 +44,8 @@ enum What {
     Start,
     /// Resident memory.
     Memory,
+    /// Holders of terminals side by side: orx, tmux, screen, dtach, shpool, zellij.
+    Pty(pty::Arguments),
     /// A server of a floor, started by this program itself.
     #[command(hide = true)]
     Floor {
@@ -61,6 +64,12 @@ enum What {
         /// Bytes of `flood`.
         bytes: Option<u64>,
     },
+    /// A program on a terminal that does what a socket tells it, started by this program itself.
+    #[command(hide = true)]
+    Program {
+        /// The socket.
+        socket: PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
@@ -70,6 +79,8 @@ fn main() -> Result<()> {
     match arguments.what {
         What::Floor { kind, socket, next } => return floor::serve(&kind, &socket, next.as_deref()),
         What::Child { kind, bytes } => return terminal::child(&kind, bytes.unwrap_or(0)),
+        What::Program { socket } => return pty::program(&socket),
+        What::Pty(wanted) => return pty::measure(&wanted, rounds, arguments.json),
         What::All => {
             ipc::measure(&mut report, rounds)?;
             durable::measure(&mut report, rounds)?;
