@@ -2,4 +2,5 @@
 //! do what, and how far a text that was sent has come. It reads no clock, no disk and no process: the daemon looks and
 //! acts, this crate concludes.
 
+pub mod approval;
 pub mod life;

@@ -22,6 +22,21 @@ pub enum ApprovalKind {
     Question,
 }
 
+impl ApprovalKind {
+    /// The word that is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::FileChange => "file_change",
+            Self::Tool => "tool",
+            Self::Access => "access",
+            Self::Plan => "plan",
+            Self::Question => "question",
+        }
+    }
+}
+
 /// Where an approval stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,6 +51,20 @@ pub enum ApprovalState {
     Expired,
     /// The agent asks no more: it was answered at its terminal, went on, or ended.
     Withdrawn,
+}
+
+impl ApprovalState {
+    /// The word that is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
 }
 
 /// What was asked, complete enough to decide without opening the session.
@@ -128,6 +157,43 @@ pub struct Approval {
     pub delivery: Delivery,
     /// A sentence where there is more to say.
     pub message: Option<String>,
+    /// The asker's own name of the question, by which it finds its question again after a restart of the daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl Approval {
+    /// A question that nobody has decided yet.
+    #[must_use]
+    pub fn pending(
+        approval: ApprovalId,
+        session: SessionId,
+        engine: &str,
+        kind: ApprovalKind,
+        road: Road,
+        created_at_ms: u64,
+    ) -> Self {
+        Self {
+            approval,
+            session,
+            engine: engine.to_owned(),
+            kind,
+            title: String::new(),
+            subject: Subject::default(),
+            state: ApprovalState::Pending,
+            road,
+            created_at_ms,
+            expires_at_ms: None,
+            decided_at_ms: None,
+            decided_by: None,
+            reason: None,
+            answer: None,
+            rule: None,
+            delivery: Delivery::Pending,
+            message: None,
+            key: None,
+        }
+    }
 }
 
 /// Parameters of `approval.list`.
@@ -185,6 +251,16 @@ pub struct DecideParams {
     pub answer: Option<String>,
 }
 
+/// Result of `approval.decide`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// What was decided, as it is now.
+    pub approvals: Vec<Approval>,
+    /// The rules that `allow_always` made.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
 /// What a rule makes of what it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -195,6 +271,18 @@ pub enum Effect {
     Deny,
     /// Asked even where a broader rule allows.
     Ask,
+}
+
+impl Effect {
+    /// The word that is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Ask => "ask",
+        }
+    }
 }
 
 /// A standing decision. Every member that is set must match; patterns are globs over the whole text, and for paths over
@@ -236,4 +324,54 @@ pub struct Rule {
     /// Why.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// Result of `rule.list`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Oldest first.
+    pub rules: Vec<Rule>,
+}
+
+/// Parameters of `rule.add`; the members are those of [`Rule`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddRuleParams {
+    /// What follows.
+    pub effect: Effect,
+    /// Engine, by name.
+    #[serde(default)]
+    pub engine: Option<String>,
+    /// Kind of request.
+    #[serde(default)]
+    pub kind: Option<ApprovalKind>,
+    /// The engine's tool, a glob.
+    #[serde(default)]
+    pub tool: Option<String>,
+    /// The command, a glob.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// Every path that is concerned, a glob over an absolute path.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Working directory at or below which it holds, absolute.
+    #[serde(default)]
+    pub cwd: Option<String>,
+    /// One session alone.
+    #[serde(default)]
+    pub session: Option<SessionId>,
+    /// When it ends, in milliseconds since the epoch.
+    #[serde(default)]
+    pub expires_at_ms: Option<u64>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Parameters of `rule.remove`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleParams {
+    /// Which.
+    pub rule: RuleId,
 }
