@@ -22,11 +22,25 @@ enum Command {
         /// The session's directory.
         #[arg(long)]
         directory: PathBuf,
+        /// Goes on where another holder stopped, with what the file behind this descriptor hands over.
+        #[arg(long, value_name = "DESCRIPTOR")]
+        take_over: Option<i32>,
     },
+    /// Starts what `launch.json` in a session's directory describes: an engine's server and its interface, or an agent on
+    /// pipes behind a socket. It is the first process of such a session; nobody else calls it.
+    Launch {
+        /// The session's directory.
+        #[arg(long)]
+        directory: PathBuf,
+    },
+    /// Prints as one line of JSON which version this is, and in which form it takes sessions over.
+    About,
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Hold { directory } => pty_proxy::hold::hold(&directory),
+        Command::Hold { directory, take_over } => pty_proxy::hold::hold(&directory, take_over),
+        Command::Launch { directory } => pty_proxy::launch::launch(&directory),
+        Command::About => pty_proxy::hold::about(),
     }
 }

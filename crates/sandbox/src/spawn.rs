@@ -141,12 +141,7 @@ pub fn supervised(
     environment: &Environment,
     streams: [Stdio; 3],
 ) -> Result<tokio::process::Child, SpawnError> {
-    let mut command = grouped(argv, cwd, environment)?;
-    let [input, output, error] = streams;
-    command.stdin(input).stdout(output).stderr(error);
-    let mut command = tokio::process::Command::from(command);
-    command.kill_on_drop(true);
-    command.spawn().map_err(|source| SpawnError::Refused { program: argv.first().cloned().unwrap_or_default(), source })
+    supervised_with(argv, cwd, environment, streams, &[])
 }
 
 /// As [`supervised`], for a program that is handed open files: it finds these descriptors under the numbers that they have

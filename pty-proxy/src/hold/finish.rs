@@ -32,7 +32,7 @@ impl Holder {
         self.drain();
         let now = Instant::now();
         if let Session::Terminal(terminal) = &mut self.session {
-            terminal.end_files(self.exit, now);
+            terminal.end_files(self.watch.exit(), now);
             let screen = self.directory.join(file::SCREEN);
             let text = serde_json::to_vec(&terminal.emulator.text()).unwrap_or_default();
             if let Err(error) = orx_sandbox::file::replace(&screen, &text) {
@@ -40,7 +40,7 @@ impl Holder {
             }
         }
         let ended = Ended {
-            exit: self.exit,
+            exit: self.watch.exit(),
             reason: self.ending.reason(),
             message: self.message(complete),
             ended_at_ms: now_ms(),
@@ -96,6 +96,9 @@ impl Holder {
         let mut sentences = Vec::new();
         if self.ending.reason() == EndReason::Deadline {
             sentences.push("its deadline passed and it was ended".to_owned());
+        }
+        if self.watch.exit().is_none() && self.watch.has_ended(Instant::now()) {
+            sentences.push("how it ended is not known: the process that would know was killed".to_owned());
         }
         if self.ending.left_behind() > 0 {
             sentences.push(format!("{} processes that it left behind were ended", self.ending.left_behind()));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use orx_protocol::clock::now_ms;
 use orx_protocol::hold::{HoldSpec, Holder as Record, file};
-use orx_protocol::process::Exit;
+use orx_protocol::process::ProcessIdentity;
 use orx_sandbox::identity;
 
 use super::pipes::{self, PipesSession};
@@ -24,6 +24,9 @@ use crate::link::connection::{Connection, Use};
 use crate::link::socket::{Accepted, Listener, SocketError};
 use crate::process::child::{self, StartError};
 use crate::process::ending::{Action, Ending};
+use crate::process::keeping::{Kept, Link, own_program};
+use crate::process::tree::Tree;
+use crate::process::watch::Watch;
 
 /// Bytes of output taken at once.
 const READ: usize = 64 * 1024;
@@ -45,6 +48,13 @@ pub(super) enum HoldError {
     Socket(#[from] SocketError),
     #[error("{what} could not be set up: {source}")]
     Setup { what: &'static str, source: std::io::Error },
+    #[error("what was handed over cannot be taken: {0}")]
+    HandOver(String),
+}
+
+/// An error of [`HoldError::Setup`], by what failed.
+pub(super) fn failed(what: &'static str) -> impl FnOnce(std::io::Error) -> HoldError {
+    move |source| HoldError::Setup { what, source }
 }
 
 /// What the program is connected to.
@@ -64,8 +74,12 @@ pub(super) struct Holder {
     accepts_again: Option<Instant>,
     pub(super) ending: Ending,
     looks_at: Instant,
-    pub(super) exit: Option<Exit>,
-    pub(super) own_pid: i32,
+    pub(super) watch: Watch,
+    pub(super) tree: Tree,
+    /// The link to the keeper, while there is one.
+    pub(super) link: Option<Link>,
+    /// The program that this process is, and that its keeper starts as the next holder.
+    pub(super) program: PathBuf,
     /// Requests that are answered with the end.
     pub(super) waiting: Vec<Ticket>,
     /// The record of the end, once there is one.
@@ -74,7 +88,19 @@ pub(super) struct Holder {
     pub(super) last_output: Instant,
     signals: Signals,
     buffer: Vec<u8>,
-    _lock: Flock<File>,
+    pub(super) lock: Flock<File>,
+}
+
+/// The parts of a holder that its start and a take-over come to in different ways.
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) record: Record,
+    pub(super) session: Session,
+    pub(super) listener: Listener,
+    pub(super) watch: Watch,
+    pub(super) link: Option<Link>,
+    pub(super) starter: Option<ProcessIdentity>,
+    pub(super) signals: Signals,
 }
 
 /// What [`poll`] waits for.
@@ -85,30 +111,48 @@ enum Source {
     Master,
     Pipe(usize),
     Connection(u64),
+    /// The program, where it is not this process's child.
+    Program,
+    Keeper,
 }
 
 impl Holder {
-    /// Starts the program of `settings` with all that it needs.
-    pub(super) fn start(settings: Settings) -> Result<Self, HoldError> {
-        let failed = |what| move |source| HoldError::Setup { what, source };
+    /// Starts the program of `settings` with all that it needs. The keeper is at the other end of `link`; `starter` started
+    /// this process.
+    pub(super) fn start(
+        settings: Settings,
+        link: Option<OwnedFd>,
+        starter: Option<ProcessIdentity>,
+    ) -> Result<Self, HoldError> {
         let now = Instant::now();
         let started_at_ms = now_ms();
         child::adopt_orphans().map_err(failed("the adoption of orphaned processes"))?;
         let signals = Signals::register().map_err(failed("signals"))?;
-        let own =
-            identity::own().ok_or_else(|| failed("its own identity")(std::io::Error::other("it is not in /proc")))?;
+        let holder = own_identity()?;
         let listener = Listener::bind(Path::new(&settings.spec.socket))?;
         let (session, pid) = open_session(&settings, started_at_ms, now)?;
-        let record = Record { holder: own, child: child::identity_of(pid), started_at_ms, keeper: None, boot: None };
-        let Settings { spec, directory, lock } = settings;
-        let written = serde_json::to_vec(&record)
-            .map_err(std::io::Error::other)
-            .and_then(|text| orx_sandbox::file::replace(&directory.join(file::HOLDER), &text));
-        if let Err(source) = written {
-            child::kill(own.pid);
-            return Err(HoldError::Setup { what: file::HOLDER, source });
+        let child = child::identity_of(pid);
+        let keeper = link.is_some().then(keeper).flatten();
+        let record = Record { holder, child, started_at_ms, keeper, boot: identity::boot() };
+        let watch = Watch::own(child);
+        let link = link.map(Link::from);
+        let held = Self::new(Parts { settings, record, session, listener, watch, link, starter, signals }, now);
+        if let Err(error) = held.write_record() {
+            held.tree.kill();
+            return Err(error);
         }
-        Ok(Self {
+        held.say_what_to_keep();
+        Ok(held)
+    }
+
+    /// Puts the parts together.
+    pub(super) fn new(parts: Parts, now: Instant) -> Self {
+        let Parts { settings, record, session, mut listener, watch, link, starter, signals } = parts;
+        let Settings { spec, directory, lock } = settings;
+        let tree = Tree::new(spec.session, record.child, record.keeper, starter);
+        listener.refuse_descendants_of(tree.roots());
+        Self {
+            ending: Ending::new(deadline(&spec, record.started_at_ms, now)),
             directory,
             record,
             session,
@@ -116,18 +160,47 @@ impl Holder {
             listener,
             next_token: 0,
             accepts_again: None,
-            ending: Ending::new(deadline(&spec, now)),
             looks_at: now,
-            exit: None,
-            own_pid: own.pid,
+            watch,
+            tree,
+            link,
+            program: own_program(),
             waiting: Vec::new(),
             ended: None,
             output_bytes: 0,
             last_output: now,
             signals,
             buffer: vec![0; READ],
-            _lock: lock,
-        })
+            lock,
+        }
+    }
+
+    /// Writes which processes serve the session.
+    pub(super) fn write_record(&self) -> Result<(), HoldError> {
+        serde_json::to_vec(&self.record)
+            .map_err(std::io::Error::other)
+            .and_then(|text| orx_sandbox::file::replace(&self.directory.join(file::HOLDER), &text))
+            .map_err(failed(file::HOLDER))
+    }
+
+    /// Gives the keeper all that another holder needs to go on when this one is killed.
+    pub(super) fn say_what_to_keep(&self) {
+        let Some(link) = &self.link else { return };
+        let Record { child, started_at_ms, .. } = self.record;
+        let kept = Kept { child, started_at_ms, program: self.program.clone() };
+        let mut passed = vec![self.listener.as_fd()];
+        passed.extend(self.outputs());
+        if let Err(error) = link.keep(&kept, &passed) {
+            journal::note(&format!("the keeper could not be told what to keep: {error}"));
+        }
+    }
+
+    /// The program's terminal, or its pipes.
+    pub(super) fn outputs(&self) -> Vec<BorrowedFd<'_>> {
+        match &self.session {
+            Session::Terminal(terminal) => vec![terminal.descriptor().as_fd()],
+            Session::Pipes(pipes) => pipes.outputs().to_vec(),
+        }
     }
 
     /// Which processes serve the session.
@@ -154,10 +227,7 @@ impl Holder {
 
     /// Reaps, and moves the end on; gives whether the session is over.
     fn look(&mut self, now: Instant) -> Option<bool> {
-        if self.exit.is_none() || self.ending.has_begun() {
-            let exit = child::reap(self.record.child.pid);
-            self.exit = self.exit.or(exit);
-        }
+        self.watch.look(now);
         if self.signals.terminate.swap(false, Ordering::Relaxed) {
             journal::note("asked to end by SIGTERM");
             self.stop(TERMINATED_GRACE, now);
@@ -166,11 +236,11 @@ impl Holder {
             return None;
         }
         self.looks_at = now + LOOK_PAUSE;
-        let own = self.own_pid;
-        match self.ending.step(now, self.exit.is_some(), || child::members(own).len()) {
+        let tree = &self.tree;
+        match self.ending.step(now, self.watch.has_ended(now), || tree.members().len()) {
             Action::Wait => {}
-            Action::Ask => child::ask_to_end(own),
-            Action::Kill => child::kill(own),
+            Action::Ask => tree.ask_to_end(),
+            Action::Kill => tree.kill(),
             Action::Finish { complete } => return Some(complete),
         }
         None
@@ -179,7 +249,7 @@ impl Holder {
     /// Begins the end on request.
     pub(super) fn stop(&mut self, grace: Duration, now: Instant) {
         if self.ending.stop(grace, now) == Action::Ask {
-            child::ask_to_end(self.own_pid);
+            self.tree.ask_to_end();
         }
         self.looks_at = now;
     }
@@ -210,7 +280,10 @@ impl Holder {
             Session::Pipes(_) => None,
         };
         let connections = self.connections.values().filter_map(Connection::gives_up_at).min();
-        [session, connections, self.accepts_again, self.ending.wakes_at(now)].into_iter().flatten().min()
+        [session, connections, self.accepts_again, self.ending.wakes_at(now), self.watch.wakes_at(now)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Waits for events, no longer than `timeout`.
@@ -226,6 +299,14 @@ impl Holder {
         if self.accepts_again.is_none() && self.connections.len() < CONNECTIONS {
             sources.push(Source::Listener);
             descriptors.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
+        }
+        if let Some(program) = self.watch.source() {
+            sources.push(Source::Program);
+            descriptors.push(PollFd::new(program, PollFlags::POLLIN));
+        }
+        if let Some(link) = &self.link {
+            sources.push(Source::Keeper);
+            descriptors.push(PollFd::new(link.as_fd(), PollFlags::POLLIN));
         }
         match &self.session {
             Session::Terminal(terminal) => {
@@ -274,9 +355,9 @@ impl Holder {
                 self.signals.drain();
                 // A process of the tree ended: it is looked at now.
                 self.looks_at = now;
-                let exit = child::reap(self.record.child.pid);
-                self.exit = self.exit.or(exit);
             }
+            Source::Program => self.looks_at = now,
+            Source::Keeper => self.hear_keeper(now),
             Source::Listener => {
                 self.accept();
             }
@@ -295,6 +376,23 @@ impl Holder {
                     }
                 }
                 self.take_frames(token, now);
+            }
+        }
+    }
+
+    /// Takes what the keeper says.
+    fn hear_keeper(&mut self, now: Instant) {
+        self.looks_at = now;
+        match self.link.as_ref().and_then(Link::reaped) {
+            Some(reaped) => reaped.into_iter().for_each(|reaped| self.watch.told(reaped.pid, reaped.exit)),
+            None => {
+                journal::note("the keeper is gone; the session goes on without");
+                self.link = None;
+                self.tree.forget_keeper();
+                self.record.keeper = None;
+                if let Err(error) = self.write_record() {
+                    journal::note(&error.to_string());
+                }
             }
         }
     }
@@ -359,6 +457,9 @@ impl Holder {
             connection.send();
         }
         self.catch_up();
+        if let Session::Terminal(terminal) = &mut self.session {
+            terminal.keep_round();
+        }
         let over: Vec<u64> =
             self.connections.iter().filter(|(_, connection)| connection.is_over()).map(|(token, _)| *token).collect();
         for token in over {
@@ -376,12 +477,23 @@ impl Holder {
     }
 }
 
-fn deadline(spec: &HoldSpec, now: Instant) -> Option<Instant> {
-    now.checked_add(Duration::from_millis(spec.deadline_ms?))
+/// When the program's time is over that began at `started_at_ms`.
+fn deadline(spec: &HoldSpec, started_at_ms: u64, now: Instant) -> Option<Instant> {
+    let passed = now_ms().saturating_sub(started_at_ms);
+    now.checked_add(Duration::from_millis(spec.deadline_ms?.saturating_sub(passed)))
+}
+
+/// This process.
+pub(super) fn own_identity() -> Result<ProcessIdentity, HoldError> {
+    identity::own().ok_or_else(|| failed("its own identity")(std::io::Error::other("it is not in /proc")))
+}
+
+/// The keeper: the parent.
+pub(super) fn keeper() -> Option<ProcessIdentity> {
+    identity::of(nix::unistd::getppid().as_raw())
 }
 
 fn open_session(settings: &Settings, started_at_ms: u64, now: Instant) -> Result<(Session, i32), HoldError> {
-    let failed = |what| move |source| HoldError::Setup { what, source };
     match settings.size() {
         Some(size) => {
             let files = TerminalFiles::open(&settings.directory, size, started_at_ms, now)

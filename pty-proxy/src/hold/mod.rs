@@ -6,10 +6,14 @@ mod pipes;
 mod requests;
 mod settings;
 mod signals;
+mod state;
+mod take_over;
 mod terminal;
+mod upgrade;
 mod viewers;
 
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -19,8 +23,11 @@ use orx_protocol::hold::{Ended, Started, file};
 use orx_protocol::process::EndReason;
 
 use crate::journal;
-use crate::process::detach::{Report, Side, detach};
+use crate::process::detach::{Detached, Side, close_others, detach};
+use holder::{HoldError, Holder};
 use settings::{Settings, SettingsError};
+use take_over::Given;
+use upgrade::About;
 
 /// Why a session was not started.
 #[derive(Debug, thiserror::Error)]
@@ -29,16 +36,50 @@ enum StartFailure {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Detach(#[from] crate::process::detach::DetachError),
+    #[error(transparent)]
+    Hold(#[from] HoldError),
 }
 
 /// Holds the session of `directory`: detaches, starts the program, and says on standard output in one line of JSON how
 /// that went ([`Started`]). The process that was started ends then; the holder lives on.
+///
+/// With `take_over`, the number of a descriptor, it goes on where another holder stopped, as the file behind that says.
 #[must_use]
-pub fn hold(directory: &Path) -> ExitCode {
-    match start(directory) {
-        Ok(Some(started)) => say(&started),
-        Ok(None) => ExitCode::SUCCESS,
-        Err(failure) => say(&Started::Failed(failure.to_string())),
+pub fn hold(directory: &Path, take_over: Option<i32>) -> ExitCode {
+    let done = match take_over {
+        None => {
+            close_others(&[]);
+            begin(directory)
+        }
+        Some(number) => go_on(directory, number),
+    };
+    match done {
+        Ok(Done::Ended(code)) => code,
+        Ok(Done::Started(started)) => say(&started),
+        Err(failure) => {
+            if take_over.is_some() {
+                journal::note(&failure.to_string());
+            }
+            say(&Started::Failed(failure.to_string()))
+        }
+    }
+}
+
+/// What has become of this process.
+enum Done {
+    /// It started a holder, or could not.
+    Started(Started),
+    /// It was the holder or its keeper, and the session is over.
+    Ended(ExitCode),
+}
+
+/// Prints what this program is.
+#[must_use]
+pub fn about() -> ExitCode {
+    let line = serde_json::to_string(&About::own()).unwrap_or_default();
+    match writeln!(std::io::stdout(), "{line}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -53,46 +94,79 @@ fn say(started: &Started) -> ExitCode {
     }
 }
 
-fn start(directory: &Path) -> Result<Option<Started>, StartFailure> {
-    close_inherited();
+/// Starts a session.
+fn begin(directory: &Path) -> Result<Done, StartFailure> {
     umask(Mode::from_bits_truncate(0o077));
-    let settings = Settings::load(directory)?;
-    match detach(&settings.directory)? {
+    let settings = Settings::load(directory, None)?;
+    apart(settings, |settings, detached| {
+        let directory = settings.directory.clone();
+        match Holder::start(settings, detached.link, detached.starter) {
+            Ok(holder) => {
+                detached.report.send(&Started::Running(holder.record()));
+                holder.serve();
+            }
+            Err(error) => {
+                let sentence = error.to_string();
+                let ended = Ended {
+                    exit: None,
+                    reason: EndReason::SpawnFailed,
+                    message: Some(sentence.clone()),
+                    ended_at_ms: now_ms(),
+                };
+                record_end(&directory, &ended);
+                detached.report.send(&Started::Failed(sentence));
+            }
+        }
+    })
+}
+
+/// Goes on with a session.
+fn go_on(directory: &Path, number: i32) -> Result<Done, StartFailure> {
+    umask(Mode::from_bits_truncate(0o077));
+    let mut given = Given::take(number)?;
+    let settings = Settings::load(directory, given.lock.take())?;
+    if given.is_in_place() {
+        settle();
+        Holder::take_over(settings, given, None)?.serve();
+        return Ok(Done::Ended(ExitCode::SUCCESS));
+    }
+    apart(settings, |settings, detached| {
+        given.set_link(detached.link);
+        match Holder::take_over(settings, given, detached.starter) {
+            Ok(holder) => {
+                detached.report.send(&Started::Running(holder.record()));
+                holder.serve();
+            }
+            // The session itself is as it was: its terminal is kept by whoever handed it over.
+            Err(error) => detached.report.send(&Started::Failed(error.to_string())),
+        }
+    })
+}
+
+/// Detaches, and lets the holder do its work there.
+fn apart(settings: Settings, work: impl FnOnce(Settings, Detached)) -> Result<Done, StartFailure> {
+    match detach(&settings.directory, settings.lock.as_fd())? {
         Side::Starter(started) => {
             // Dropped, the lock would be given up for the holder too, which shares it.
             std::mem::forget(settings.lock);
-            Ok(Some(started))
+            Ok(Done::Started(started))
         }
-        Side::Holder(report) => {
-            run(settings, report);
-            Ok(None)
+        Side::Keeper(code) => {
+            std::mem::forget(settings.lock);
+            Ok(Done::Ended(code))
+        }
+        Side::Holder(detached) => {
+            settle();
+            work(settings, detached);
+            Ok(Done::Ended(ExitCode::SUCCESS))
         }
     }
 }
 
-/// Starts the program and serves it to its end.
-fn run(settings: Settings, report: Report) {
-    // The holder stays in nobody's way: no directory is kept busy by it, and it leaves no core behind.
+/// Stays in nobody's way: no directory is kept busy by a holder, and it leaves no core behind.
+fn settle() {
     let _ = std::env::set_current_dir("/");
     let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
-    let directory = settings.directory.clone();
-    match holder::Holder::start(settings) {
-        Ok(holder) => {
-            report.send(&Started::Running(holder.record()));
-            holder.serve();
-        }
-        Err(error) => {
-            let sentence = error.to_string();
-            let ended = Ended {
-                exit: None,
-                reason: EndReason::SpawnFailed,
-                message: Some(sentence.clone()),
-                ended_at_ms: now_ms(),
-            };
-            record_end(&directory, &ended);
-            report.send(&Started::Failed(sentence));
-        }
-    }
 }
 
 /// Writes the record of the end.
@@ -105,18 +179,4 @@ fn record_end(directory: &Path, ended: &Ended) -> bool {
         journal::note(&format!("{} could not be written: {error}", path.display()));
     }
     written.is_ok()
-}
-
-/// Closes descriptors that came from the starter: a holder must not keep its sockets alive.
-fn close_inherited() {
-    #[cfg(target_os = "linux")]
-    let listing = "/proc/self/fd";
-    #[cfg(not(target_os = "linux"))]
-    let listing = "/dev/fd";
-    let Ok(entries) = std::fs::read_dir(listing) else { return };
-    let descriptors: Vec<i32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    for descriptor in descriptors.into_iter().filter(|descriptor| *descriptor > 2) {
-        // One of them was the listing's own and is closed already; that is refused and does no harm.
-        let _ = nix::unistd::close(descriptor);
-    }
 }

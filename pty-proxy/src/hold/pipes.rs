@@ -13,10 +13,11 @@ use crate::process::child::Pipes;
 /// Ends a log that reached its limit.
 pub(super) const LOG_MARKER: &[u8] = b"\n[the log ends here: it reached its limit]\n";
 
-/// One output: the pipe until it is closed, and its file.
+/// One output: the pipe, whether somebody can still write to it, and its file.
 #[derive(Debug)]
 pub(super) struct Stream {
-    pipe: Option<std::fs::File>,
+    pipe: std::fs::File,
+    open: bool,
     file: AppendFile,
     name: &'static str,
 }
@@ -40,23 +41,34 @@ impl PipesSession {
         let [output, error] = files;
         Self {
             streams: [
-                Stream { pipe: Some(pipes.output), file: output, name: file::OUTPUT },
-                Stream { pipe: Some(pipes.error), file: error, name: file::ERROR },
+                Stream { pipe: pipes.output, open: true, file: output, name: file::OUTPUT },
+                Stream { pipe: pipes.error, open: true, file: error, name: file::ERROR },
             ],
         }
     }
 
+    /// Both pipes, whether or not somebody can still write to them.
+    pub(super) fn outputs(&self) -> [BorrowedFd<'_>; 2] {
+        self.streams.each_ref().map(|stream| stream.pipe.as_fd())
+    }
+
     /// The open outputs, with the position that [`Self::read`] takes.
     pub(super) fn sources(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
-        self.streams.iter().enumerate().filter_map(|(index, stream)| Some((index, stream.pipe.as_ref()?.as_fd())))
+        self.streams
+            .iter()
+            .enumerate()
+            .filter(|(_, stream)| stream.open)
+            .map(|(index, stream)| (index, stream.pipe.as_fd()))
     }
 
     /// Takes what an output has; gives how many bytes that were.
     pub(super) fn read(&mut self, index: usize, buffer: &mut [u8], now: Instant) -> usize {
         let Some(stream) = self.streams.get_mut(index) else { return 0 };
-        let Some(pipe) = stream.pipe.as_mut() else { return 0 };
-        match pipe.read(buffer) {
-            Ok(0) => stream.pipe = None,
+        if !stream.open {
+            return 0;
+        }
+        match stream.pipe.read(buffer) {
+            Ok(0) => stream.open = false,
             Ok(count) => {
                 // At once: who follows a headless program's log is not to wait for more of it.
                 stream.file.append(buffer.get(..count).unwrap_or_default(), LOG_MARKER, now);
@@ -64,14 +76,14 @@ impl PipesSession {
                 return count;
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            Err(_) => stream.pipe = None,
+            Err(_) => stream.open = false,
         }
         0
     }
 
     /// Whether the program and all that had its outputs closed them.
     pub(super) fn is_drained(&self) -> bool {
-        self.streams.iter().all(|stream| stream.pipe.is_none())
+        self.streams.iter().all(|stream| !stream.open)
     }
 
     pub(super) fn lost(&self) -> u64 {

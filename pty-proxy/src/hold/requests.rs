@@ -20,11 +20,10 @@ use crate::input::keys::{self, type_keys};
 use crate::input::paste::paste;
 use crate::input::typist::{InputFull, Step};
 use crate::link::connection::{Connection, Use};
-use crate::process::child;
 use crate::terminal::answers::from_hex;
 
 /// Every method, for the one who named another.
-const METHODS: [&str; 11] = [
+const METHODS: [&str; 13] = [
     method::STATUS,
     method::SCREEN,
     method::SEND,
@@ -36,10 +35,12 @@ const METHODS: [&str; 11] = [
     method::WAIT,
     method::ATTACH,
     method::ADOPT,
+    method::DESCRIPTORS,
+    method::UPGRADE,
 ];
 
 /// What a request gives.
-enum Outcome {
+pub(super) enum Outcome {
     /// Its answer.
     Now(serde_json::Value),
     /// The answer follows when it is known.
@@ -148,7 +149,11 @@ impl Holder {
             }
             method::PAUSE | method::CONTINUE => {
                 let _: Nothing = rpc::params(name, raw)?;
-                if name == method::PAUSE { self.pause(now)? } else { self.go_on(now) }
+                if name == method::PAUSE {
+                    self.pause(now)?
+                } else {
+                    self.go_on(now)
+                }
                 Ok(Outcome::Now(serde_json::json!({})))
             }
             method::STOP | method::WAIT if self.ended.is_some() => {
@@ -171,6 +176,11 @@ impl Holder {
                 self.switch_over(token, id, &params, now)
             }
             method::ADOPT => self.adopt(token, rpc::params(name, raw)?, now),
+            method::DESCRIPTORS => {
+                let _: Nothing = rpc::params(name, raw)?;
+                self.give_descriptors(token, id)
+            }
+            method::UPGRADE => self.upgrade(token, id, rpc::params(name, raw)?, now),
             other => Err(RpcError::new(ErrorKind::MethodNotFound, format!("there is no method `{other}` here"))
                 .with_hint(format!("methods are {}", METHODS.join(", ")))),
         }
@@ -189,7 +199,7 @@ impl Holder {
     /// Holds the tree still.
     fn pause(&mut self, now: Instant) -> Result<(), RpcError> {
         if self.ending.pause(now) || self.ending.is_paused() {
-            child::pause(self.own_pid);
+            self.tree.pause();
             return Ok(());
         }
         Err(RpcError::new(ErrorKind::FailedPrecondition, format!("`{}`: the session is ending", method::PAUSE)))
@@ -198,7 +208,7 @@ impl Holder {
     /// Lets the tree go on, also one that another holder held still.
     fn go_on(&mut self, now: Instant) {
         self.ending.go_on(now);
-        child::go_on(self.own_pid);
+        self.tree.go_on();
     }
 
     fn status(&mut self, now: Instant) -> Status {
@@ -282,7 +292,7 @@ impl Holder {
         if is_nothing {
             return Ok(Outcome::Now(serde_json::json!({})));
         }
-        if self.exit.is_some() {
+        if self.watch.has_ended(Instant::now()) {
             return Err(RpcError::new(ErrorKind::FailedPrecondition, format!("`{name}`: the program has ended")));
         }
         let full = |full: InputFull| RpcError::new(ErrorKind::Overloaded, format!("`{name}`: {full}"));

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +39,8 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn load(directory: &Path) -> Result<Self, SettingsError> {
+    /// Reads what `directory` says. `taken` is the lock on it, where another holder handed that over.
+    pub(super) fn load(directory: &Path, taken: Option<OwnedFd>) -> Result<Self, SettingsError> {
         let shown = directory.display().to_string();
         let unusable = |why: String| SettingsError::Directory { path: shown.clone(), why };
         let directory = directory.canonicalize().map_err(|error| unusable(error.to_string()))?;
@@ -52,7 +54,10 @@ impl Settings {
         if metadata.mode() & 0o022 != 0 {
             return Err(unusable(format!("other users can write to it (mode {:04o})", metadata.mode() & 0o7777)));
         }
-        let opened = File::open(&directory).map_err(|error| unusable(error.to_string()))?;
+        let opened = match taken {
+            Some(taken) => File::from(taken),
+            None => File::open(&directory).map_err(|error| unusable(error.to_string()))?,
+        };
         let lock = Flock::lock(opened, FlockArg::LockExclusiveNonblock).map_err(|_| held_by(&directory, &shown))?;
         if let Some(holder) = living_holder(&directory) {
             return Err(SettingsError::Held { path: shown, pid: holder.holder.pid });
@@ -80,7 +85,9 @@ fn held_by(directory: &Path, shown: &str) -> SettingsError {
 fn living_holder(directory: &Path) -> Option<Holder> {
     let text = std::fs::read(directory.join(file::HOLDER)).ok()?;
     let holder: Holder = serde_json::from_slice(&text).ok()?;
-    identity::is_alive(holder.holder).then_some(holder)
+    // A holder that became another program finds itself there.
+    let is_other = i32::try_from(std::process::id()) != Ok(holder.holder.pid);
+    (is_other && holder.is_of_boot(identity::boot().as_deref()) && identity::is_alive(holder.holder)).then_some(holder)
 }
 
 fn read_spec(directory: &Path) -> Result<HoldSpec, SettingsError> {

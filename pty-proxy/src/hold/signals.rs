@@ -5,7 +5,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+
+fn held_back() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT].into_iter().collect()
+}
 
 /// What signals told.
 pub(super) struct Signals {
@@ -25,7 +30,15 @@ impl Signals {
         }
         signal_hook::low_level::pipe::register(SIGTERM, woken.try_clone()?)?;
         signal_hook::low_level::pipe::register(SIGCHLD, woken)?;
+        // The holder before this one held them back, so that none was lost in between.
+        held_back().thread_unblock()?;
         Ok(Self { wake, terminate })
+    }
+
+    /// Holds the signals back that would end this process once it is another program, until that listens to them; or no
+    /// longer, when it did not become one.
+    pub(super) fn hold_back(hold: bool) -> std::io::Result<()> {
+        if hold { held_back().thread_block() } else { held_back().thread_unblock() }.map_err(std::io::Error::from)
     }
 
     pub(super) fn drain(&mut self) {

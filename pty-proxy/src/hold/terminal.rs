@@ -10,6 +10,7 @@ use orx_protocol::process::Exit;
 use orx_protocol::rpc::CallId;
 
 use super::pipes::LOG_MARKER;
+use super::state::{self, Rebuilt, ScreenState};
 use crate::input::keys::KeyModes;
 use crate::input::typist::Typist;
 use crate::link::control::Control;
@@ -31,6 +32,7 @@ pub(super) type Ticket = (u64, CallId);
 pub(super) struct TerminalFiles {
     output: AppendFile,
     recording: Recording,
+    state: ScreenState,
 }
 
 impl TerminalFiles {
@@ -44,6 +46,16 @@ impl TerminalFiles {
         Ok(Self {
             output: AppendFile::open(&directory.join(file::OUTPUT), LIMIT)?,
             recording: Recording::begin(&directory.join(file::RECORDING), size, &kind, started_at_ms, now)?,
+            state: ScreenState::begin(directory, size)?,
+        })
+    }
+
+    /// The files of another holder, of whose output `since` bytes came after it kept the screen.
+    pub(super) fn go_on(directory: &Path, since: u64, now: Instant) -> std::io::Result<Self> {
+        Ok(Self {
+            output: AppendFile::open(&directory.join(file::OUTPUT), LIMIT)?,
+            recording: Recording::go_on(&directory.join(file::RECORDING), now)?,
+            state: ScreenState::go_on(directory, since),
         })
     }
 }
@@ -76,6 +88,39 @@ impl TerminalSession {
             resized_at: now.checked_sub(RESIZE_PAUSE).unwrap_or(now),
             screens: Vec::new(),
         }
+    }
+
+    /// Goes on where another holder stopped.
+    pub(super) fn go_on(terminal: Terminal, files: TerminalFiles, rebuilt: Rebuilt, now: Instant) -> Self {
+        let size = rebuilt.emulator.screen().size();
+        if !rebuilt.complete {
+            // The program is asked to draw anew what the log does not have: a change of the size makes it do so.
+            let other = TerminalSize { rows: if size.rows > 1 { size.rows - 1 } else { 2 }, ..size };
+            let _ = terminal.resize(other).and_then(|()| terminal.resize(size));
+        }
+        Self { emulator: rebuilt.emulator, ..Self::new(terminal, files, size, now) }
+    }
+
+    /// The terminal itself, whoever has it open.
+    pub(super) fn descriptor(&self) -> &std::fs::File {
+        &self.terminal.master
+    }
+
+    /// Puts on disk what another holder would go on from; `every` is as for [`ScreenState::keep_if_due`].
+    pub(super) fn keep(&mut self, every: u64) {
+        self.files.output.flush();
+        self.files.state.keep_if_due(self.files.output.end(), &self.emulator, every);
+    }
+
+    /// The same at the end of a round.
+    pub(super) fn keep_round(&mut self) {
+        self.keep(state::EVERY);
+    }
+
+    /// Writes all that waits for its files.
+    pub(super) fn flush(&mut self) {
+        self.files.output.flush();
+        self.files.recording.file().flush();
     }
 
     /// The master, while somebody has the terminal open.
@@ -119,6 +164,7 @@ impl TerminalSession {
         let emulator = &self.emulator;
         self.typist.look(|| emulator.text().lines);
         self.files.output.append(output, LOG_MARKER, now);
+        self.files.state.passed(output.len());
         self.files.recording.output(&passed.recorded(), now);
         (filled, passed)
     }
@@ -159,6 +205,7 @@ impl TerminalSession {
         let _ = self.terminal.resize(size);
         self.emulator.resize(size);
         self.files.recording.resize(size, now);
+        self.files.state.resized(self.files.output.end(), size);
         Some(size)
     }
 

@@ -34,6 +34,13 @@ impl Holder {
         }
     }
 
+    /// A viewer types from now on, as it did before another version of the holder.
+    pub(super) fn give_control(&mut self, token: u64, now: Instant) {
+        let Session::Terminal(terminal) = &mut self.session else { return };
+        let change = terminal.control.take(token);
+        self.apply_change(change, now);
+    }
+
     /// A connection is gone.
     pub(super) fn forget(&mut self, token: u64, now: Instant) {
         self.waiting.retain(|(waiting, _)| *waiting != token);

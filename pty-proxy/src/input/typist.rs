@@ -266,6 +266,12 @@ impl<T> Typist<T> {
         settled.into_iter().chain(unblocked).min()
     }
 
+    /// Whether nothing waits to be typed, from nobody.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.replies.rest().is_empty() && self.viewer.rest().is_empty() && self.jobs.is_empty() && self.current.is_none()
+    }
+
     /// Takes the requests that will never be done, when the program is gone.
     pub fn abandon(&mut self) -> Vec<T> {
         let current = self.current.take().map(|(_, job)| job);

@@ -89,6 +89,38 @@ impl Connection {
         }
     }
 
+    /// A connection that another holder had, with what it had read beyond whole requests and had not sent yet.
+    #[must_use]
+    pub fn go_on(stream: UnixStream, received: &[u8], unsent: Vec<u8>, unanswered: usize) -> Self {
+        let mut connection = Self { unanswered, fresh: false, ..Self::new(stream) };
+        connection.decoder.buffer().extend_from_slice(received);
+        connection.push(Bytes::from(unsent));
+        connection
+    }
+
+    /// What another holder needs to go on with this connection: bytes that were received, and bytes to be sent. Of what a
+    /// viewer is to see that is the rest of a frame that was begun: it gets the screen anew.
+    pub fn hand_over(&mut self) -> (Vec<u8>, Vec<u8>) {
+        let frames = if self.usage == Use::Viewer { usize::from(self.sent > 0) } else { self.queue.len() };
+        let mut unsent: Vec<u8> = self.queue.iter().take(frames).flatten().copied().collect();
+        unsent.drain(..self.sent.min(unsent.len()));
+        (self.decoder.buffer().to_vec(), unsent)
+    }
+
+    /// Sends one answer with descriptors beside it, at once.
+    ///
+    /// # Errors
+    /// When something else waits to be sent before it, or the peer does not take it.
+    pub fn answer_with(&mut self, body: &[u8], passed: &[BorrowedFd<'_>]) -> std::io::Result<()> {
+        if !self.queue.is_empty() {
+            return Err(std::io::Error::other("other answers wait on this connection"));
+        }
+        let frame = framed(body);
+        let sent = orx_sandbox::descriptors::send(self.as_fd(), &frame, passed)?;
+        self.push(frame.slice(sent.min(frame.len())..));
+        Ok(())
+    }
+
     /// Makes this the connection of a viewer, which has sent `rest` already beyond what was read here.
     pub fn become_viewer(&mut self, rest: &[u8]) {
         self.usage = Use::Viewer;

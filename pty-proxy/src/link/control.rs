@@ -70,6 +70,11 @@ impl Control {
         self.holder == Some(token)
     }
 
+    /// The viewers, oldest first, with what each came for and its size.
+    pub fn viewers(&self) -> impl Iterator<Item = (u64, AttachMode, TerminalSize)> {
+        self.viewers.iter().map(|viewer| (viewer.token, viewer.mode, viewer.size))
+    }
+
     /// How many viewers there are.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -57,6 +57,8 @@ pub struct Listener {
     listener: UnixListener,
     path: PathBuf,
     identity: Option<(u64, u64)>,
+    /// Processes from which nobody may descend who connects.
+    roots: Vec<i32>,
 }
 
 impl Listener {
@@ -79,7 +81,22 @@ impl Listener {
         umask(before);
         let listener = bound.map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
-        Ok(Self { listener, path: path.to_owned(), identity: file_identity(path) })
+        Ok(Self { listener, path: path.to_owned(), identity: file_identity(path), roots: Vec::new() })
+    }
+
+    /// Goes on with the socket of another holder, bound to `path`.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn go_on(listener: OwnedFd, path: &Path) -> Result<Self> {
+        let listener = UnixListener::from(listener);
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, path: path.to_owned(), identity: file_identity(path), roots: Vec::new() })
+    }
+
+    /// Closes from now on connections of processes that descend from one of `roots`: the session's own.
+    pub fn refuse_descendants_of(&mut self, roots: Vec<i32>) {
+        self.roots = roots;
     }
 
     /// The next connection. One of another user is closed at once.
@@ -90,7 +107,7 @@ impl Listener {
         match self.listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(true)?;
-                Ok(refusal(&stream).map_or(Accepted::Own(stream), Accepted::Refused))
+                Ok(refusal(&stream, &self.roots).map_or(Accepted::Own(stream), Accepted::Refused))
             }
             Err(error)
                 if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::ConnectionAborted) =>
@@ -180,27 +197,26 @@ fn kind_name(kind: FileType) -> &'static str {
 /// Why the process at the other end may not speak to this holder: it is another user's, or it belongs to the held
 /// session, which must not type into its own terminal.
 #[cfg(target_os = "linux")]
-fn refusal(stream: &UnixStream) -> Option<&'static str> {
+fn refusal(stream: &UnixStream, roots: &[i32]) -> Option<&'static str> {
     let Ok(peer) = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials) else {
         return Some("a connection of an unknown process was closed");
     };
     if peer.uid() != nix::unistd::geteuid().as_raw() {
         return Some("a connection of another user was closed");
     }
-    descends_from_here(peer.pid()).then_some("a connection of the held session itself was closed")
+    descends_from(peer.pid(), roots).then_some("a connection of the held session itself was closed")
 }
 
 /// As on Linux, but for the session's own processes, which macOS does not name. Written for macOS and not tested there.
 #[cfg(not(target_os = "linux"))]
-fn refusal(stream: &UnixStream) -> Option<&'static str> {
+fn refusal(stream: &UnixStream, _roots: &[i32]) -> Option<&'static str> {
     let own = nix::unistd::getpeereid(stream).is_ok_and(|(uid, _)| uid == nix::unistd::geteuid());
     (!own).then_some("a connection of another user was closed")
 }
 
-/// Whether a process is a descendant of this one.
+/// Whether a process is one of `roots` or descends from one.
 #[cfg(target_os = "linux")]
-fn descends_from_here(pid: i32) -> bool {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
+fn descends_from(pid: i32, roots: &[i32]) -> bool {
     let parent = |pid: i32| -> Option<i32> {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
@@ -208,9 +224,9 @@ fn descends_from_here(pid: i32) -> bool {
     let mut next = Some(pid);
     // Longer chains than this are no process trees that anybody has.
     for _ in 0..1000 {
-        match next.and_then(parent) {
-            Some(found) if found == own => return true,
-            Some(found) if found > 1 => next = Some(found),
+        match next {
+            Some(found) if roots.contains(&found) => return true,
+            Some(found) if found > 1 => next = parent(found),
             _ => return false,
         }
     }

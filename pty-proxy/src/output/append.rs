@@ -97,6 +97,12 @@ impl AppendFile {
         self.waiting.clear();
     }
 
+    /// Where the next record will be, in bytes from the beginning.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.length + self.waiting.len() as u64
+    }
+
     /// Bytes that could not be written.
     #[must_use]
     pub fn lost(&self) -> u64 {

@@ -1,7 +1,9 @@
 //! A terminal session as asciicast v3: what viewers saw, with times, sizes and the exit. What was typed is never kept.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use orx_protocol::hold::TerminalSize;
 use orx_protocol::process::Exit;
@@ -37,6 +39,22 @@ impl Recording {
         file.append(format!("{header}\n").as_bytes(), b"", now);
         file.flush();
         Ok(Self { file, last: now, line: Vec::new() })
+    }
+
+    /// Goes on with the recording of another holder: the time since its last event is that since the file was last written
+    /// to, and an event marks the place.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or brought in order.
+    pub fn go_on(path: &Path, now: Instant) -> std::io::Result<Self> {
+        let idle = std::fs::metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .map_or(Duration::ZERO, |at| at.elapsed().unwrap_or_default());
+        cut_to_whole_lines(path)?;
+        let file = AppendFile::open(path, LIMIT)?;
+        let mut recording = Self { file, last: now.checked_sub(idle).unwrap_or(now), line: Vec::new() };
+        recording.event('m', "another holder goes on", now);
+        Ok(recording)
     }
 
     /// Keeps output: whole sequences. Bytes that are not UTF-8 are kept as replacement characters.
@@ -85,10 +103,28 @@ impl Recording {
     }
 }
 
+/// Longest line that a holder may have left unfinished, in bytes.
+const LAST_LINE: u64 = 1024 * 1024;
+
+/// Takes off what a holder that died began to write.
+fn cut_to_whole_lines(path: &Path) -> std::io::Result<()> {
+    let mut file = match File::options().read(true).write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let end = file.metadata()?.len();
+    let from = end.saturating_sub(LAST_LINE);
+    file.seek(SeekFrom::Start(from))?;
+    let mut tail = Vec::new();
+    file.by_ref().take(LAST_LINE).read_to_end(&mut tail)?;
+    let whole = from + tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at as u64 + 1);
+    if whole < end { file.set_len(whole) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn events_have_intervals_and_the_exit_is_last() {
@@ -110,5 +146,28 @@ mod tests {
         assert_eq!(lines[1], "[1.500000, \"o\", \"é\\u001b[31m\\\"\\n\"]");
         assert_eq!(lines[2], "[0.000000, \"r\", \"90x30\"]");
         assert_eq!(lines[3], "[0.500000, \"x\", \"137\"]");
+    }
+
+    #[test]
+    fn another_holder_goes_on_after_the_last_whole_event() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("r.cast");
+        let start = Instant::now();
+        let mut recording =
+            Recording::begin(&path, TerminalSize { cols: 80, rows: 24 }, "xterm", 5000, start).unwrap();
+        recording.output(b"one", start);
+        recording.file().flush();
+        drop(recording);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&whole[..], b"[0.5, \"o\", \"tw"].concat()).unwrap();
+        let mut recording = Recording::go_on(&path, Instant::now()).unwrap();
+        recording.output(b"two", Instant::now());
+        recording.end(None, Instant::now());
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.as_bytes().starts_with(&whole));
+        let events: Vec<serde_json::Value> =
+            text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+        let shown: Vec<_> = events.iter().map(|event| (event[1].as_str().unwrap(), event[2].as_str().unwrap())).collect();
+        assert_eq!(shown, [("o", "one"), ("m", "another holder goes on"), ("o", "two")]);
     }
 }

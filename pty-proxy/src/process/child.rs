@@ -1,26 +1,23 @@
-//! Starting the program: on a terminal of its own, or on pipes; and signalling and reaping its tree.
+//! Starting the program, on a terminal of its own or on pipes, and reaping what ended.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use orx_protocol::hold::{HoldSpec, TerminalSize, file};
 use orx_protocol::process::{Exit, ProcessIdentity};
-use orx_sandbox::{environment, find_program, identity, spawn, tree};
-use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
+use orx_sandbox::{environment, find_program, identity, spawn};
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 /// What programs are told to be on, when nobody told them yet.
 const TERMINAL_VARIABLES: [(&str, &str); 2] = [("TERM", "xterm-256color"), ("COLORTERM", "truecolor")];
 /// The file mode mask that programs start with.
 const USUAL_MASK: u32 = 0o022;
-/// How often a tree that is held still is looked at for processes that were just started: a fork bomb is not raced.
-const PAUSE_ROUNDS: usize = 16;
 
 /// The program could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -61,16 +58,10 @@ pub enum StartError {
 }
 
 /// The terminal of a program, from its master's side.
+#[derive(Debug)]
 pub struct Terminal {
-    pty: Box<dyn MasterPty + Send>,
     /// The master, not blocking.
     pub master: File,
-}
-
-impl std::fmt::Debug for Terminal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Terminal").field("master", &self.master).finish_non_exhaustive()
-    }
 }
 
 /// The outputs of a program on pipes, not blocking.
@@ -80,6 +71,13 @@ pub struct Pipes {
     pub output: File,
     /// Standard error.
     pub error: File,
+}
+
+impl From<OwnedFd> for Terminal {
+    /// The terminal whose master another holder had.
+    fn from(master: OwnedFd) -> Self {
+        Self { master: File::from(master) }
+    }
 }
 
 /// Sets a descriptor to give `WouldBlock` instead of waiting.
@@ -99,7 +97,11 @@ impl Terminal {
     /// # Errors
     /// When the kernel refuses.
     pub fn resize(&self, size: TerminalSize) -> io::Result<()> {
-        self.pty.resize(pty_size(size)).map_err(|error| io::Error::other(error.to_string()))
+        let size = nix::libc::winsize { ws_row: size.rows, ws_col: size.cols, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the descriptor is open and `size` is what this request reads.
+        #[allow(unsafe_code)]
+        let answer = unsafe { nix::libc::ioctl(self.master.as_raw_fd(), nix::libc::TIOCSWINSZ, &raw const size) };
+        if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 }
 
@@ -153,7 +155,7 @@ pub fn on_terminal(spec: &HoldSpec, size: TerminalSize) -> Result<(Terminal, i32
         pid.ok_or_else(|| StartError::Refused { program: name.to_owned(), why: "it has no process id".to_owned() })?;
     // The holder keeps no slave: the end of the output is seen when the last process closes its own.
     drop(pair.slave);
-    Ok((Terminal { pty: pair.master, master }, pid))
+    Ok((Terminal { master }, pid))
 }
 
 /// Starts the program on pipes; gives their ends and the process id.
@@ -178,10 +180,7 @@ pub fn on_pipes(spec: &HoldSpec, directory: &Path) -> Result<(Pipes, i32), Start
     let refused = |why: &str| StartError::Refused { program: name.to_owned(), why: why.to_owned() };
     let output = child.stdout.take().ok_or_else(|| refused("it has no standard output"))?;
     let error = child.stderr.take().ok_or_else(|| refused("it has no standard error"))?;
-    let pipes = Pipes {
-        output: File::from(std::os::fd::OwnedFd::from(output)),
-        error: File::from(std::os::fd::OwnedFd::from(error)),
-    };
+    let pipes = Pipes { output: File::from(OwnedFd::from(output)), error: File::from(OwnedFd::from(error)) };
     for pipe in [&pipes.output, &pipes.error] {
         set_nonblocking(std::os::fd::AsFd::as_fd(pipe)).map_err(|error| refused(&error.to_string()))?;
     }
@@ -208,67 +207,20 @@ pub fn adopt_orphans() -> io::Result<()> {
     Ok(())
 }
 
-/// The living processes of the tree.
+/// Reaps all that ended; gives which those were, and how they did.
 #[must_use]
-pub fn members(own_pid: i32) -> Vec<ProcessIdentity> {
-    tree::descendants(own_pid)
-}
-
-/// Asks every process of the tree to end.
-pub fn ask_to_end(own_pid: i32) {
-    for process in members(own_pid) {
-        // A shell ends on the hang-up of its terminal, most else on SIGTERM; a stopped one needs to run to do so.
-        for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGCONT] {
-            tree::signal(process, signal);
-        }
-    }
-}
-
-/// Holds every process of the tree still, also those that were started while the others were told.
-pub fn pause(own_pid: i32) {
-    let mut told = Vec::new();
-    for _ in 0..PAUSE_ROUNDS {
-        let fresh: Vec<_> = members(own_pid).into_iter().filter(|process| !told.contains(process)).collect();
-        if fresh.is_empty() {
-            return;
-        }
-        for process in &fresh {
-            tree::signal(*process, Signal::SIGSTOP);
-        }
-        told.extend(fresh);
-    }
-}
-
-/// Lets every process of the tree go on.
-pub fn go_on(own_pid: i32) {
-    for process in members(own_pid) {
-        tree::signal(process, Signal::SIGCONT);
-    }
-}
-
-/// Kills every process of the tree.
-pub fn kill(own_pid: i32) {
-    for process in members(own_pid) {
-        tree::signal(process, Signal::SIGKILL);
-    }
-}
-
-/// Reaps all that ended; gives how `pid` did, when it is among them.
-#[must_use]
-pub fn reap(pid: i32) -> Option<Exit> {
-    let mut found = None;
+pub fn reap_all() -> Vec<(i32, Exit)> {
+    let mut ended = Vec::new();
     loop {
         let mut status = 0;
         // SAFETY: `status` is valid for the call to write to. The safe wrapper loses processes that a real-time signal
         // ended, since it has no name for those.
         #[allow(unsafe_code)]
-        let ended = unsafe { nix::libc::waitpid(-1, &raw mut status, nix::libc::WNOHANG) };
-        if ended <= 0 {
-            return found;
+        let pid = unsafe { nix::libc::waitpid(-1, &raw mut status, nix::libc::WNOHANG) };
+        if pid <= 0 {
+            return ended;
         }
-        if ended == pid {
-            found = Some(spawn::exit(ExitStatus::from_raw(status)));
-        }
+        ended.push((pid, spawn::exit(ExitStatus::from_raw(status))));
     }
 }
 

@@ -1,14 +1,17 @@
-//! Getting out of the starter's reach: a process of its own session that nobody waits for, which tells its starter in
-//! one line how the start went.
+//! Getting out of the starter's reach: a holder in a session of its own, below a keeper that nobody waits for, which tells
+//! its starter in one line how the start went.
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::process::ExitCode;
 
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe, setsid};
 use orx_protocol::hold::{Started, file};
+use orx_protocol::process::ProcessIdentity;
+use orx_sandbox::identity;
 
 /// Detaching failed.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +27,20 @@ pub enum Side {
     /// The one that was started: it waits for the line and ends.
     Starter(Started),
     /// The holder: detached, with `holder.log` for its standard error.
-    Holder(Report),
+    Holder(Detached),
+    /// The keeper, whose holder ended: it ends too.
+    Keeper(ExitCode),
+}
+
+/// A holder that got away.
+#[derive(Debug)]
+pub struct Detached {
+    /// The way to tell the starter.
+    pub report: Report,
+    /// What started this.
+    pub starter: Option<ProcessIdentity>,
+    /// The link to the keeper, which is the parent; `None` where there is no keeper.
+    pub link: Option<OwnedFd>,
 }
 
 /// The way to tell the starter how the start went; the starter ends when this is told or dropped.
@@ -42,20 +58,23 @@ impl Report {
     }
 }
 
-/// Forks the holder away.
+/// Forks the holder away, below a keeper that keeps `lock` too.
 ///
 /// # Errors
 /// When the kernel refuses a pipe or a process, or the log cannot be opened.
-pub fn detach(directory: &Path) -> Result<Side, DetachError> {
+pub fn detach(directory: &Path, lock: BorrowedFd<'_>) -> Result<Side, DetachError> {
     let failed = |what| move |source: std::io::Error| DetachError { what, source };
     let log = orx_sandbox::file::private_append(&directory.join(file::HOLDER_LOG)).map_err(failed("its log"))?;
     let null = File::options().read(true).write(true).open("/dev/null").map_err(failed("/dev/null"))?;
     let (read, write) = cloexec_pipe().map_err(failed("a pipe"))?;
+    let starter = identity::own();
     match fork_here().map_err(failed("fork"))? {
         ForkResult::Parent { child } => {
             drop(write);
-            let _ = waitpid(child, None);
-            Ok(Side::Starter(wait_for_line(read)))
+            let line = wait_for_line(read);
+            // A child that ended without a word, as where there is no keeper, is collected; a keeper outlives this process.
+            let _ = waitpid(child, Some(WaitPidFlag::WNOHANG));
+            Ok(Side::Starter(line))
         }
         ForkResult::Child => {
             drop(read);
@@ -63,21 +82,64 @@ pub fn detach(directory: &Path) -> Result<Side, DetachError> {
             if setsid().is_err() {
                 std::process::exit(1);
             }
-            // The second fork gives up the leadership of the session, so that no terminal can become the holder's.
-            match fork_here() {
-                Ok(ForkResult::Child) => {}
-                Ok(ForkResult::Parent { .. }) => std::process::exit(0),
-                Err(_) => std::process::exit(1),
-            }
+            let streams = dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&log));
             let report = Report { pipe: File::from(write) };
-            match dup2_stdin(&null).and_then(|()| dup2_stdout(&null)).and_then(|()| dup2_stderr(&log)) {
-                Ok(()) => Ok(Side::Holder(report)),
-                Err(errno) => {
-                    report.send(&Started::Failed(format!("the holder could not take its log: {errno}")));
-                    std::process::exit(1);
-                }
+            if let Err(errno) = streams {
+                report.send(&Started::Failed(format!("the holder could not take its log: {errno}")));
+                std::process::exit(1);
             }
+            drop((null, log));
+            Ok(below_a_keeper(directory, lock, report, starter))
         }
+    }
+}
+
+/// The second fork. It also gives up the leadership of the session, so that no terminal can become the holder's.
+#[cfg(target_os = "linux")]
+fn below_a_keeper(directory: &Path, lock: BorrowedFd<'_>, report: Report, starter: Option<ProcessIdentity>) -> Side {
+    // As subreaper the keeper becomes the parent of what a dead holder leaves, and so learns how the program ends.
+    let begun = super::child::adopt_orphans().and_then(|()| super::keeper::link());
+    let forked = begun.and_then(|ends| Ok((ends, fork_here()?)));
+    match forked {
+        Ok(((keepers, holders), ForkResult::Parent { child })) => {
+            drop((holders, report));
+            close_others(&[lock.as_raw_fd(), keepers.as_raw_fd()]);
+            // The program may be replaced, and its directory taken away, while this goes on.
+            let _ = std::env::set_current_dir("/");
+            Side::Keeper(super::keeper::keep(directory, lock, keepers, child.as_raw()))
+        }
+        Ok(((keepers, holders), ForkResult::Child)) => {
+            drop(keepers);
+            Side::Holder(Detached { report, starter, link: Some(holders) })
+        }
+        Err(error) => {
+            report.send(&Started::Failed(format!("the holder could not be put below a keeper: {error}")));
+            Side::Keeper(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Without subreapers a keeper would be of no use. Written for macOS and not tested there.
+#[cfg(not(target_os = "linux"))]
+fn below_a_keeper(_directory: &Path, _lock: BorrowedFd<'_>, report: Report, starter: Option<ProcessIdentity>) -> Side {
+    match fork_here() {
+        Ok(ForkResult::Child) => Side::Holder(Detached { report, starter, link: None }),
+        Ok(ForkResult::Parent { .. }) => Side::Keeper(ExitCode::SUCCESS),
+        Err(_) => Side::Keeper(ExitCode::FAILURE),
+    }
+}
+
+/// Closes every descriptor but the standard streams and `wanted`.
+pub fn close_others(wanted: &[RawFd]) {
+    #[cfg(target_os = "linux")]
+    let listing = "/proc/self/fd";
+    #[cfg(not(target_os = "linux"))]
+    let listing = "/dev/fd";
+    let Ok(entries) = std::fs::read_dir(listing) else { return };
+    let open: Vec<RawFd> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for number in open.into_iter().filter(|number| *number > 2 && !wanted.contains(number)) {
+        // One of them was the listing's own and is closed already; that is refused and does no harm.
+        let _ = nix::unistd::close(number);
     }
 }
 

@@ -81,8 +81,21 @@ impl Ending {
     /// The tree goes on; its deadline moves by the time that it was held still.
     pub fn go_on(&mut self, now: Instant) {
         if let Some(since) = self.paused_at.take() {
-            self.deadline = self.deadline.and_then(|deadline| deadline.checked_add(now.saturating_duration_since(since)));
+            self.deadline =
+                self.deadline.and_then(|deadline| deadline.checked_add(now.saturating_duration_since(since)));
         }
+    }
+
+    /// Goes on after another version of this holder, until `deadline` at the longest.
+    pub fn go_on_with(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// How long the tree may still run; `None` when there is no end to that.
+    #[must_use]
+    pub fn left(&self, now: Instant) -> Option<Duration> {
+        let now = self.paused_at.unwrap_or(now);
+        self.deadline.map(|deadline| deadline.saturating_duration_since(now))
     }
 
     /// Whether the tree is held still.

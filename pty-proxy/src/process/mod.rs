@@ -1,5 +1,10 @@
-//! The processes of a session: the holder's own detachment, the start of the program, and the end of its tree.
+//! The held program and all that it starts: its start, how its end is known, and the end of its whole tree.
 
 pub mod child;
 pub mod detach;
 pub mod ending;
+#[cfg(target_os = "linux")]
+pub mod keeper;
+pub mod keeping;
+pub mod tree;
+pub mod watch;

@@ -209,6 +209,13 @@ impl Emulator {
         redraw::redraw(self.screen())
     }
 
+    /// Bytes of the output that are part of a sequence or character whose rest did not arrive yet; `None` when such a part was
+    /// dropped already.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<usize> {
+        self.scanner.unfinished()
+    }
+
     /// How often the model failed and started anew.
     #[must_use]
     pub fn defects(&self) -> u64 {

@@ -59,6 +59,12 @@ enum End {
 }
 
 impl Scanner {
+    /// Bytes of an unfinished sequence that wait for its rest; `None` within a string that is dropped.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<usize> {
+        (self.dropping == Dropping::Nothing).then_some(self.held.len())
+    }
+
     /// Cuts `input`, giving each piece in order.
     pub fn scan(&mut self, input: &[u8], mut give: impl FnMut(Piece<'_>)) {
         let input = self.skip_dropped(input);

@@ -69,6 +69,8 @@ impl Session {
             feed_input: false,
             deadline_ms: None,
             socket,
+            confinement: None,
+            caps: None,
         };
         Self { scratch, spec, holder: None }
     }
@@ -173,7 +175,9 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let Some(holder) = &self.holder else { return };
-        let tree = tree::with_descendants(holder.holder);
+        // The keeper first, which would start another holder.
+        let tree = [holder.keeper, Some(holder.holder), Some(holder.child)];
+        let tree: Vec<ProcessIdentity> = tree.into_iter().flatten().flat_map(tree::with_descendants).collect();
         for process in tree {
             tree::signal(process, nix::sys::signal::Signal::SIGKILL);
         }

@@ -1,0 +1,127 @@
+//! The processes of a session, wherever they went: what descends from the holder or its keeper, and what carries the
+//! session's mark in its environment.
+
+use nix::sys::signal::Signal;
+use orx_protocol::SessionId;
+use orx_protocol::places::variable;
+use orx_protocol::process::ProcessIdentity;
+use orx_sandbox::{identity, tree};
+
+/// How often a tree that is held still is looked at for processes that were just started: a fork bomb is not raced.
+const PAUSE_ROUNDS: usize = 16;
+
+/// Which processes belong to a session.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    session: String,
+    own: i32,
+    starter: Option<ProcessIdentity>,
+    keeper: Option<ProcessIdentity>,
+    child: ProcessIdentity,
+}
+
+impl Tree {
+    /// The tree of `child`, held by this process. What the holder's `keeper` took in belongs to it too, and what started
+    /// the holder does not.
+    #[must_use]
+    pub fn new(
+        session: SessionId,
+        child: ProcessIdentity,
+        keeper: Option<ProcessIdentity>,
+        starter: Option<ProcessIdentity>,
+    ) -> Self {
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        Self { session: session.to_string(), own, starter, keeper, child }
+    }
+
+    /// Processes from which all descends that must not speak to the holder.
+    #[must_use]
+    pub fn roots(&self) -> Vec<i32> {
+        [Some(self.own), self.keeper.map(|keeper| keeper.pid), Some(self.child.pid)].into_iter().flatten().collect()
+    }
+
+    /// The keeper is gone.
+    pub fn forget_keeper(&mut self) {
+        self.keeper = None;
+    }
+
+    /// The living processes of the session; this one and its keeper are not among them. Those that left every parent
+    /// behind are looked for by their mark, which takes longer, once there are no others.
+    #[must_use]
+    pub fn members(&self) -> Vec<ProcessIdentity> {
+        let related = self.related();
+        if related.is_empty() { self.marked() } else { related }
+    }
+
+    /// The living processes of the session, each that can be found in any way.
+    #[must_use]
+    pub fn all(&self) -> Vec<ProcessIdentity> {
+        let mut all = self.related();
+        all.extend(self.marked());
+        tidy(all)
+    }
+
+    fn related(&self) -> Vec<ProcessIdentity> {
+        let root = self.keeper.filter(|keeper| identity::is_alive(*keeper)).map_or(self.own, |keeper| keeper.pid);
+        let mut found = tree::descendants(root);
+        // Where this holder took over without a keeper, the program descends from neither.
+        if !found.contains(&self.child) {
+            found.extend(tree::with_descendants(self.child));
+        }
+        found.retain(|process| process.pid != self.own);
+        tidy(found)
+    }
+
+    fn marked(&self) -> Vec<ProcessIdentity> {
+        let mut found = tree::marked(variable::SESSION).remove(&self.session).unwrap_or_default();
+        found.retain(|process| {
+            process.pid != self.own && Some(*process) != self.keeper && Some(*process) != self.starter
+        });
+        found
+    }
+
+    /// Asks every process of the session to end.
+    pub fn ask_to_end(&self) {
+        for process in self.all() {
+            // A shell ends on the hang-up of its terminal, most else on SIGTERM; a stopped one needs to run to do so.
+            for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGCONT] {
+                tree::signal(process, signal);
+            }
+        }
+    }
+
+    /// Holds every process of the session still, also those that were started while the others were told.
+    pub fn pause(&self) {
+        let mut told = Vec::new();
+        for _ in 0..PAUSE_ROUNDS {
+            let fresh: Vec<_> = self.all().into_iter().filter(|process| !told.contains(process)).collect();
+            if fresh.is_empty() {
+                return;
+            }
+            for process in &fresh {
+                tree::signal(*process, Signal::SIGSTOP);
+            }
+            told.extend(fresh);
+        }
+    }
+
+    /// Lets every process of the session go on.
+    pub fn go_on(&self) {
+        for process in self.all() {
+            tree::signal(process, Signal::SIGCONT);
+        }
+    }
+
+    /// Kills every process of the session.
+    pub fn kill(&self) {
+        for process in self.members() {
+            tree::signal(process, Signal::SIGKILL);
+        }
+    }
+}
+
+fn tidy(mut processes: Vec<ProcessIdentity>) -> Vec<ProcessIdentity> {
+    processes.sort_unstable_by_key(|process| (process.pid, process.start_time));
+    processes.dedup();
+    processes
+}
