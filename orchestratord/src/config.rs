@@ -83,6 +83,7 @@ struct File {
     workers: BTreeMap<String, u32>,
     engines: FileEngines,
     runs: FileRuns,
+    sessions: FileSessions,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -111,6 +112,12 @@ struct FileEndpoint {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FileRuns {
+    concurrent: Option<usize>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileSessions {
     concurrent: Option<usize>,
 }
 
@@ -160,6 +167,8 @@ pub struct Settings {
     pub binaries: BTreeMap<String, String>,
     /// Runs at work at once; further ones wait.
     pub concurrent_runs: usize,
+    /// Sessions of people that run at once; further ones wait. 0: any number.
+    pub concurrent_sessions: usize,
 }
 
 /// Most instances of one role.
@@ -241,6 +250,7 @@ impl Settings {
             endpoint: file.engines.endpoint.map(endpoint).transpose()?,
             binaries: binaries(file.engines.binaries)?,
             concurrent_runs: range("runs.concurrent", file.runs.concurrent, 4, 1, 256)?,
+            concurrent_sessions: range("sessions.concurrent", file.sessions.concurrent, 0, 1, 10_000)?,
             places,
         })
     }
@@ -351,6 +361,7 @@ mod tests {
             ("engines: {binaries: {cloude: /bin/claude}}\n", "cloude"),
             ("engines: {endpoint: {url: 'ftp://x', key: k}}\n", "ftp"),
             ("runs: {concurrent: 0}\n", "concurrent"),
+            ("sessions: {concurrent: 0}\n", "sessions.concurrent"),
             ("http: [1\n", "line"),
         ] {
             let error = load(Some(file), &[], &none).unwrap_err();

@@ -123,6 +123,7 @@ impl Daemon {
         }
         self.keep_workers(&settings);
         self.runs.reload(engines(&self.environment, &settings));
+        self.sessions.set_places(settings.concurrent_sessions);
         let settings = Settings { places: old.places.clone(), http: old.http.clone(), ..settings };
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }

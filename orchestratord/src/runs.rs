@@ -194,6 +194,21 @@ impl Runs {
         Ok(there.to_string_lossy().into_owned())
     }
 
+    /// The worktree of orx's own that a directory is in; `None` for a directory of a person's own.
+    ///
+    /// # Errors
+    /// When it is there and cannot be used.
+    pub async fn worktree_around(&self, directory: &str) -> Result<Option<Worktree>, RpcError> {
+        for path in Path::new(directory).ancestors() {
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
+            let git_dir = self.0.repositories.join(format!("{}.git", name.to_string_lossy()));
+            if parent.ends_with(".worktrees") && git_dir.is_dir() {
+                return Ok(Some(Worktree::open(&self.git().await?, path, &git_dir).await?));
+            }
+        }
+        Ok(None)
+    }
+
     /// Accepts a run and puts it to work.
     ///
     /// # Errors

@@ -123,6 +123,10 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     let store = Store::open(&places.database())?;
     let daemon = assemble(settings, environment.clone(), store)?;
     let found = daemon.sessions.reconcile().await?;
+    daemon.sessions.set_places(daemon.settings().concurrent_sessions);
+    daemon.sessions.queue_again(&daemon.engines()).await?;
+    daemon.sessions.learn_conversations(&daemon.engines()).await?;
+    daemon.sessions.keep_places(daemon.draining.clone());
     let stop = CancellationToken::new();
     serve(&daemon, bound, listener, token, &stop, &environment)?;
     let resumed = daemon.runs.take_up().await;
@@ -165,7 +169,7 @@ fn assemble(settings: Settings, environment: Environment, store: Store) -> Resul
     let draining = CancellationToken::new();
     let places = &settings.places;
     let sessions =
-        Sessions::new(store.clone(), places.sessions(), places.holder_sockets(), program("pty-proxy")?, tasks.clone());
+        Sessions::new(store.clone(), places.sessions(), places.holder_sockets(), program("pty-proxy")?, tasks.clone(), draining.clone());
     let runs = Runs::new(
         store.clone(),
         sessions.clone(),

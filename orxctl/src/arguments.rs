@@ -65,9 +65,9 @@ pub enum Command {
     Init(commands::init::Init),
     /// Put a task through a pipeline
     Run(commands::run::Run),
-    /// Take up a run that failed or was cancelled
+    /// Take up a run that stopped, or the conversation of a session that ended
     Resume(commands::resume::Resume),
-    /// End a run that is under way
+    /// End a run that is under way, or give a session up
     Cancel(commands::cancel::Cancel),
     /// Remove a run's worktree and files
     Clean(commands::clean::Clean),
@@ -89,6 +89,16 @@ pub enum Command {
     Wait(commands::wait::Wait),
     /// End a session with everything it started
     Stop(commands::stop::Stop),
+    /// Hold a session's processes still
+    Pause(commands::pause::Pause),
+    /// Let a session that is held still go on
+    Continue(commands::pause::Continue),
+    /// Try a session again that ended badly
+    Retry(commands::retry::Retry),
+    /// Keep a session's files and conversation of this moment
+    Checkpoint(commands::checkpoint::Checkpoint),
+    /// Set a session back to a checkpoint
+    Restore(commands::checkpoint::Restore),
     /// Print events of the journal
     Events(commands::events::Events),
     /// List workers

@@ -24,13 +24,21 @@ enum Lookup<T> {
 fn look_up<T: Copy + ToString>(given: &str, prefix: &str, ids: &[T]) -> Lookup<T> {
     let wanted = given.to_ascii_lowercase();
     let wanted = wanted.strip_prefix(prefix).unwrap_or(&wanted);
+    look_up_by(wanted, ids, |id| {
+        let id = id.to_string();
+        id.strip_prefix(prefix).unwrap_or(&id).to_owned()
+    })
+}
+
+/// Looks `given` up among what `bare` makes of each identifier.
+fn look_up_by<T: Copy>(given: &str, ids: &[T], bare: impl Fn(&T) -> String) -> Lookup<T> {
+    let wanted = given.to_ascii_lowercase();
     if wanted.chars().count() < SHORTEST {
         return Lookup::TooShort;
     }
     let fits = |id: &T| {
-        let id = id.to_string().to_ascii_lowercase();
-        let bare = id.strip_prefix(prefix).unwrap_or(&id);
-        bare.starts_with(wanted) || bare.ends_with(wanted)
+        let bare = bare(id).to_ascii_lowercase();
+        bare.starts_with(&wanted) || bare.ends_with(&wanted)
     };
     let mut found: Vec<T> = ids.iter().copied().filter(fits).collect();
     match found.len() {
@@ -88,6 +96,53 @@ pub(crate) async fn session(context: &Context, given: &str) -> Result<SessionId,
         })
     };
     decide(given, "session", "orxctl ls --all", look_up(given, SessionId::PREFIX, &ids), describe)
+}
+
+/// A run or a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A run.
+    Run(RunId),
+    /// A session.
+    Session(SessionId),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Run(run) => run.fmt(f),
+            Self::Session(session) => session.fmt(f),
+        }
+    }
+}
+
+/// The run or session that is meant, by identifiers of both.
+///
+/// # Errors
+/// When none or several are, and what the daemon says.
+pub(crate) async fn target(context: &Context, given: &str) -> Result<Target, Failure> {
+    let has = |prefix: &str| given.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    if has(SessionId::PREFIX) {
+        return session(context, given).await.map(Target::Session);
+    }
+    if has(RunId::PREFIX) {
+        return run(context, given).await.map(Target::Run);
+    }
+    let sessions: session::Sessions = context.call("session.list", &session::ListParams { all: true }).await?;
+    let runs: run::Runs = context.call("run.list", &run::ListParams { repository: None, limit: Some(1000) }).await?;
+    // Stages of runs are no targets of their own.
+    let own = sessions.sessions.iter().filter(|session| session.owner.is_none());
+    let targets: Vec<Target> = own
+        .map(|session| Target::Session(session.session))
+        .chain(runs.runs.iter().map(|run| Target::Run(run.run)))
+        .collect();
+    let bare =
+        |target: &Target| target.to_string().split_once('_').map(|(_, bare)| bare.to_owned()).unwrap_or_default();
+    let described = |target: Target| match target {
+        Target::Run(_) => "run".to_owned(),
+        Target::Session(_) => "session".to_owned(),
+    };
+    decide(given, "run or session", "orxctl ls --all", look_up_by(given, &targets, bare), described)
 }
 
 /// The run that is meant.

@@ -4,6 +4,7 @@
 mod config;
 mod daemon;
 mod event;
+mod life;
 mod record;
 pub mod rest;
 mod run;
@@ -128,6 +129,15 @@ static METHODS: &[Method] = &[
     later!("session.log", "What the process wrote, as lines", session::log),
     later!("session.wait", "Waits for a state", session::wait),
     later!("session.stop", "Ends the whole process tree", session::stop),
+    later!("session.pause", "Holds a session's processes still; its time stands still too", life::pause),
+    later!("session.continue", "Lets a session that is held still go on", life::go_on),
+    later!("session.finish", "Says how the session's work went; it counts at its end", life::finish),
+    later!("session.cancel", "Gives a session up for good", life::cancel),
+    later!("session.resume", "Takes up the conversation of a session that ended", life::resume),
+    later!("session.retry", "Tries a session again that ended badly, from its last checkpoint", life::retry),
+    later!("session.checkpoint", "Keeps a session's files and conversation of this moment", life::checkpoint),
+    later!("session.checkpoints", "The checkpoints of a session", life::checkpoints),
+    later!("session.restore", "Sets a session back to a checkpoint and takes it up from there", life::restore),
     later!("run.start", "Starts a pipeline on a task", run::start),
     later!("run.list", "Runs, newest first", run::list),
     later!("run.get", "One run", run::get),

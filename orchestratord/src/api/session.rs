@@ -56,13 +56,14 @@ pub(super) async fn create(daemon: Arc<Daemon>, params: CreateParams) -> Result<
     let mut params = params;
     if params.worktree {
         // A wish that is refused leaves no worktree behind.
-        creation::check(&params, &daemon.engines())?;
+        creation::check(&params, &daemon.engines(), None)?;
         params.cwd = daemon.runs.session_worktree(&params.cwd).await?;
     }
     let plan = creation::plan(&params, &daemon.engines())?;
     let session = plan.session;
-    let holder = daemon.sessions.start(plan).await?;
-    Ok(Created { session, pid: Some(holder.child.pid) })
+    let holder = daemon.sessions.admit(&params, plan).await?;
+    daemon.sessions.learn_conversation(session, daemon.engines());
+    Ok(Created { session, pid: holder.map(|holder| holder.child.pid) })
 }
 
 pub(super) async fn list(daemon: Arc<Daemon>, params: ListParams) -> Result<Sessions, RpcError> {

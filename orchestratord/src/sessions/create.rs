@@ -4,11 +4,13 @@ use orx_engines::{Context, EngineKind, InteractiveRequest, Launch};
 use orx_protocol::api::session::{CreateParams, Session};
 use orx_protocol::event::kind;
 use orx_protocol::hold::{Ended, HoldSpec, Holder, TerminalSize};
+use orx_protocol::life::{Life, Priority, Terms};
 use orx_protocol::places::variable;
 use orx_protocol::process::EndReason;
 use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
 use orx_sandbox::environment::Environment;
 use orx_store::{SessionRow, StoreError, events, sessions as table};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,22 +39,36 @@ pub struct Plan {
     pub owner: Option<String>,
     /// The tree is ended after this time.
     pub deadline: Option<Duration>,
+    /// How urgent it is where sessions wait for a place.
+    pub priority: Priority,
+    /// The conversation that it begins or takes up, where its name is known before the start.
+    pub conversation: Option<String>,
 }
 
+/// Shortest and longest time that a session may be given, in milliseconds.
+const DURATION_MS: RangeInclusive<u64> = 1000..=86_400_000;
 /// Longest title, in characters.
 const TITLE: usize = 200;
 /// Size of a terminal where none is named.
 const SIZE: TerminalSize = TerminalSize { cols: 80, rows: 24 };
 
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn invalid(message: impl Into<String>) -> RpcError {
     RpcError::new(ErrorKind::InvalidParams, format!("`session.create`: {}", message.into()))
 }
 
-/// Checks a caller's wish and says how its engine is launched; nothing is made.
+/// Checks a caller's wish and says how its engine is launched, with this name for its conversation; nothing is made.
 ///
 /// # Errors
 /// `InvalidParams` naming the member; `EngineMissing` with what to install.
-pub fn check(params: &CreateParams, engines: &Context) -> Result<(EngineKind, Launch), RpcError> {
+pub fn check(
+    params: &CreateParams,
+    engines: &Context,
+    conversation: Option<&str>,
+) -> Result<(EngineKind, Launch), RpcError> {
     let kind: EngineKind =
         params.engine.parse().map_err(|error: orx_engines::EngineError| invalid(error.to_string()))?;
     if !Path::new(&params.cwd).is_absolute() {
@@ -72,8 +88,16 @@ pub fn check(params: &CreateParams, engines: &Context) -> Result<(EngineKind, La
             return Err(invalid(format!("`env`: `{}` cannot be set", name.escape_default())));
         }
     }
-    let request =
-        InteractiveRequest { cwd: params.cwd.clone(), prompt: params.prompt.clone(), argv: params.argv.clone() };
+    if let Some(duration) = params.max_duration_ms.filter(|duration| !DURATION_MS.contains(duration)) {
+        let (least, most) = (DURATION_MS.start(), DURATION_MS.end());
+        return Err(invalid(format!("`max_duration_ms` is {duration}, it must be {least} to {most}")));
+    }
+    let request = InteractiveRequest {
+        cwd: params.cwd.clone(),
+        prompt: params.prompt.clone(),
+        argv: params.argv.clone(),
+        conversation: conversation.map(str::to_owned),
+    };
     Ok((kind, orx_engines::interactive(kind, engines, &request)?))
 }
 
@@ -82,13 +106,36 @@ pub fn check(params: &CreateParams, engines: &Context) -> Result<(EngineKind, La
 /// # Errors
 /// As [`check`]; when the engine's private home cannot be written.
 pub fn plan(params: &CreateParams, engines: &Context) -> Result<Plan, RpcError> {
-    let (kind, launch) = check(params, engines)?;
+    let session = SessionId::generate();
+    let conversation = conversation_of(params, session);
+    let (kind, launch) = check(params, engines, conversation.as_deref())?;
+    complete(session, kind, launch, conversation, params, engines)
+}
+
+/// The name that the conversation of a session is given at its launch, where its engine takes one.
+pub(super) fn conversation_of(params: &CreateParams, named_after: SessionId) -> Option<String> {
+    let kind: EngineKind = params.engine.parse().ok()?;
+    orx_engines::conversation_at_launch(kind).then(|| orx_engines::conversation_name(named_after))
+}
+
+/// The plan of a launch, with what its engine relies on made ready.
+///
+/// # Errors
+/// When the engine's private home cannot be written.
+pub(super) fn complete(
+    session: SessionId,
+    kind: EngineKind,
+    launch: Launch,
+    conversation: Option<String>,
+    params: &CreateParams,
+    engines: &Context,
+) -> Result<Plan, RpcError> {
     orx_engines::prepare(kind, engines, &params.cwd)?;
     let mut environment = launch.environment;
     environment.extend(params.env.clone());
     let size = TerminalSize { cols: params.cols.unwrap_or(SIZE.cols), rows: params.rows.unwrap_or(SIZE.rows) };
     Ok(Plan {
-        session: SessionId::generate(),
+        session,
         engine: kind.name().to_owned(),
         argv: launch.argv,
         cwd: params.cwd.clone(),
@@ -97,7 +144,9 @@ pub fn plan(params: &CreateParams, engines: &Context) -> Result<Plan, RpcError> 
         terminal: Some(size.clamped()),
         title: params.title.clone(),
         owner: None,
-        deadline: None,
+        deadline: params.max_duration_ms.map(Duration::from_millis),
+        priority: params.priority,
+        conversation,
     })
 }
 
@@ -107,9 +156,14 @@ impl Sessions {
     /// # Errors
     /// As the store does not take the record; `Upstream` when the process does not start, which is recorded too.
     pub async fn start(&self, plan: Plan) -> Result<Holder, RpcError> {
+        self.record_new(&plan, Life::Pending).await?;
+        self.launch(plan).await
+    }
+
+    /// Records a session that starts now or waits for a place.
+    pub(super) async fn record_new(&self, plan: &Plan, life: Life) -> Result<(), StoreError> {
         let session = plan.session;
-        let directory = self.directory(session);
-        let socket = self.socket(session);
+        let now_ms = clock::now_ms();
         let row = SessionRow {
             session: Session {
                 cols: plan.terminal.map_or(0, |size| size.cols),
@@ -117,14 +171,23 @@ impl Sessions {
                 title: plan.title.clone(),
                 argv: plan.argv.clone(),
                 owner: plan.owner.clone(),
-                directory: directory.to_string_lossy().into_owned(),
-                ..Session::starting(session, &plan.engine, &plan.cwd, clock::now_ms())
+                directory: self.directory(session).to_string_lossy().into_owned(),
+                life,
+                terms: Terms {
+                    priority: plan.priority,
+                    max_duration_ms: plan.deadline.map(milliseconds),
+                    queued_at_ms: (life == Life::Queued).then_some(now_ms),
+                    ..Terms::default()
+                },
+                conversation: plan.conversation.clone(),
+                ..Session::starting(session, &plan.engine, &plan.cwd, now_ms)
             },
             holder: None,
-            socket: socket.to_string_lossy().into_owned(),
+            socket: self.socket(session).to_string_lossy().into_owned(),
         };
-        let data =
-            serde_json::json!({"engine": plan.engine, "cwd": plan.cwd, "title": plan.title, "owner": plan.owner});
+        let data = serde_json::json!({
+            "engine": plan.engine, "cwd": plan.cwd, "title": plan.title, "owner": plan.owner, "life": life,
+        });
         self.store()
             .write(move |tx| {
                 table::insert(tx, &row)?;
@@ -133,14 +196,27 @@ impl Sessions {
             })
             .await?;
         self.announce();
+        Ok(())
+    }
+
+    /// Starts the process of a session that is recorded.
+    ///
+    /// # Errors
+    /// `Upstream` when it does not start, which is recorded too.
+    pub(super) async fn launch(&self, plan: Plan) -> Result<Holder, RpcError> {
+        let session = plan.session;
+        let directory = self.directory(session);
+        let socket = self.socket(session);
         let spec = HoldSpec {
             session,
             argv: plan.argv,
             cwd: plan.cwd,
             terminal: plan.terminal,
             feed_input: plan.input.is_some(),
-            deadline_ms: plan.deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
+            deadline_ms: plan.deadline.map(milliseconds),
             socket: socket.to_string_lossy().into_owned(),
+            confinement: None,
+            caps: None,
         };
         let mut environment = plan.environment;
         environment.insert(variable::SESSION.to_owned(), session.to_string());

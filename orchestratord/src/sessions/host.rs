@@ -3,6 +3,7 @@
 use orx_pipeline::{HeldOutcome, HeldRequest, HostError, SessionHost};
 use orx_protocol::api::session::Until;
 use orx_protocol::hold::Ended;
+use orx_protocol::life::Priority;
 use orx_protocol::process::EndReason;
 use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
 use std::time::Duration;
@@ -78,6 +79,8 @@ impl SessionHost for Host {
             title: Some(request.title),
             owner: Some(request.owner),
             deadline: Some(Duration::from_millis(request.deadline_ms)),
+            priority: Priority::default(),
+            conversation: None,
         };
         match self.sessions.start(plan).await {
             Ok(_) => Ok(()),

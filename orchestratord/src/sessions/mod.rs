@@ -1,25 +1,34 @@
 //! Sessions: recorded before they are started, held by a `pty-proxy` each, watched to their end, found again after a
 //! restart. The daemon keeps the record; terminals and processes are the holders' business.
 
+pub mod again;
 pub mod attach;
+pub mod checkpoints;
+pub mod conversation;
 pub mod create;
 pub mod holder;
 pub mod host;
+pub mod life;
 pub mod log;
+pub mod places;
 pub mod ready;
 pub mod reconcile;
+pub mod wish;
 
 use orx_protocol::api::session::{Session, SessionState, Until};
 use orx_protocol::event::kind;
 use orx_protocol::hold::{Ended, Holder, TerminalSize};
+use orx_protocol::life::Life;
 use orx_protocol::process::EndReason;
 use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
+use orx_session::life::at_end as life_at_end;
 use orx_store::{SessionRow, Store, StoreError, events, sessions as table};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Most sessions that one listing gives.
@@ -42,13 +51,37 @@ struct Inner {
     tasks: TaskTracker,
     /// Grows whenever a session's record changed.
     changed: watch::Sender<u64>,
+    /// Who may run, and who waits.
+    places: places::Places,
+    /// Cancelled when the daemon begins to end.
+    stopping: CancellationToken,
+    /// One session is taken up again at a time.
+    taking_up: tokio::sync::Mutex<()>,
 }
 
 impl Sessions {
-    /// The sessions recorded in `store`, kept below `directory`, with their holders' sockets below `sockets`.
+    /// The sessions recorded in `store`, kept below `directory`, with their holders' sockets below `sockets`, until
+    /// `stopping` is cancelled.
     #[must_use]
-    pub fn new(store: Store, directory: PathBuf, sockets: PathBuf, program: PathBuf, tasks: TaskTracker) -> Self {
-        Self(Arc::new(Inner { store, directory, sockets, program, tasks, changed: watch::Sender::new(0) }))
+    pub fn new(
+        store: Store,
+        directory: PathBuf,
+        sockets: PathBuf,
+        program: PathBuf,
+        tasks: TaskTracker,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            directory,
+            sockets,
+            program,
+            tasks,
+            changed: watch::Sender::new(0),
+            places: places::Places::default(),
+            stopping,
+            taking_up: tokio::sync::Mutex::default(),
+        }))
     }
 
     fn store(&self) -> &Store {
@@ -146,6 +179,10 @@ impl Sessions {
         if row.session.state.is_final() {
             return Ok(row.session);
         }
+        if row.session.life == Life::Queued {
+            self.leave_queue(session).await?;
+            return Ok(self.row(session).await?.session);
+        }
         self.wait(session, Until::Running, Duration::from_secs(10)).await?;
         let stopped = holder::stop(Path::new(&row.socket), grace, grace + STOP_SLACK).await;
         // The watcher sees the end too; whoever is first records it, and an end is recorded once.
@@ -166,12 +203,21 @@ impl Sessions {
         session: SessionId,
         change: impl FnOnce(&mut SessionRow) -> Option<(&'static str, serde_json::Value)> + Send + 'static,
     ) -> Result<(), StoreError> {
+        self.try_update(session, |row| Ok(change(row))).await
+    }
+
+    /// As [`Self::update`], for a change that may be refused.
+    async fn try_update(
+        &self,
+        session: SessionId,
+        change: impl FnOnce(&mut SessionRow) -> Result<Option<(&'static str, serde_json::Value)>, StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
         self.store()
             .write(move |tx| {
                 let Some(mut row) = table::get(tx, session)? else {
                     return Err(StoreError::NotFound(format!("there is no session {session}")));
                 };
-                if let Some((kind, data)) = change(&mut row) {
+                if let Some((kind, data)) = change(&mut row)? {
                     table::update(tx, &row)?;
                     events::append(tx, kind, &session.to_string(), &data)?;
                 }
@@ -208,6 +254,7 @@ impl Sessions {
                 return None;
             }
             row.session.state = SessionState::Running;
+            row.session.life = Life::Running;
             row.session.pid = Some(holder.child.pid);
             let data =
                 serde_json::json!({"pid": holder.child.pid, "holder": holder.holder.pid, "engine": row.session.engine});
@@ -272,6 +319,7 @@ fn end_row(row: &mut SessionRow, ended: Ended) -> Option<(&'static str, serde_js
         EndReason::SpawnFailed => SessionState::Failed,
         EndReason::Exited | EndReason::Stopped | EndReason::Deadline => SessionState::Ended,
     };
+    row.session.life = life_at_end(ended.reason, ended.exit, row.session.terms.outcome);
     row.session.pid = None;
     row.session.exit = ended.exit;
     row.session.reason = Some(ended.reason);

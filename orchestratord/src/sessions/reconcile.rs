@@ -4,6 +4,7 @@ use orx_protocol::SessionId;
 use orx_protocol::api::session::SessionState;
 use orx_protocol::event::kind;
 use orx_protocol::hold::{Ended, Holder};
+use orx_protocol::life::Life;
 use orx_protocol::places::variable;
 use orx_protocol::process::ProcessIdentity;
 use orx_sandbox::{identity, tree};
@@ -50,7 +51,8 @@ impl Sessions {
         let mut changes: Vec<(SessionRow, &'static str, serde_json::Value)> = Vec::new();
         let mut watched: Vec<(SessionId, PathBuf, Holder)> = Vec::new();
         let mut left: Vec<ProcessIdentity> = Vec::new();
-        for mut row in rows {
+        // One that waits for a place has no process to look for.
+        for mut row in rows.into_iter().filter(|row| row.session.life != Life::Queued) {
             let session = row.session.session;
             match truth(&row, &self.directory(session), &mut orphans) {
                 Truth::Runs(process) => {
@@ -58,6 +60,7 @@ impl Sessions {
                     watched.push((session, PathBuf::from(&row.socket), process.clone()));
                     if row.session.state != SessionState::Running {
                         row.session.state = SessionState::Running;
+                        row.session.life = Life::Running;
                         row.session.pid = Some(process.child.pid);
                         let data = serde_json::json!({"pid": process.child.pid, "holder": process.holder.pid, "found_again": true});
                         row.holder = Some(process);

@@ -3,6 +3,7 @@
 pub(crate) mod attach;
 pub(crate) mod call;
 pub(crate) mod cancel;
+pub(crate) mod checkpoint;
 pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod doctor;
@@ -13,7 +14,9 @@ pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod new;
+pub(crate) mod pause;
 pub(crate) mod resume;
+pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod screen;
 pub(crate) mod send;
@@ -49,6 +52,11 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Status, F
         Command::Logs(arguments) => logs::run(context, &arguments).await,
         Command::Wait(arguments) => wait::run(context, &arguments).await,
         Command::Stop(arguments) => stop::run(context, &arguments).await,
+        Command::Pause(arguments) => pause::pause(context, &arguments).await,
+        Command::Continue(arguments) => pause::go_on(context, &arguments).await,
+        Command::Retry(arguments) => retry::run(context, &arguments).await,
+        Command::Checkpoint(arguments) => checkpoint::take(context, &arguments).await,
+        Command::Restore(arguments) => checkpoint::restore(context, &arguments).await,
         Command::Events(arguments) => events::run(context, arguments).await,
         Command::Workers(arguments) => workers::run(context, &arguments).await,
         Command::Call(arguments) => call::run(context, &arguments).await,

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use orx_protocol::api::session::{AttachMode, CreateParams, Created};
+use orx_protocol::life::Priority;
 
 use crate::commands::attach;
 use crate::context::{self, Context};
 use crate::failure::{Failure, Status};
 use crate::progress::Progress;
-use crate::{terminal, words};
+use crate::{figures, terminal, words};
 
 /// The engine that runs any program.
 const COMMAND: &str = "command";
@@ -45,12 +47,24 @@ pub struct New {
     /// A variable of the session's environment; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub env: Vec<(String, String)>,
+    /// How urgent it is where sessions wait for a place: critical, high, medium, low or deferred [default: medium]
+    #[arg(long, value_parser = priority, value_name = "PRIORITY")]
+    pub priority: Option<Priority>,
+    /// How long it may run, such as 90m
+    #[arg(long, value_name = "DURATION", value_parser = figures::parse_duration)]
+    pub max_duration: Option<Duration>,
     /// Do not attach; print the session's identifier
     #[arg(short, long)]
     pub detach: bool,
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+fn priority(text: &str) -> Result<Priority, String> {
+    serde_json::from_value(serde_json::Value::from(text))
+        .map_err(|_| format!("`{text}` is none of critical, high, medium, low, deferred"))
+}
+
+/// Reads `NAME=VALUE`.
+pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is not NAME=VALUE")),
@@ -77,6 +91,9 @@ pub(crate) async fn run(context: &Context, arguments: New) -> Result<Status, Fai
         env: arguments.env.into_iter().collect::<BTreeMap<_, _>>(),
         worktree: arguments.worktree,
         prompt: arguments.prompt.as_deref().map(|prompt| words::read(prompt, "prompt")).transpose()?,
+        priority: arguments.priority.unwrap_or_default(),
+        max_duration_ms: arguments.max_duration.map(figures::milliseconds),
+        ..CreateParams::default()
     };
     let client = context.connect().await?;
     let progress = Progress::new(context.output, "starting the session");
@@ -87,6 +104,13 @@ pub(crate) async fn run(context: &Context, arguments: New) -> Result<Status, Fai
     }
     if detach {
         context.output.text(&created.session.to_string())?;
+        return Ok(Status::Done);
+    }
+    if created.pid.is_none() {
+        let session = created.session;
+        context
+            .output
+            .text(&format!("{session}: waits for a place; `orxctl wait {session} --until running` waits with it"))?;
         return Ok(Status::Done);
     }
     attach::attach(context, created.session, AttachMode::Control).await
