@@ -13,6 +13,7 @@ pub mod event;
 pub mod frame;
 pub mod hold;
 pub mod id;
+pub mod launch;
 pub mod legacy;
 pub mod life;
 pub mod limits;
@@ -20,6 +21,7 @@ pub mod places;
 pub mod process;
 pub mod rpc;
 pub mod terminal;
+pub mod watch;
 
 pub use error::{ErrorData, ErrorKind, ErrorSource, RpcError};
 pub use event::Event;

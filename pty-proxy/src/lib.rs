@@ -7,7 +7,10 @@
 pub mod hold;
 pub mod input;
 pub mod journal;
+pub mod launch;
 pub mod link;
 pub mod output;
 pub mod process;
+pub mod replay;
 pub mod terminal;
+pub mod watch;

@@ -2,5 +2,7 @@
 //! do what, and how far a text that was sent has come. It reads no clock, no disk and no process: the daemon looks and
 //! acts, this crate concludes.
 
+pub mod activity;
 pub mod approval;
 pub mod life;
+pub mod screen;

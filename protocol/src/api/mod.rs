@@ -5,6 +5,7 @@ pub mod config;
 pub mod confinement;
 pub mod daemon;
 pub mod event;
+pub mod explain;
 pub mod hook;
 pub mod life;
 pub mod record;

@@ -1,0 +1,12 @@
+//! What a screen says about the agent that drew it: rules that are data, one file an engine, and the look they are held
+//! against.
+//!
+//! A rule that matches is a vote, no more; how votes are weighed is [`crate::activity`]'s. Where no rule matches the
+//! screen says nothing.
+
+mod condition;
+mod region;
+mod rules;
+
+pub use region::{Look, Region};
+pub use rules::{Matched, Rule, RuleError, Rules};
