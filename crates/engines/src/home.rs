@@ -26,7 +26,7 @@ pub(crate) fn of(kind: EngineKind, context: &Context, cwd: &str) -> PathBuf {
 
 /// FNV-1a, 64 bits: a name that stays the same across versions of orx. Two directories that met in it would share a
 /// home, which every engine bears.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -16,6 +16,7 @@ mod gemini;
 #[cfg(test)]
 mod golden;
 mod home;
+pub mod hooks;
 mod kind;
 mod launch;
 mod locate;

@@ -18,6 +18,7 @@
 //! # let _ = number; Ok(()) }
 //! ```
 
+pub mod approvals;
 pub mod checkpoints;
 mod connection;
 pub mod cursors;
