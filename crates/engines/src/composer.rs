@@ -54,15 +54,21 @@ pub fn shows_composer(kind: EngineKind, screen: &[impl AsRef<str>]) -> bool {
 /// The same for one version; any where it is not known.
 #[must_use]
 pub fn shows_composer_of(kind: EngineKind, version: Option<Version>, screen: &[impl AsRef<str>]) -> bool {
-    let known = &kind.descriptor().composer;
+    kind.descriptor().composer.is_empty() || composer_row(kind, version, screen).is_some()
+}
+
+/// The lowest row by which the place is known; `None` when it does not show, and where nothing is known of it.
+pub(crate) fn composer_row(kind: EngineKind, version: Option<Version>, screen: &[impl AsRef<str>]) -> Option<usize> {
     let row = |index: usize| screen.get(index).map(|row| row.as_ref().trim_end());
-    known.is_empty()
-        || known.iter().filter(|composer| composer.is_of(version)).any(|composer| {
-            (0..screen.len()).any(|index| {
+    let known = kind.descriptor().composer.iter().filter(|composer| composer.is_of(version));
+    known
+        .filter_map(|composer| {
+            (0..screen.len()).rev().find(|index| {
                 let above = index.checked_sub(1).and_then(row);
-                row(index).is_some_and(|text| composer.fits(above, text))
+                row(*index).is_some_and(|text| composer.fits(above, text))
             })
         })
+        .max()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod codex;
 mod command;
 mod composer;
 mod descriptor;
+mod draft;
 mod driver;
 mod environment;
 mod error;
@@ -28,6 +29,7 @@ mod resumption;
 
 pub use composer::{Composer, shows_composer, shows_composer_of};
 pub use descriptor::{Channels, Cloud, Descriptor, Dialect, EndpointUse, Headless, TerminalUse};
+pub use draft::{Draft, draft};
 pub use error::EngineError;
 pub use home::remove_private_home;
 pub use kind::EngineKind;
