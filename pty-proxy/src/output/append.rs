@@ -57,6 +57,9 @@ impl AppendFile {
     }
 
     fn put(&mut self, record: &[u8], now: Instant) {
+        if self.waiting.is_empty() && record.len() >= TOGETHER {
+            return self.write(record);
+        }
         self.waiting.extend_from_slice(record);
         self.waiting_since.get_or_insert(now);
         if self.waiting.len() >= TOGETHER {
@@ -84,17 +87,21 @@ impl AppendFile {
         if waiting.is_empty() {
             return;
         }
-        match self.file.write_all(&waiting) {
-            Ok(()) => self.length += waiting.len() as u64,
+        self.write(&waiting);
+        self.waiting = waiting;
+        self.waiting.clear();
+    }
+
+    fn write(&mut self, records: &[u8]) {
+        match self.file.write_all(records) {
+            Ok(()) => self.length += records.len() as u64,
             Err(error) => {
-                self.lost += waiting.len() as u64;
+                self.lost += records.len() as u64;
                 self.failure = Some(error.to_string());
                 // Half a record must not stay; cutting needs no room.
                 let _ = self.file.set_len(self.length);
             }
         }
-        self.waiting = waiting;
-        self.waiting.clear();
     }
 
     /// Where the next record will be, in bytes from the beginning.
