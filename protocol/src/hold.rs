@@ -31,6 +31,8 @@ pub mod file {
     pub const SCREEN: &str = "screen.json";
     /// Input for a process on pipes, written by the daemon before the holder starts.
     pub const INPUT: &str = "input.txt";
+    /// Directory of temporary files of a confined session, gone when it ends.
+    pub const TEMPORARY: &str = "tmp";
     /// The holder's own log.
     pub const HOLDER_LOG: &str = "holder.log";
     /// The screen as it was at some place of [`OUTPUT`], from which a holder that takes over goes on.
@@ -163,7 +165,7 @@ pub mod method {
     pub const SCREEN: &str = "hold.screen";
     /// `{text, submit}` → `{}`: one bracketed paste where the program asked for it, then Enter by itself.
     pub const SEND: &str = "hold.send";
-    /// `{keys}` → `{}`; names as in [`crate::api::session::KeysParams`].
+    /// [`super::KeysParams`] → `{}`.
     pub const KEYS: &str = "hold.keys";
     /// [`super::TerminalSize`] → `{}`.
     pub const RESIZE: &str = "hold.resize";
@@ -276,6 +278,28 @@ pub struct SendParams {
     pub text: String,
     /// Whether Enter follows.
     pub submit: bool,
+}
+
+/// Parameters of [`method::KEYS`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysParams {
+    /// Names as in [`crate::api::session::KeysParams`].
+    pub keys: Vec<String>,
+    /// The keys are pressed only while the screen still shows these rows; else `FailedPrecondition` and nothing is
+    /// pressed. What was decided by a look at the screen is so never done to another screen.
+    #[serde(default)]
+    pub while_rows: Vec<RowText>,
+}
+
+/// A row of a screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowText {
+    /// From 0, from the top.
+    pub row: u16,
+    /// Its text without trailing blanks.
+    pub text: String,
 }
 
 /// Parameters of [`method::STOP`].

@@ -33,14 +33,39 @@ enum Command {
         #[arg(long)]
         directory: PathBuf,
     },
+    /// Becomes the program of a session inside its sandbox. A holder starts it; nobody else calls it.
+    Confined {
+        /// The session's directory.
+        #[arg(long)]
+        directory: PathBuf,
+    },
+    /// The second step of `confined`, inside the namespaces that bubblewrap made.
+    Inside {
+        /// Descriptor of the pipe to the holder.
+        #[arg(long, value_name = "DESCRIPTOR")]
+        report: i32,
+        /// Descriptor of the way to the gateway, and the gateway's port.
+        #[arg(long, value_name = "DESCRIPTOR:PORT", value_parser = gateway)]
+        gateway: Option<(i32, u16)>,
+        /// Program and arguments.
+        #[arg(last = true, required = true)]
+        argv: Vec<String>,
+    },
     /// Prints as one line of JSON which version this is, and in which form it takes sessions over.
     About,
+}
+
+fn gateway(text: &str) -> Result<(i32, u16), String> {
+    let parsed = text.split_once(':').and_then(|(number, port)| Some((number.parse().ok()?, port.parse().ok()?)));
+    parsed.ok_or_else(|| format!("`{text}` is not DESCRIPTOR:PORT"))
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Hold { directory, take_over } => pty_proxy::hold::hold(&directory, take_over),
         Command::Launch { directory } => pty_proxy::launch::launch(&directory),
+        Command::Confined { directory } => pty_proxy::process::confined::enter(&directory),
+        Command::Inside { report, gateway, argv } => pty_proxy::process::confined::inside(report, gateway, argv),
         Command::About => pty_proxy::hold::about(),
     }
 }

@@ -46,6 +46,13 @@ pub struct Descriptor {
     /// Variables that tell it that it was started from inside another session of its kind.
     #[serde(default)]
     pub outer_session: Vec<String>,
+    /// What it writes beside the working directory: below the home directory, or where a `$VARIABLE` says. Directories end
+    /// with a slash.
+    #[serde(default)]
+    pub writes: Vec<String>,
+    /// Where it keeps its login, in the same form.
+    #[serde(default)]
+    pub logins: Vec<String>,
     /// How it is pointed at a model endpoint; `None` where it takes none.
     #[serde(default)]
     pub endpoint: Option<EndpointUse>,

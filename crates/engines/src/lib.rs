@@ -23,6 +23,7 @@ mod launch;
 mod locate;
 mod login;
 mod opencode;
+mod places;
 mod report;
 mod request;
 mod resumption;
@@ -36,6 +37,7 @@ pub use kind::EngineKind;
 pub use launch::{headless, interactive, prepare, resume};
 pub use locate::{Version, locate, version};
 pub use login::check_login;
+pub use places::{logins_of_others, writable_paths};
 pub use report::{EngineFailure, FailureKind, StageReport, progress, report};
 pub use request::{
     CommandSpec, Context, Endpoint, HeadlessRequest, InteractiveRequest, Launch, Mode, PROMPT_ARGUMENT_MAX,

@@ -190,3 +190,70 @@ pub struct Caps {
     #[serde(default)]
     pub niceness: Option<i32>,
 }
+
+/// Reads a number of bytes as a person writes it: `2G`, `512MiB`, `1073741824`. Units are powers of 1024.
+///
+/// # Errors
+/// A sentence that says what would be right.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no number of bytes such as 2G, 512M or 1073741824");
+    let trimmed = text.trim();
+    let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(wrong()),
+    };
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let whole: u64 = whole.parse().map_err(|_| wrong())?;
+    let places = u32::try_from(part.len()).map_err(|_| wrong())?;
+    let scale = 10_u64.checked_pow(places).ok_or_else(wrong)?;
+    let part: u64 = part.parse().map_err(|_| wrong())?;
+    let unit = 1_u64 << shift;
+    let fraction = u128::from(part) * u128::from(unit) / u128::from(scale);
+    let fraction = u64::try_from(fraction).map_err(|_| wrong())?;
+    whole.checked_mul(unit).and_then(|bytes| bytes.checked_add(fraction)).ok_or_else(wrong)
+}
+
+/// A number of bytes as a person reads it.
+#[must_use]
+pub fn shown_bytes(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(shift, _)| bytes >> shift > 0) {
+        None => format!("{bytes} bytes"),
+        Some((shift, unit)) => {
+            let tenths = u128::from(bytes) * 10 / (1_u128 << shift);
+            let (whole, tenth) = (tenths / 10, tenths % 10);
+            if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_and_shown_as_people_write_them() {
+        for (text, count) in [
+            ("2G", 2 << 30),
+            ("1.5 GiB", 3 << 29),
+            ("512mb", 512 << 20),
+            ("64k", 64 << 10),
+            ("1073741824", 1 << 30),
+            ("0.5M", 512 << 10),
+        ] {
+            assert_eq!(bytes(text), Ok(count), "{text}");
+        }
+        for text in ["", "G", "2X", "-1G", "1.2.3G", "99999999999T", "1.00000000000000000000001G"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+        assert_eq!(shown_bytes(2 << 30), "2 GiB");
+        assert_eq!(shown_bytes(3 << 29), "1.5 GiB");
+        assert_eq!(shown_bytes(100), "100 bytes");
+    }
+}

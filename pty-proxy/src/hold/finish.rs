@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use orx_protocol::api::confinement::shown_bytes;
 use orx_protocol::clock::now_ms;
 use orx_protocol::hold::{Ended, file};
 use orx_protocol::process::{EndReason, Exit};
@@ -45,6 +46,9 @@ impl Holder {
             message: self.message(complete),
             ended_at_ms: now_ms(),
         };
+        self.tree.dismiss();
+        // What a confined session left there is nobody's.
+        let _ = std::fs::remove_dir_all(self.directory.join(file::TEMPORARY));
         let give_up = Instant::now() + RECORD_LIMIT;
         while !record_end(&self.directory, &ended) && Instant::now() < give_up {
             let _ = poll(&mut [], PollTimeout::from(RECORD_PAUSE_MS));
@@ -96,6 +100,9 @@ impl Holder {
         let mut sentences = Vec::new();
         if self.ending.reason() == EndReason::Deadline {
             sentences.push("its deadline passed and it was ended".to_owned());
+        }
+        if let Some(cap) = self.memory_cap.filter(|_| self.tree.is_out_of_memory()) {
+            sentences.push(format!("killed at its memory cap of {}", shown_bytes(cap)));
         }
         if self.watch.exit().is_none() && self.watch.has_ended(Instant::now()) {
             sentences.push("how it ended is not known: the process that would know was killed".to_owned());

@@ -76,6 +76,8 @@ pub(super) struct Holder {
     looks_at: Instant,
     pub(super) watch: Watch,
     pub(super) tree: Tree,
+    /// Most memory that the tree may have, in bytes.
+    pub(super) memory_cap: Option<u64>,
     /// The link to the keeper, while there is one.
     pub(super) link: Option<Link>,
     /// The program that this process is, and that its keeper starts as the next holder.
@@ -149,10 +151,11 @@ impl Holder {
     pub(super) fn new(parts: Parts, now: Instant) -> Self {
         let Parts { settings, record, session, mut listener, watch, link, starter, signals } = parts;
         let Settings { spec, directory, lock } = settings;
-        let tree = Tree::new(spec.session, record.child, record.keeper, starter);
+        let tree = Tree::new(spec.session, record.child, record.keeper, starter).held_by(&spec);
         listener.refuse_descendants_of(tree.roots());
         Self {
             ending: Ending::new(deadline(&spec, record.started_at_ms, now)),
+            memory_cap: spec.caps.as_ref().and_then(|caps| caps.wished.memory_bytes),
             directory,
             record,
             session,
@@ -498,7 +501,7 @@ fn open_session(settings: &Settings, started_at_ms: u64, now: Instant) -> Result
         Some(size) => {
             let files = TerminalFiles::open(&settings.directory, size, started_at_ms, now)
                 .map_err(failed("the session's files"))?;
-            let (terminal, pid) = child::on_terminal(&settings.spec, size)?;
+            let (terminal, pid) = child::on_terminal(&settings.spec, size, &settings.directory)?;
             Ok((Session::Terminal(Box::new(TerminalSession::new(terminal, files, size, now))), pid))
         }
         None => {

@@ -1,7 +1,7 @@
 //! Starting the program, on a terminal of its own or on pipes, and reaping what ended.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -14,10 +14,14 @@ use orx_protocol::process::{Exit, ProcessIdentity};
 use orx_sandbox::{environment, find_program, identity, spawn};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
+use super::confined::Entry;
+
 /// What programs are told to be on, when nobody told them yet.
 const TERMINAL_VARIABLES: [(&str, &str); 2] = [("TERM", "xterm-256color"), ("COLORTERM", "truecolor")];
 /// The file mode mask that programs start with.
 const USUAL_MASK: u32 = 0o022;
+/// Bytes of a failed start's output that are shown.
+const LAST_WORDS: usize = 1024;
 
 /// The program could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +127,7 @@ fn check_directory(cwd: &str) -> Result<(), StartError> {
 ///
 /// # Errors
 /// [`StartError`] naming what is missing.
-pub fn on_terminal(spec: &HoldSpec, size: TerminalSize) -> Result<(Terminal, i32), StartError> {
+pub fn on_terminal(spec: &HoldSpec, size: TerminalSize, directory: &Path) -> Result<(Terminal, i32), StartError> {
     let own = environment::own();
     let name = spec.argv.first().map(String::as_str).unwrap_or_default();
     let program = find_program(name, own.get("PATH").map(String::as_str))?;
@@ -136,8 +140,14 @@ pub fn on_terminal(spec: &HoldSpec, size: TerminalSize) -> Result<(Terminal, i32
     let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
     let master = File::from(borrowed.try_clone_to_owned().map_err(|error| unmade(&error))?);
     set_nonblocking(borrowed).map_err(|error| unmade(&error))?;
-    let mut command = CommandBuilder::new(program.as_os_str());
-    command.args(spec.argv.iter().skip(1));
+    let entry = entry(spec, directory)?;
+    let mut command = match &entry {
+        Some(entry) => CommandBuilder::from_argv(entry.argv().iter().map(Into::into).collect()),
+        None => CommandBuilder::new(program.as_os_str()),
+    };
+    if entry.is_none() {
+        command.args(spec.argv.iter().skip(1));
+    }
     command.cwd(&spec.cwd);
     command.env_clear();
     for (name, value) in &own {
@@ -155,6 +165,7 @@ pub fn on_terminal(spec: &HoldSpec, size: TerminalSize) -> Result<(Terminal, i32
         pid.ok_or_else(|| StartError::Refused { program: name.to_owned(), why: "it has no process id".to_owned() })?;
     // The holder keeps no slave: the end of the output is seen when the last process closes its own.
     drop(pair.slave);
+    entered(entry, pid, name, &master)?;
     Ok((Terminal { master }, pid))
 }
 
@@ -176,6 +187,10 @@ pub fn on_pipes(spec: &HoldSpec, directory: &Path) -> Result<(Pipes, i32), Start
         Stdio::null()
     };
     let streams = [input, Stdio::piped(), Stdio::piped()];
+    let entry = entry(spec, directory)?;
+    if let Some(entry) = &entry {
+        argv = entry.argv().to_vec();
+    }
     let mut child = with_usual_mask(|| spawn::on_streams(&argv, Path::new(&spec.cwd), &own, streams))?;
     let refused = |why: &str| StartError::Refused { program: name.to_owned(), why: why.to_owned() };
     let output = child.stdout.take().ok_or_else(|| refused("it has no standard output"))?;
@@ -185,7 +200,25 @@ pub fn on_pipes(spec: &HoldSpec, directory: &Path) -> Result<(Pipes, i32), Start
         set_nonblocking(std::os::fd::AsFd::as_fd(pipe)).map_err(|error| refused(&error.to_string()))?;
     }
     let pid = i32::try_from(child.id()).map_err(|_| refused("its process id is out of range"))?;
+    entered(entry, pid, name, &pipes.error)?;
     Ok((pipes, pid))
+}
+
+/// The way into the program's sandbox, where it has one.
+fn entry(spec: &HoldSpec, directory: &Path) -> Result<Option<Entry>, StartError> {
+    Entry::of(spec, directory).map_err(|source| StartError::File { name: "start.pipe", source })
+}
+
+/// Waits until the program is in its sandbox. What was written instead is part of the error.
+fn entered(entry: Option<Entry>, pid: i32, name: &str, output: &File) -> Result<(), StartError> {
+    let Some(entry) = entry else { return Ok(()) };
+    entry.wait(pid).map_err(|why| {
+        let mut said = vec![0; LAST_WORDS];
+        let count = (&*output).read(&mut said).unwrap_or(0);
+        let said = String::from_utf8_lossy(said.get(..count).unwrap_or_default()).trim().to_owned();
+        let why = if said.is_empty() || said.contains(&why) { why } else { format!("{why}: {said}") };
+        StartError::Refused { program: name.to_owned(), why }
+    })
 }
 
 /// Makes processes whose parent ended children of this one, so that none of the tree is lost sight of.

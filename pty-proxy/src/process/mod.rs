@@ -1,6 +1,7 @@
 //! The held program and all that it starts: its start, how its end is known, and the end of its whole tree.
 
 pub mod child;
+pub mod confined;
 pub mod detach;
 pub mod ending;
 #[cfg(target_os = "linux")]

@@ -1,11 +1,15 @@
 //! The processes of a session, wherever they went: what descends from the holder or its keeper, and what carries the
 //! session's mark in its environment.
 
+use std::path::PathBuf;
+
 use nix::sys::signal::Signal;
 use orx_protocol::SessionId;
+use orx_protocol::api::confinement::Mechanism;
+use orx_protocol::hold::HoldSpec;
 use orx_protocol::places::variable;
 use orx_protocol::process::ProcessIdentity;
-use orx_sandbox::{identity, tree};
+use orx_sandbox::{identity, limits, tree};
 
 /// How often a tree that is held still is looked at for processes that were just started: a fork bomb is not raced.
 const PAUSE_ROUNDS: usize = 16;
@@ -18,6 +22,10 @@ pub struct Tree {
     starter: Option<ProcessIdentity>,
     keeper: Option<ProcessIdentity>,
     child: ProcessIdentity,
+    /// Control groups that the session's processes are in.
+    groups: Vec<PathBuf>,
+    /// Whether the child only waits for the program, as bubblewrap does; it ends with it.
+    is_wrapped: bool,
 }
 
 impl Tree {
@@ -31,7 +39,26 @@ impl Tree {
         starter: Option<ProcessIdentity>,
     ) -> Self {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
-        Self { session: session.to_string(), own, starter, keeper, child }
+        Self { session: session.to_string(), own, starter, keeper, child, groups: Vec::new(), is_wrapped: false }
+    }
+
+    /// The same tree, confined and limited as its description says.
+    #[must_use]
+    pub fn held_by(mut self, spec: &HoldSpec) -> Self {
+        self.groups = limits::groups(spec.caps.as_ref());
+        self.is_wrapped = spec.confinement.as_ref().is_some_and(|plan| plan.mechanism == Mechanism::Bubblewrap);
+        self
+    }
+
+    /// Whether a process of it was ended by the kernel because the tree's memory was used up.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        limits::out_of_memory(&self.groups)
+    }
+
+    /// Takes away what limited the tree, once it is gone; a process that is still in it is killed.
+    pub fn dismiss(&self) {
+        limits::remove(&self.groups);
     }
 
     /// Processes from which all descends that must not speak to the holder.
@@ -68,6 +95,7 @@ impl Tree {
         if !found.contains(&self.child) {
             found.extend(tree::with_descendants(self.child));
         }
+        found.extend(limits::members(&self.groups));
         found.retain(|process| process.pid != self.own);
         tidy(found)
     }
@@ -82,7 +110,8 @@ impl Tree {
 
     /// Asks every process of the session to end.
     pub fn ask_to_end(&self) {
-        for process in self.all() {
+        let waits = |process: &ProcessIdentity| self.is_wrapped && *process == self.child;
+        for process in self.all().into_iter().filter(|process| !waits(process)) {
             // A shell ends on the hang-up of its terminal, most else on SIGTERM; a stopped one needs to run to do so.
             for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGCONT] {
                 tree::signal(process, signal);

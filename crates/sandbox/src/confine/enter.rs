@@ -3,13 +3,12 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getpid, setpgid, setsid, tcsetpgrp};
 use orx_protocol::api::confinement::{Confinement, Mechanism};
@@ -18,7 +17,7 @@ use orx_protocol::hold::HoldSpec;
 use super::bubblewrap::{self, Sort};
 use super::gateway;
 use super::start::Report;
-use crate::{NotFound, environment, find_program, limits};
+use crate::{NotFound, descriptors, environment, find_program, limits};
 
 /// The program was not started.
 #[derive(Debug, thiserror::Error)]
@@ -129,13 +128,14 @@ fn namespaces(spec: &HoldSpec, plan: &Confinement, argv: &[String], report: &Rep
     let mut words = vec![plan.bubblewrap.clone()];
     words.extend(bubblewrap::arguments(plan, &spec.cwd, sort));
     words.extend(["--".to_owned(), own.to_string_lossy().into_owned(), "inside".to_owned()]);
-    keep_open(report.pipe().as_fd())?;
+    let pass = || step("passing a descriptor on");
+    descriptors::pass_on(report.pipe().as_fd(), true).map_err(pass())?;
     words.extend(["--report".to_owned(), report.pipe().as_raw_fd().to_string()]);
     let passed = match plan.gateway_port {
         None => None,
         Some(port) => {
             let passed = gateway(port)?;
-            keep_open(passed.as_fd())?;
+            descriptors::pass_on(passed.as_fd(), true).map_err(pass())?;
             words.extend(["--gateway".to_owned(), format!("{}:{port}", passed.as_raw_fd())]);
             Some(passed)
         }
@@ -147,19 +147,14 @@ fn namespaces(spec: &HoldSpec, plan: &Confinement, argv: &[String], report: &Rep
     never
 }
 
-/// What a path is now.
+/// What a path is now. A link is left alone: what it leads to is dealt with at its own place.
 fn sort(path: &str) -> Sort {
-    match std::fs::metadata(path) {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_symlink() => Sort::Missing,
         Ok(metadata) if metadata.is_dir() => Sort::Directory,
         Ok(_) => Sort::Other,
         Err(_) => Sort::Missing,
     }
-}
-
-fn keep_open(descriptor: BorrowedFd<'_>) -> Result<(), EnterError> {
-    fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))
-        .map(|_| ())
-        .map_err(|errno| step("passing a descriptor on")(errno.into()))
 }
 
 /// Starts the process that carries connections out of a closed network; gives the way to hand it the socket.
@@ -208,9 +203,9 @@ pub struct Inside {
 /// The second step: inside the namespaces, this process becomes the program. Returns only when that failed.
 #[must_use]
 pub fn inside(handed: Inside) -> EnterError {
-    let mut report = match take(handed.report) {
+    let mut report = match descriptors::inherited(handed.report) {
         Ok(pipe) => Report::inherited(File::from(pipe)),
-        Err(error) => return error,
+        Err(error) => return step("the holder's pipe")(error),
     };
     let error = match prepare(&handed) {
         Ok(()) => {
@@ -228,25 +223,12 @@ pub fn inside(handed: Inside) -> EnterError {
 
 fn prepare(handed: &Inside) -> Result<(), EnterError> {
     if let Some((descriptor, port)) = handed.gateway {
-        let out = UnixStream::from(take(descriptor)?);
+        let out = descriptors::inherited(descriptor).map_err(step("the way to the gateway"))?;
+        let out = UnixStream::from(out);
         gateway::offer(&out, port).map_err(step("the gateway's port"))?;
     }
     lead_the_terminal();
     scopes()
-}
-
-/// Takes a descriptor that was handed on; it goes when the process becomes the program.
-fn take(descriptor: RawFd) -> Result<OwnedFd, EnterError> {
-    // SAFETY: the descriptor came to this process for this one use, and is checked to be open on the next line.
-    #[allow(unsafe_code)]
-    let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    match fcntl(&owned, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
-        Ok(_) => Ok(owned),
-        Err(errno) => {
-            std::mem::forget(owned);
-            Err(step("a descriptor that was handed on")(errno.into()))
-        }
-    }
 }
 
 /// Makes the program the terminal's foreground group, by which it is found; bubblewrap stays behind in its own.

@@ -3,14 +3,13 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
-use std::io::{IoSlice, IoSliceMut};
+use crate::descriptors;
 
 /// Connections carried at once; further ones are closed.
 const CONNECTIONS: usize = 256;
@@ -20,9 +19,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Listens on the session's own loopback and passes the socket out. Runs inside.
 pub(super) fn offer(out: &UnixStream, port: u16) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-    let descriptors = [listener.as_raw_fd()];
-    let rights = [ControlMessage::ScmRights(&descriptors)];
-    sendmsg::<()>(out.as_raw_fd(), &[IoSlice::new(b"l")], &rights, MsgFlags::empty(), None)?;
+    descriptors::send(out.as_fd(), b"l", &[listener.as_fd()])?;
     Ok(())
 }
 
@@ -64,19 +61,9 @@ fn connect(near: &TcpStream, port: u16) -> io::Result<()> {
 }
 
 fn receive(inside: &UnixStream) -> io::Result<TcpListener> {
-    let mut byte = [0; 1];
-    let mut room = nix::cmsg_space!([RawFd; 1]);
-    let mut parts = [IoSliceMut::new(&mut byte)];
-    let message = recvmsg::<()>(inside.as_raw_fd(), &mut parts, Some(&mut room), MsgFlags::MSG_CMSG_CLOEXEC)?;
-    let descriptor = message.cmsgs()?.find_map(|control| match control {
-        ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
-        _ => None,
-    });
-    let descriptor = descriptor.ok_or_else(|| io::Error::other("no socket came from inside"))?;
-    // SAFETY: the kernel made this descriptor for this process with the message, and nothing else owns it.
-    #[allow(unsafe_code)]
-    let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    Ok(TcpListener::from(owned))
+    let (_, received) = descriptors::receive(inside.as_fd(), &mut [0; 1])?;
+    let listener = received.into_iter().next().ok_or_else(|| io::Error::other("no socket came from inside"))?;
+    Ok(TcpListener::from(listener))
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl StartLine {
             Some([]) => Ok(()),
             Some(why) => Err(String::from_utf8_lossy(why).into_owned()),
             None if said.is_empty() => {
-                Err("its sandbox could not be made; what bubblewrap said is in the session's output".to_owned())
+                Err("its sandbox could not be made".to_owned())
             }
             None => Err(String::from_utf8_lossy(&said).into_owned()),
         }
@@ -140,7 +140,7 @@ mod tests {
         });
         assert_eq!(late, Err("no such program".to_owned()));
         assert_eq!(outcome(|report| report.failed("refused")), Err("refused".to_owned()));
-        assert!(outcome(|_| {}).unwrap_err().contains("bubblewrap"));
+        assert!(outcome(|_| {}).unwrap_err().contains("sandbox"));
     }
 
     #[test]
