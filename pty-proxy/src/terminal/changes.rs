@@ -4,19 +4,31 @@ use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::TermMode;
 use alacritty_terminal::term::cell::{Cell, Flags};
-use alacritty_terminal::vte::ansi::{CharsetIndex, Handler, NamedMode, NamedPrivateMode, PrivateMode};
+use alacritty_terminal::vte::ansi::{
+    Attr, CharsetIndex, CursorStyle, Handler, NamedMode, NamedPrivateMode, PrivateMode,
+};
 use unicode_width::UnicodeWidthChar;
 
-use super::screen::{PRIVATE_MODES, Screen};
+use super::screen::{Blinking, PRIVATE_MODES, Screen, is_second_half};
 use super::sequence::ALTERNATE_SCREEN_ALIASES;
+use super::style::BLINK;
 
 /// Combining characters kept on one cell; a stream of nothing else must not fill the memory.
 const COMBINING_LIMIT: usize = 16;
+/// Longest title, in characters.
+const TITLE_LIMIT: usize = 1024;
 /// Bytes of answers that may wait for a program that asks and does not read.
 const REPLY_LIMIT: usize = 64 * 1024;
-/// Modes that the model does not need and viewers' terminals do: reverse video, X10 mouse, reverse wrap, the urxvt and
-/// pixel encodings of the mouse, meta keys, and the colour scheme's changes.
-const EXTRA_MODES: [u16; 9] = [5, 9, 45, 1015, 1016, 1034, 1036, 1039, 2031];
+/// Modes that the model does not need and viewers' terminals do: reverse video, meta keys, and the colour scheme's
+/// changes.
+const EXTRA_MODES: [u16; 5] = [5, 1034, 1036, 1039, 2031];
+/// What is told of the mouse: X10's clicks, clicks, drags, all motion.
+const MOUSE_PROTOCOLS: [u16; 4] = [9, 1000, 1002, 1003];
+/// How it is told: UTF-8, SGR, urxvt, SGR in pixels.
+const MOUSE_ENCODINGS: [u16; 4] = [1005, 1006, 1015, PIXEL_MOUSE];
+const PIXEL_MOUSE: u16 = 1016;
+/// DECNKM, which is DECKPAM and DECKPNM as a mode.
+const KEYPAD_MODE: u16 = 66;
 /// Save and restore the cursor, without the screen.
 const SAVE_CURSOR_MODE: u16 = 1048;
 
@@ -26,6 +38,33 @@ impl Screen {
         if self.replies.len() + answer.len() <= REPLY_LIMIT {
             self.replies.extend_from_slice(answer.as_bytes());
         }
+    }
+
+    /// Changes the pen. 21 is a double underline, as the terminals of today have it; a blinking text is kept in a flag of
+    /// our own, since alacritty has none.
+    pub(super) fn select_style(&mut self, attribute: Attr) {
+        let attribute = if attribute == Attr::CancelBold { Attr::DoubleUnderline } else { attribute };
+        let flags = &mut self.term.grid_mut().cursor.template.flags;
+        match attribute {
+            Attr::BlinkSlow | Attr::BlinkFast => flags.insert(BLINK),
+            Attr::CancelBlink => flags.remove(BLINK),
+            other => self.term.terminal_attribute(other),
+        }
+    }
+
+    /// The cursor's style, from all that was said of it.
+    pub(super) fn cursor_style(&self) -> CursorStyle {
+        let style = self.tracked.style;
+        let by_mode = self.tracked.blinking.filter(|blinking| blinking.is_latest || style.is_none());
+        let style = style.unwrap_or_default();
+        CursorStyle { blinking: by_mode.map_or(style.blinking, |blinking| blinking.on), ..style }
+    }
+
+    /// Sets the title, as far as it is visible.
+    pub(super) fn set_own_title(&mut self, title: &str) {
+        let visible = title.chars().filter(|character| !character.is_control()).take(TITLE_LIMIT).collect();
+        self.tracked.title = Some(visible);
+        self.tracked.touched.title = true;
     }
 
     pub(super) fn last_line(&self) -> i32 {
@@ -79,17 +118,63 @@ impl Screen {
         row[Column(column)].zerowidth().is_some_and(|joined| joined.len() >= COMBINING_LIMIT)
     }
 
+    /// Whether a wide character meets the last column while lines do not wrap: it is not drawn, and the cursor no longer
+    /// waits behind that column.
+    pub(super) fn has_no_room_for(&mut self, character: char) -> bool {
+        let meets_end = !self.mode().contains(TermMode::LINE_WRAP)
+            && self.column() + 1 >= self.term.columns()
+            && character.width() == Some(2);
+        if meets_end {
+            self.term.grid_mut().cursor.input_needs_wrap = false;
+        }
+        meets_end
+    }
+
     pub(super) fn column(&self) -> usize {
         self.term.grid().cursor.point.column.0
     }
 
-    /// Blanks what is left of wide characters that were cut in half before any of `columns` in the cursor's row;
+    /// Erases what is left of wide characters that were cut in half before any of `columns` in the cursor's row;
     /// alacritty keeps the halves, and draws wrongly over them later.
     pub(super) fn mend(&mut self, columns: &[usize]) {
-        let line = self.term.grid().cursor.point.line;
-        let row = &mut self.term.grid_mut()[line][..];
+        let grid = self.term.grid_mut();
+        let erased = Cell { bg: grid.cursor.template.bg, ..Cell::default() };
+        let line = grid.cursor.point.line;
+        let row = &mut grid[line][..];
         for column in columns {
-            mend_before(row, *column);
+            mend_before(row, *column, Some(&erased));
+        }
+    }
+
+    /// Whether one of the two cells that the next character may take is half of a wide character.
+    pub(super) fn overwrites_half(&self) -> bool {
+        let grid = self.term.grid();
+        let point = grid.cursor.point;
+        let row = &grid[point.line][..];
+        let halves = Flags::WIDE_CHAR.union(Flags::WIDE_CHAR_SPACER);
+        row.iter().skip(point.column.0).take(2).any(|cell| cell.flags.intersects(halves))
+    }
+
+    /// Draws a character where wide ones are: of those that are cut in two the other half becomes a blank of the pen.
+    pub(super) fn overwrite(&mut self, character: char) {
+        let grid = self.term.grid();
+        let cursor = &grid.cursor;
+        let (line, column) = (cursor.point.line, cursor.point.column.0);
+        let row = &grid[line][..];
+        let has = |at: usize, flag| row.get(at).is_some_and(|cell| cell.flags.contains(flag));
+        let width = character.width().unwrap_or(0);
+        let last = column + width.saturating_sub(1);
+        let stays = width > 0 && !cursor.input_needs_wrap && column + width <= row.len();
+        let left = column.checked_sub(1).filter(|_| stays && is_second_half(row, column));
+        let right = Some(last + 1).filter(|_| stays && has(last, Flags::WIDE_CHAR));
+        self.term.input(character);
+        let grid = self.term.grid_mut();
+        let mut blank = grid.cursor.template.clone();
+        blank.c = ' ';
+        for half in left.into_iter().chain(right) {
+            if let Some(cell) = grid[line][..].get_mut(half) {
+                *cell = blank.clone();
+            }
         }
     }
 
@@ -158,15 +243,38 @@ impl Screen {
             (NamedPrivateMode::ColumnMode, _) => {}
             (NamedPrivateMode::SyncUpdate, on) => self.tracked.synchronized = on,
             (NamedPrivateMode::BlinkingCursor, on) => {
-                self.tracked.style.get_or_insert_default().blinking = on;
+                self.tracked.blinking = Some(Blinking { on, is_latest: true });
             }
             (NamedPrivateMode::Origin, false) => {
                 self.term.unset_private_mode(mode.into());
                 self.term.goto(0, 0);
             }
+            (
+                NamedPrivateMode::ReportMouseClicks
+                | NamedPrivateMode::ReportCellMouseMotion
+                | NamedPrivateMode::ReportAllMouseMotion
+                | NamedPrivateMode::Utf8Mouse
+                | NamedPrivateMode::SgrMouse,
+                on,
+            ) => self.set_mouse(mode as u16, on),
             (mode, on) => {
                 self.tracked.touched.alternate_scroll |= matches!(mode, NamedPrivateMode::AlternateScroll);
                 if on { self.term.set_private_mode(mode.into()) } else { self.term.unset_private_mode(mode.into()) }
+            }
+        }
+    }
+
+    /// What is told of the mouse, and how: of each the last that was set counts, and resetting any of them ends it.
+    fn set_mouse(&mut self, mode: u16, on: bool) {
+        let mouse = &mut self.tracked.mouse;
+        let place = if MOUSE_PROTOCOLS.contains(&mode) { &mut mouse.protocol } else { &mut mouse.encoding };
+        *place = on.then_some(mode);
+        for (flag, name) in PRIVATE_MODES {
+            let number = name as u16;
+            if flag.intersects(TermMode::MOUSE_MODE | TermMode::UTF8_MOUSE | TermMode::SGR_MOUSE) {
+                let is_set = mouse.protocol == Some(number) || mouse.encoding == Some(number);
+                let private = PrivateMode::Named(name);
+                if is_set { self.term.set_private_mode(private) } else { self.term.unset_private_mode(private) }
             }
         }
     }
@@ -176,6 +284,10 @@ impl Screen {
             self.set_named_mode(NamedPrivateMode::SwapScreenAndSetRestoreCursor, on);
         } else if mode == SAVE_CURSOR_MODE {
             if on { self.term.save_cursor_position() } else { self.term.restore_cursor_position() }
+        } else if mode == KEYPAD_MODE {
+            if on { self.term.set_keypad_application_mode() } else { self.term.unset_keypad_application_mode() }
+        } else if MOUSE_PROTOCOLS.contains(&mode) || MOUSE_ENCODINGS.contains(&mode) {
+            self.set_mouse(mode, on);
         } else if EXTRA_MODES.contains(&mode) {
             if on {
                 self.tracked.extra_modes.insert(mode)
@@ -191,22 +303,31 @@ impl Screen {
         match mode {
             PrivateMode::Named(NamedPrivateMode::SyncUpdate) => told(self.tracked.synchronized),
             PrivateMode::Named(NamedPrivateMode::ColumnMode) => 0,
-            PrivateMode::Named(NamedPrivateMode::BlinkingCursor) => {
-                told(self.tracked.style.is_some_and(|style| style.blinking))
-            }
+            PrivateMode::Named(NamedPrivateMode::BlinkingCursor) => told(self.cursor_style().blinking),
             PrivateMode::Named(NamedPrivateMode::SwapScreenAndSetRestoreCursor) => told(self.is_alternate()),
             PrivateMode::Named(name) => PRIVATE_MODES
                 .iter()
                 .find(|(_, known)| *known as u16 == name as u16)
                 .map_or(0, |(flag, _)| told(self.mode().contains(*flag))),
             PrivateMode::Unknown(mode) if ALTERNATE_SCREEN_ALIASES.contains(&mode) => told(self.is_alternate()),
+            PrivateMode::Unknown(KEYPAD_MODE) => told(self.mode().contains(TermMode::APP_KEYPAD)),
+            PrivateMode::Unknown(mode) if MOUSE_PROTOCOLS.contains(&mode) => {
+                told(self.tracked.mouse.protocol == Some(mode))
+            }
+            // Pixels are those of a viewer's terminal, and of none while there is no viewer.
+            PrivateMode::Unknown(PIXEL_MOUSE) => 0,
+            PrivateMode::Unknown(mode) if MOUSE_ENCODINGS.contains(&mode) => {
+                told(self.tracked.mouse.encoding == Some(mode))
+            }
+            PrivateMode::Unknown(mode) if EXTRA_MODES.contains(&mode) => told(self.tracked.extra_modes.contains(&mode)),
             PrivateMode::Unknown(_) => 0,
         }
     }
 }
 
-/// Blanks the halves of a wide character that was cut in two between `column` and the cell before it.
-pub(super) fn mend_before(row: &mut [Cell], column: usize) {
+/// Blanks the halves of a wide character that was cut in two between `column` and the cell before it: they become `erased`,
+/// or keep their style without one.
+fn mend_before(row: &mut [Cell], column: usize, erased: Option<&Cell>) {
     let has = |row: &[Cell], at: usize, flag| row.get(at).is_some_and(|cell| cell.flags.contains(flag));
     let Some(left) = column.checked_sub(1) else {
         if let Some(first) = row.first_mut() {
@@ -220,20 +341,26 @@ pub(super) fn mend_before(row: &mut [Cell], column: usize) {
         && !second_half
         && let Some(cell) = row.get_mut(left)
     {
-        cell.clear_wide();
+        match erased {
+            Some(erased) => *cell = erased.clone(),
+            None => cell.clear_wide(),
+        }
     }
     if second_half
         && !first_half
         && let Some(cell) = row.get_mut(column)
     {
-        cell.flags.remove(Flags::WIDE_CHAR_SPACER);
+        match erased {
+            Some(erased) => *cell = erased.clone(),
+            None => cell.flags.remove(Flags::WIDE_CHAR_SPACER),
+        }
     }
 }
 
 /// Blanks all halves of wide characters in a row.
 pub(super) fn mend_whole(row: &mut [Cell]) {
     for column in 0..=row.len() {
-        mend_before(row, column);
+        mend_before(row, column, None);
     }
 }
 

@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use alacritty_terminal::vte::ansi::{CursorShape, CursorStyle, Processor, Timeout};
+use alacritty_terminal::vte::ansi::{CursorShape, CursorStyle, Handler, Processor, Timeout};
 use orx_protocol::hold::{ScreenText, TerminalSize};
 
 use super::answers;
 use super::changes::reported_position;
 use super::redraw;
+use super::run;
 use super::scan::{Piece, Scanner};
 use super::screen::Screen;
 use super::sequence::{Query, Sequence, embedded_controls, modes_for_viewers};
@@ -72,14 +73,19 @@ pub struct Emulator {
 struct Drawing {
     parser: Processor<NoBuffering>,
     screen: Screen,
+    /// As for [`run::advance`].
+    astray: bool,
     defects: u64,
 }
 
 impl Drawing {
     /// Lets the model follow `bytes`. A defect in the model must not end somebody's session: it starts anew, blank.
     fn draw(&mut self, bytes: &[u8]) {
-        let Self { parser, screen, .. } = self;
-        if catch_unwind(AssertUnwindSafe(|| parser.advance(screen, bytes))).is_err() {
+        self.guard(|drawing| run::advance(&mut drawing.parser, &mut drawing.screen, &mut drawing.astray, bytes));
+    }
+
+    fn guard(&mut self, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             let size = self.screen.size();
             self.parser = Processor::new();
             self.screen = Screen::new(size);
@@ -115,7 +121,7 @@ impl Drawing {
         let told = match setting {
             b"m" => style::select(&screen.term.grid().cursor.template),
             b"r" => format!("{};{}r", screen.tracked.region.start + 1, screen.tracked.region.end),
-            b" q" => format!("{} q", cursor_style_number(screen.tracked.style.unwrap_or_default())),
+            b" q" => format!("{} q", cursor_style_number(screen.cursor_style())),
             b"\"p" => "62;1\"p".to_owned(),
             _ => return "\x1bP0$r\x1b\\".to_owned(),
         };
@@ -145,7 +151,7 @@ impl Emulator {
     pub fn new(size: TerminalSize) -> Self {
         Self {
             scanner: Scanner::default(),
-            drawing: Drawing { parser: Processor::new(), screen: Screen::new(size), defects: 0 },
+            drawing: Drawing { parser: Processor::new(), screen: Screen::new(size), astray: false, defects: 0 },
             synchronized_until: None,
         }
     }
@@ -258,15 +264,21 @@ fn take(drawing: &mut Drawing, piece: Piece<'_>, passed: &mut Passed) {
         Sequence::SoftReset(bytes) => {
             drawing.screen.soft_reset();
             passed.bytes.extend_from_slice(bytes);
+            // Terminals disagree on how much a soft reset resets.
+            passed.bytes.extend(redraw::settings_of(&drawing.screen));
         }
         Sequence::Repeat(count, bytes) => {
+            let controls: Vec<u8> = embedded_controls(bytes).collect();
+            drawing.draw(&controls);
+            passed.bytes.extend_from_slice(&controls);
             if let Some(character) = drawing.screen.last_character {
                 passed.bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
                 if count > 1 {
                     passed.bytes.extend_from_slice(format!("\x1b[{}b", count - 1).as_bytes());
                 }
+                // The parser does not know the last character of a run.
+                drawing.guard(|drawing| (0..count).for_each(|_| drawing.screen.input(character)));
             }
-            drawing.draw(bytes);
         }
         Sequence::TitleStack(bytes) => {
             let before = drawing.screen.title().to_owned();
@@ -275,6 +287,10 @@ fn take(drawing: &mut Drawing, piece: Piece<'_>, passed: &mut Passed) {
             if title != before {
                 passed.bytes.extend_from_slice(format!("\x1b]2;{title}\x1b\\").as_bytes());
             }
+        }
+        Sequence::Title(title, bytes) => {
+            drawing.screen.set_own_title(&String::from_utf8_lossy(title));
+            passed.bytes.extend_from_slice(bytes);
         }
         Sequence::Private(bytes) => {
             let from = passed.bytes.len();

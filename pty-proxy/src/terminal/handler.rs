@@ -17,8 +17,6 @@ use super::screen::{Screen, default_tabs};
 
 /// Longest link kept with a cell, in bytes; the limit of other terminals too.
 const LINK_LIMIT: usize = 2083;
-/// Longest title, in characters.
-const TITLE_LIMIT: usize = 1024;
 /// Most titles and keyboard modes kept for their return.
 const STACK_LIMIT: usize = 32;
 
@@ -45,7 +43,6 @@ impl Handler for Screen {
         restore_cursor_position();
         reverse_index();
         scroll_up(count: usize);
-        terminal_attribute(attribute: Attr);
         set_mode(mode: Mode);
         unset_mode(mode: Mode);
         set_keypad_application_mode();
@@ -60,11 +57,20 @@ impl Handler for Screen {
         if character >= '\u{300}' && character.width() == Some(0) && self.is_full_of_combining() {
             return;
         }
+        if character > '\u{ff}' && self.has_no_room_for(character) {
+            return;
+        }
         if self.mode().contains(TermMode::INSERT) {
             self.insert(character);
+        } else if self.overwrites_half() {
+            self.overwrite(character);
         } else {
             self.term.input(character);
         }
+    }
+
+    fn terminal_attribute(&mut self, attribute: Attr) {
+        self.select_style(attribute);
     }
 
     fn insert_blank(&mut self, count: usize) {
@@ -193,7 +199,13 @@ impl Handler for Screen {
     fn clear_screen(&mut self, mode: ClearMode) {
         let above = matches!(mode, ClearMode::Above);
         let column = self.column();
+        // A cursor that waits behind the last column leaves that column as it is, as when a line is cleared.
+        let waits = matches!(mode, ClearMode::Below) && self.term.grid().cursor.input_needs_wrap;
+        let kept = waits.then(|| self.term.grid_mut().cursor_cell().clone());
         self.term.clear_screen(mode);
+        if let Some(kept) = kept {
+            *self.term.grid_mut().cursor_cell() = kept;
+        }
         self.mend(&[column, column + 1]);
         // alacritty leaves the first line when the cursor is on the second.
         if above && self.term.grid().cursor.point.line.0 == 1 {
@@ -231,10 +243,7 @@ impl Handler for Screen {
     }
 
     fn set_title(&mut self, title: Option<String>) {
-        let visible =
-            |title: String| title.chars().filter(|character| !character.is_control()).take(TITLE_LIMIT).collect();
-        self.tracked.title = title.map(visible);
-        self.tracked.touched.title = true;
+        self.set_own_title(title.as_deref().unwrap_or_default());
     }
 
     fn push_title(&mut self) {
@@ -252,6 +261,9 @@ impl Handler for Screen {
 
     fn set_cursor_style(&mut self, style: Option<CursorStyle>) {
         self.tracked.style = style;
+        if let Some(blinking) = &mut self.tracked.blinking {
+            blinking.is_latest = false;
+        }
     }
 
     fn set_cursor_shape(&mut self, shape: CursorShape) {

@@ -8,7 +8,7 @@ use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::vte::ansi::{CharsetIndex, NamedPrivateMode, StandardCharset};
 
 use super::emulator::cursor_style_number;
-use super::screen::{Keyboard, PRIVATE_MODES, Screen, is_second_half, last_column, shown};
+use super::screen::{Keyboard, PRIVATE_MODES, Screen, Tracked, is_second_half, last_column, shown};
 use super::style::{Pen, Style};
 
 /// A part is closed when it has this many bytes; a viewer's frame holds several.
@@ -46,6 +46,7 @@ pub fn redraw(screen: &Screen) -> Vec<Vec<u8>> {
     parts.write("\x1b(B\x1b)B\x1b*B\x1b+B\x0f");
     let mut pen = Pen::reset(&mut parts.open);
     settings(screen, &mut parts);
+    tabs(tracked, &mut parts);
     match &screen.behind {
         Some(behind) => {
             keyboard(screen, &tracked.main_keyboard, &mut parts);
@@ -87,7 +88,15 @@ pub fn redraw(screen: &Screen) -> Vec<Vec<u8>> {
     parts.done
 }
 
-/// What does not depend on the cursor: title, colours, tabs, and the modes of keyboard and mouse.
+/// Bytes that bring the settings of any terminal, but for what is drawn and where the cursor is, to those of `screen`.
+pub(super) fn settings_of(screen: &Screen) -> Vec<u8> {
+    let mut parts = Parts { done: Vec::new(), open: Vec::new() };
+    settings(screen, &mut parts);
+    keyboard(screen, screen.keyboard(), &mut parts);
+    parts.open
+}
+
+/// What does not depend on the cursor: title, colours, and the modes of keyboard and mouse.
 fn settings(screen: &Screen, parts: &mut Parts) {
     let tracked = &screen.tracked;
     let touched = tracked.touched;
@@ -104,21 +113,16 @@ fn settings(screen: &Screen, parts: &mut Parts) {
             }
         }
     }
-    if touched.tabs {
-        parts.write("\x1b[3g");
-        for (column, _) in tracked.tabs.iter().enumerate().filter(|(_, stop)| **stop) {
-            parts.write(&format!("\x1b[{}G\x1bH", column + 1));
-        }
-    }
     if touched.modify_other_keys {
         parts.write(&format!("\x1b[>4;{}m", tracked.modify_other_keys));
     }
-    parts.write(&format!("\x1b[{} q", tracked.style.map_or(0, cursor_style_number)));
+    cursor_style(tracked, parts);
     let mode = screen.mode();
     parts.write(if mode.contains(TermMode::APP_KEYPAD) { "\x1b=" } else { "\x1b>" });
     let mut off = Vec::new();
     let mut on = Vec::new();
     for (flag, name) in PRIVATE_MODES {
+        let is_mouse = flag.intersects(TermMode::MOUSE_MODE | TermMode::UTF8_MOUSE | TermMode::SGR_MOUSE);
         let touches_drawing = matches!(
             name,
             NamedPrivateMode::Origin
@@ -127,17 +131,42 @@ fn settings(screen: &Screen, parts: &mut Parts) {
                 | NamedPrivateMode::UrgencyHints
         );
         let untouched = matches!(name, NamedPrivateMode::AlternateScroll) && !touched.alternate_scroll;
-        if !touches_drawing && !untouched {
+        if !touches_drawing && !untouched && !is_mouse {
             if mode.contains(flag) { on.push(name as u16) } else { off.push(name as u16) }
         }
     }
-    on.extend(&tracked.extra_modes);
-    // Off before on: mouse modes switch each other off.
+    // Resetting one of them ends all.
+    off.extend([1000, 1006]);
+    on.extend(
+        tracked.mouse.protocol.into_iter().chain(tracked.mouse.encoding).chain(tracked.extra_modes.iter().copied()),
+    );
     for (modes, last) in [(off, 'l'), (on, 'h')] {
         if !modes.is_empty() {
             let list = modes.iter().map(u16::to_string).collect::<Vec<_>>().join(";");
             parts.write(&format!("\x1b[?{list}{last}"));
         }
+    }
+}
+
+/// The tab stops; leaves the cursor somewhere.
+fn tabs(tracked: &Tracked, parts: &mut Parts) {
+    if tracked.touched.tabs {
+        parts.write("\x1b[3g");
+        for (column, _) in tracked.tabs.iter().enumerate().filter(|(_, stop)| **stop) {
+            parts.write(&format!("\x1b[{}G\x1bH", column + 1));
+        }
+    }
+}
+
+/// The cursor's shape, and whether it blinks; where both say so, the one said last is written last.
+fn cursor_style(tracked: &Tracked, parts: &mut Parts) {
+    let blinking = tracked.blinking.map(|blinking| (blinking, if blinking.on { "\x1b[?12h" } else { "\x1b[?12l" }));
+    if let Some((_, text)) = blinking.filter(|(blinking, _)| !blinking.is_latest) {
+        parts.write(text);
+    }
+    parts.write(&format!("\x1b[{} q", tracked.style.map_or(0, cursor_style_number)));
+    if let Some((_, text)) = blinking.filter(|(blinking, _)| blinking.is_latest) {
+        parts.write(text);
     }
 }
 

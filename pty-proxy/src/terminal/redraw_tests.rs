@@ -74,10 +74,11 @@ fn picture(screen: &Screen) -> Vec<(&'static str, String)> {
     picture.push(("region", format!("{:?}", tracked.region)));
     picture.push(("tabs", format!("{:?}", tracked.tabs)));
     picture.push(("charset", format!("{:?}", tracked.charset)));
-    picture.push(("style", format!("{:?}", tracked.style)));
+    picture.push(("style", format!("{:?} {:?}", tracked.style, tracked.blinking)));
     picture.push(("title", screen.title().to_owned()));
     picture.push(("colors", format!("{:?}", screen.set_colors())));
     picture.push(("extra modes", format!("{:?}", tracked.extra_modes)));
+    picture.push(("mouse", format!("{:?}", tracked.mouse)));
     picture.push(("keys", format!("{:?} {:?}", tracked.modify_other_keys, screen.keyboard().flags)));
     picture.push(("main keyboard", format!("{:?}", tracked.main_keyboard)));
     if screen.is_alternate() {

@@ -42,11 +42,13 @@ pub struct Scanner {
     /// How much of `held` is known not to hold the end of its string.
     searched: usize,
     dropping: Dropping,
+    /// The last that came out was a character, which REP repeats then.
+    after_text: bool,
 }
 
 impl Default for Scanner {
     fn default() -> Self {
-        Self { held: Vec::new(), searched: 0, dropping: Dropping::Nothing }
+        Self { held: Vec::new(), searched: 0, dropping: Dropping::Nothing, after_text: false }
     }
 }
 
@@ -140,6 +142,12 @@ impl Scanner {
         let slice = |from: usize, to: usize| bytes.get(from..to).unwrap_or_default();
         let mut plain = 0;
         let mut at = 0;
+        // Where the last sequence ended.
+        let mut text = 0;
+        let is_text = |from: usize, to: usize, before: bool| match slice(from, to).last() {
+            Some(byte) => *byte >= 0x20 && *byte != 0x7f,
+            None => before,
+        };
         let mut decide = |plain: usize, at: usize, sequence: Sequence<'_>| {
             if plain < at {
                 give(Piece::Plain(slice(plain, at)));
@@ -154,7 +162,7 @@ impl Scanner {
             if bytes.get(at) == Some(&ENQ) {
                 decide(plain, at, Sequence::Enquiry);
                 at += 1;
-                plain = at;
+                (plain, text, self.after_text) = (at, at, false);
                 continue;
             }
             let sequence = slice(at, bytes.len());
@@ -162,17 +170,20 @@ impl Scanner {
                 End::Open(_) => break at,
                 End::At(length) => {
                     self.searched = 0;
+                    let follows_text = is_text(text, at, self.after_text);
                     if let Some(sequence) = Sequence::to_decide(slice(at, at + length)) {
-                        decide(plain, at, sequence);
+                        decide(plain, at, if follows_text { sequence } else { sequence.without_text() });
                         plain = at + length;
                     }
                     at += length;
+                    (text, self.after_text) = (at, false);
                 }
             }
         };
         if plain < rest {
             give(Piece::Plain(slice(plain, rest)));
         }
+        self.after_text = is_text(text, rest.max(text), self.after_text);
         slice(rest.max(plain), bytes.len())
     }
 }
@@ -194,6 +205,14 @@ fn complete_text(bytes: &[u8], from: usize) -> usize {
         return if needed > back { length - back } else { length };
     }
     length
+}
+
+/// How long the sequence is that begins with the escape at the start of `bytes`; `None` when its end is not in there.
+pub(super) fn sequence_length(bytes: &[u8]) -> Option<usize> {
+    match sequence_end(bytes, &mut 0) {
+        End::At(length) => Some(length),
+        End::Open(_) => None,
+    }
 }
 
 /// Where the sequence ends that begins with the escape at the start of `bytes`. `searched` remembers how far a string
@@ -274,10 +293,10 @@ mod tests {
         let input =
             "a\x1b[31mé\x1b[6n日\x1b]11;?\x07x\x1bP+q544e\x1b\\\x1b_Ga=q\x1b\\\x05end\x1b]0;title\x1b\\!".as_bytes();
         let whole = pieces(input, input.len());
-        assert_eq!(whole.0, "a\x1b[31mé日xend\x1b]0;title\x1b\\!".as_bytes());
+        assert_eq!(whole.0, "a\x1b[31mé日xend!".as_bytes());
         assert_eq!(
             whole.1,
-            ["\x1b[6n", "\x1b]11;?\x07", "\x1bP+q544e\x1b\\", "\x1b_Ga=q\x1b\\", "\x05"]
+            ["\x1b[6n", "\x1b]11;?\x07", "\x1bP+q544e\x1b\\", "\x1b_Ga=q\x1b\\", "\x05", "\x1b]0;title\x1b\\"]
                 .map(|text| text.as_bytes().to_vec())
         );
         for step in 1..input.len() {
@@ -321,6 +340,24 @@ mod tests {
         assert!(scanner.held.capacity() < 2 * STRING_LIMIT);
         take(&mut scanner, b"\x07b");
         assert_eq!(given, b"ab");
+    }
+
+    #[test]
+    fn only_what_follows_a_character_is_repeated() {
+        let repeated = |chunks: &[&str]| {
+            let mut scanner = Scanner::default();
+            let mut count = 0;
+            for chunk in chunks {
+                scanner.scan(chunk.as_bytes(), |piece| {
+                    count += usize::from(matches!(piece, Piece::Decide(Sequence::Repeat(..))));
+                });
+            }
+            count
+        };
+        assert_eq!(repeated(&["a\x1b[3b"]), 1);
+        assert_eq!(repeated(&["\x1b[31ma", "\x1b[3", "b"]), 1);
+        assert_eq!(repeated(&["a\x1b[31m\x1b[3b"]), 0);
+        assert_eq!(repeated(&["a\r", "\x1b[3b\x1b[2b"]), 0);
     }
 
     proptest! {

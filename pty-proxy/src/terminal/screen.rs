@@ -64,15 +64,35 @@ pub(super) struct Tracked {
     pub(super) region: Range<i32>,
     pub(super) charset: CharsetIndex,
     pub(super) style: Option<CursorStyle>,
+    /// Whether the cursor blinks by mode 12, which leaves its shape alone.
+    pub(super) blinking: Option<Blinking>,
     pub(super) main_keyboard: Keyboard,
     pub(super) alternate_keyboard: Keyboard,
     pub(super) modify_other_keys: u8,
+    pub(super) mouse: Mouse,
     /// Modes that only viewers' terminals know.
     pub(super) extra_modes: BTreeSet<u16>,
     /// A synchronized update is open.
     pub(super) synchronized: bool,
     /// What the program ever changed, so that a redraw must put it right also on a terminal that saw the change.
     pub(super) touched: Touched,
+}
+
+/// The mouse modes in force, by number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Mouse {
+    /// What is told.
+    pub(super) protocol: Option<u16>,
+    /// How it is told.
+    pub(super) encoding: Option<u16>,
+}
+
+/// What mode 12 said of the cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Blinking {
+    pub(super) on: bool,
+    /// It was said after the cursor got its style, so it counts.
+    pub(super) is_latest: bool,
 }
 
 /// Settings that a redraw leaves alone until a program changed them.
@@ -95,19 +115,21 @@ impl Tracked {
             region: 0..i32::from(size.rows),
             charset: CharsetIndex::default(),
             style: None,
+            blinking: None,
             main_keyboard: Keyboard::default(),
             alternate_keyboard: Keyboard::default(),
             modify_other_keys: 0,
+            mouse: Mouse::default(),
             extra_modes: BTreeSet::new(),
             synchronized: false,
             touched: Touched::default(),
         }
     }
 
-    /// What a full reset (RIS) leaves; what was touched stays touched.
+    /// What a full reset (RIS) leaves: the title, and that what was touched stays touched.
     pub(super) fn reset(&mut self, size: TerminalSize) {
-        let touched = self.touched;
-        *self = Self { touched, ..Self::new(size) };
+        let (touched, title) = (self.touched, self.title.take());
+        *self = Self { touched, title, ..Self::new(size) };
     }
 }
 

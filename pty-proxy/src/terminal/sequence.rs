@@ -17,6 +17,8 @@ pub enum Sequence<'a> {
     Modes(&'a [u8]),
     /// DECSTR, which the parser of the model does not know.
     SoftReset(&'a [u8]),
+    /// A title, as the program wrote it: the model's parser would take the blanks at its ends away.
+    Title(&'a [u8], &'a [u8]),
     /// What viewers get and recordings do not (a text for the clipboard).
     Private(&'a [u8]),
     /// REP: the last character again, so many times. A viewer that joined since does not know which that was.
@@ -44,9 +46,9 @@ pub enum Query<'a> {
     Silent,
 }
 
-/// Private modes that viewers do not get: 3 (132 columns) and 69 (left and right margins), 2027 (grapheme clusters)
+/// Private modes that viewers do not get: 3 (132 columns), 45 (reverse wrap) and 69 (left and right margins), 2027 (grapheme clusters)
 /// would draw differently from the model; 2048 makes a terminal type its size into the program.
-const WITHHELD_MODES: [u16; 4] = [3, 69, 2027, 2048];
+const WITHHELD_MODES: [u16; 5] = [3, 45, 69, 2027, 2048];
 
 /// The older ways to the alternate screen, which the model treats as 1049.
 pub(super) const ALTERNATE_SCREEN_ALIASES: [u16; 2] = [47, 1047];
@@ -66,6 +68,15 @@ impl<'a> Sequence<'a> {
         }
     }
 
+    /// The sequence where no character came right before it: then there is nothing to repeat.
+    #[must_use]
+    pub fn without_text(self) -> Self {
+        match self {
+            Self::Repeat(_, bytes) => Self::Refused(bytes),
+            other => other,
+        }
+    }
+
     /// The bytes of the sequence.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
@@ -78,6 +89,7 @@ impl<'a> Sequence<'a> {
             | Self::SoftReset(bytes)
             | Self::Repeat(_, bytes)
             | Self::TitleStack(bytes)
+            | Self::Title(_, bytes)
             | Self::Private(bytes) => bytes,
         }
     }
@@ -194,6 +206,7 @@ fn system_command(bytes: &[u8]) -> Option<Sequence<'_>> {
     let rest = members.clone();
     let asks = || rest.clone().any(|member| member.starts_with(b"?"));
     match number {
+        b"0" | b"2" => body.get(number.len() + 1..).map(|title| Sequence::Title(title, bytes)),
         b"4" | b"10" | b"11" | b"12" => asks().then_some(Sequence::ModelQuery(bytes)),
         // Reading the user's clipboard is never a program's business here.
         b"52" if asks() => Some(Sequence::Query(Query::Silent, bytes)),
@@ -291,7 +304,6 @@ mod tests {
             "\x1b[=1u",
             "\x1b[>4;2m",
             "\x1b[2 q",
-            "\x1b]0;what is this?\x07",
             "\x1b]8;;http://a/?b;?\x1b\\",
             "\x1b]11;#123456\x07",
             "\x1b7",

@@ -3,6 +3,9 @@
 use alacritty_terminal::term::cell::{Cell, Flags, Hyperlink};
 use alacritty_terminal::vte::ansi::{Color, NamedColor, Rgb};
 
+/// The text blinks: a bit that alacritty leaves free.
+pub(super) const BLINK: Flags = Flags::from_bits_retain(1 << 15);
+
 /// The flags that are style; the others are about layout.
 const STYLE_FLAGS: Flags = Flags::INVERSE
     .union(Flags::BOLD)
@@ -10,10 +13,11 @@ const STYLE_FLAGS: Flags = Flags::INVERSE
     .union(Flags::DIM)
     .union(Flags::HIDDEN)
     .union(Flags::STRIKEOUT)
+    .union(BLINK)
     .union(Flags::ALL_UNDERLINES);
 
 /// The selections of style flags.
-const FLAG_SELECTIONS: [(Flags, &str); 11] = [
+const FLAG_SELECTIONS: [(Flags, &str); 12] = [
     (Flags::BOLD, ";1"),
     (Flags::DIM, ";2"),
     (Flags::ITALIC, ";3"),
@@ -25,6 +29,7 @@ const FLAG_SELECTIONS: [(Flags, &str); 11] = [
     (Flags::INVERSE, ";7"),
     (Flags::HIDDEN, ";8"),
     (Flags::STRIKEOUT, ";9"),
+    (BLINK, ";5"),
 ];
 
 /// How a cell looks, without what it shows.
