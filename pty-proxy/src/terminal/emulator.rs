@@ -79,6 +79,11 @@ struct Drawing {
 }
 
 impl Drawing {
+    /// A blank screen.
+    fn new(size: TerminalSize, defects: u64) -> Self {
+        Self { parser: Processor::new(), screen: Screen::new(size), astray: false, defects }
+    }
+
     /// Lets the model follow `bytes`. A defect in the model must not end somebody's session: it starts anew, blank.
     fn draw(&mut self, bytes: &[u8]) {
         self.guard(|drawing| run::advance(&mut drawing.parser, &mut drawing.screen, &mut drawing.astray, bytes));
@@ -86,10 +91,7 @@ impl Drawing {
 
     fn guard(&mut self, work: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
-            let size = self.screen.size();
-            self.parser = Processor::new();
-            self.screen = Screen::new(size);
-            self.defects += 1;
+            *self = Self::new(self.screen.size(), self.defects + 1);
         }
     }
 
@@ -151,7 +153,7 @@ impl Emulator {
     pub fn new(size: TerminalSize) -> Self {
         Self {
             scanner: Scanner::default(),
-            drawing: Drawing { parser: Processor::new(), screen: Screen::new(size), astray: false, defects: 0 },
+            drawing: Drawing::new(size, 0),
             synchronized_until: None,
         }
     }
@@ -192,8 +194,7 @@ impl Emulator {
     pub fn resize(&mut self, size: TerminalSize) {
         let screen = &mut self.drawing.screen;
         if catch_unwind(AssertUnwindSafe(|| screen.resize(size))).is_err() {
-            self.drawing =
-                Drawing { parser: Processor::new(), screen: Screen::new(size), defects: self.drawing.defects + 1 };
+            self.drawing = Drawing::new(size, self.drawing.defects + 1);
         }
     }
 

@@ -10,6 +10,7 @@ mod handler;
 pub mod redraw;
 #[cfg(test)]
 mod redraw_tests;
+mod run;
 pub mod scan;
 pub mod screen;
 pub mod sequence;
