@@ -4,6 +4,7 @@ use orx_protocol::event::kind;
 use orx_protocol::places::Places;
 use orx_sandbox::environment::{self, Environment};
 use orx_store::{Store, StoreError};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,7 +104,7 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     let lookup = |name: &str| environment.get(name).cloned();
     let settings = Settings::load(&flags, &lookup)?;
     let mut signals = Signals::listen()?;
-    let bound = open_socket(&settings.places, &lookup)?;
+    let (bound, stored) = open_socket(&settings.places, &lookup)?;
     let places = settings.places.clone();
     for directory in
         [&places.home, &places.sessions(), &places.holder_sockets(), &places.repositories(), &places.logs()]
@@ -121,7 +122,8 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
         }
     };
     let store = Store::open(&places.database())?;
-    let daemon = assemble(settings, environment.clone(), store)?;
+    raise_descriptors();
+    let daemon = assemble(settings, environment.clone(), store, stored)?;
     let found = daemon.sessions.reconcile().await?;
     daemon.sessions.set_places(daemon.settings().concurrent_sessions);
     daemon.sessions.queue_again(&daemon.engines()).await?;
@@ -129,6 +131,7 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     daemon.sessions.keep_places(daemon.draining.clone());
     let stop = CancellationToken::new();
     serve(&daemon, bound, listener, token, &stop, &environment)?;
+    daemon.sessions.upgrade_older();
     let resumed = daemon.runs.take_up().await;
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
@@ -149,11 +152,27 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     Ok(())
 }
 
-fn open_socket(places: &Places, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Bound, StartError> {
-    Ok(match activation::inherited(lookup, std::process::id())? {
+/// The socket, and the terminals of sessions that an earlier daemon stored with systemd.
+fn open_socket(
+    places: &Places,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Bound, Vec<(String, OwnedFd)>), StartError> {
+    let inherited = activation::inherited(lookup, std::process::id(), crate::sessions::keeper::is_stored_name)?;
+    let bound = match inherited.listener {
         Some(listener) => unix::inherit(listener, &places.socket)?,
         None => unix::bind(&places.socket)?,
-    })
+    };
+    Ok((bound, inherited.stored))
+}
+
+/// As many open files as the system lets this process have: each session's terminal is one.
+fn raise_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "The limit of open files could not be raised.");
+    }
 }
 
 /// A program of orx, beside this one.
@@ -164,12 +183,24 @@ fn program(name: &str) -> Result<PathBuf, StartError> {
     if path.is_file() { Ok(path) } else { Err(StartError::Program(path)) }
 }
 
-fn assemble(settings: Settings, environment: Environment, store: Store) -> Result<Arc<Daemon>, StartError> {
+fn assemble(
+    settings: Settings,
+    environment: Environment,
+    store: Store,
+    stored: Vec<(String, OwnedFd)>,
+) -> Result<Arc<Daemon>, StartError> {
     let tasks = TaskTracker::new();
     let draining = CancellationToken::new();
     let places = &settings.places;
-    let sessions =
-        Sessions::new(store.clone(), places.sessions(), places.holder_sockets(), program("pty-proxy")?, tasks.clone(), draining.clone());
+    let sessions = Sessions::new(
+        store.clone(),
+        places.sessions(),
+        places.holder_sockets(),
+        program("pty-proxy")?,
+        tasks.clone(),
+        draining.clone(),
+        stored,
+    );
     let runs = Runs::new(
         store.clone(),
         sessions.clone(),

@@ -47,7 +47,10 @@ pub fn receive(stream: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<
         }
     }
     if truncated {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "more descriptors came than there is room for"));
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::InvalidData,
+            "more descriptors came than there is room for",
+        ));
     }
     Ok((message.bytes, descriptors))
 }

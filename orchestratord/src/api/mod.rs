@@ -129,6 +129,7 @@ static METHODS: &[Method] = &[
     later!("session.log", "What the process wrote, as lines", session::log),
     later!("session.wait", "Waits for a state", session::wait),
     later!("session.stop", "Ends the whole process tree", session::stop),
+    later!("session.upgrade", "Lets holders go on as the present version", session::upgrade),
     later!("session.pause", "Holds a session's processes still; its time stands still too", life::pause),
     later!("session.continue", "Lets a session that is held still go on", life::go_on),
     later!("session.finish", "Says how the session's work went; it counts at its end", life::finish),

@@ -3,7 +3,7 @@
 use orx_protocol::api::Empty;
 use orx_protocol::api::session::{
     AttachParams, CreateParams, Created, KeysParams, ListParams, Log, LogParams, ResizeParams, SendParams, Sent,
-    Session, SessionParams, Sessions, StopParams, Stopped, WaitParams, Waited,
+    Session, SessionParams, Sessions, StopParams, Stopped, UpgradeParams, Upgrades, WaitParams, Waited,
 };
 use orx_protocol::hold::{self, ScreenText, TerminalSize, file, method};
 use orx_protocol::rpc::{self, CallId};
@@ -71,7 +71,7 @@ pub(super) async fn list(daemon: Arc<Daemon>, params: ListParams) -> Result<Sess
 }
 
 pub(super) async fn get(daemon: Arc<Daemon>, params: SessionParams) -> Result<Session, RpcError> {
-    Ok(daemon.sessions.row(params.session).await?.session)
+    daemon.sessions.get(params.session).await
 }
 
 pub(super) async fn send(daemon: Arc<Daemon>, params: SendParams) -> Result<Sent, RpcError> {
@@ -138,4 +138,8 @@ pub(super) async fn wait(daemon: Arc<Daemon>, params: WaitParams) -> Result<Wait
 pub(super) async fn stop(daemon: Arc<Daemon>, params: StopParams) -> Result<Stopped, RpcError> {
     let grace = Duration::from_millis(params.grace_ms.unwrap_or(GRACE_MS).min(WAIT_MAX_MS));
     Ok(Stopped { exit: daemon.sessions.stop(params.session, grace).await?.exit })
+}
+
+pub(super) async fn upgrade(daemon: Arc<Daemon>, params: UpgradeParams) -> Result<Upgrades, RpcError> {
+    daemon.sessions.upgrade(params).await
 }

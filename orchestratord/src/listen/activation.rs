@@ -1,7 +1,7 @@
-//! A socket that systemd opened and hands over (sd_listen_fds(3)).
+//! What systemd hands over (sd_listen_fds(3)): the socket that it opened, and descriptors that it stored.
 
 use nix::sys::socket::{AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
 /// What systemd handed over cannot be used.
@@ -12,32 +12,46 @@ pub struct ActivationError(String);
 /// First descriptor that systemd hands over.
 const FIRST: i32 = 3;
 
-/// The listening Unix socket from systemd, or `None` when the daemon was not started that way.
+/// What systemd handed over.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// The listening socket; `None` when the daemon is to open its own.
+    pub listener: Option<UnixListener>,
+    /// Descriptors that an earlier daemon stored there, by name.
+    pub stored: Vec<(String, OwnedFd)>,
+}
+
+/// What systemd handed over: at most one listening Unix socket, and whatever `is_stored` knows by its name.
 ///
 /// # Errors
-/// [`ActivationError`] when the variables are wrong, or there is not exactly one listening Unix stream socket.
+/// [`ActivationError`] when the variables are wrong, or something else was handed over.
 pub fn inherited(
     lookup: &dyn Fn(&str) -> Option<String>,
     own_pid: u32,
-) -> Result<Option<UnixListener>, ActivationError> {
-    let Some(count) = announced(lookup, own_pid)? else { return Ok(None) };
-    if count != 1 {
-        return Err(ActivationError(format!(
-            "LISTEN_FDS is {count}, orchestratord takes exactly one: the Unix socket"
-        )));
-    }
-    // SAFETY: systemd handed over descriptor 3 to this very process (LISTEN_PID was checked) and nothing else owns it.
-    #[allow(unsafe_code)]
-    let descriptor = unsafe {
-        if nix::fcntl::fcntl(BorrowedFd::borrow_raw(FIRST), nix::fcntl::FcntlArg::F_GETFD).is_err() {
-            return Err(ActivationError("LISTEN_FDS is 1 and descriptor 3 is not open".to_owned()));
+    is_stored: impl Fn(&str) -> bool,
+) -> Result<Inherited, ActivationError> {
+    let Some(count) = announced(lookup, own_pid)? else { return Ok(Inherited::default()) };
+    let names = lookup("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
+    let mut found = Inherited::default();
+    for offset in 0..count {
+        let name = names.next().unwrap_or_default();
+        let number = i32::try_from(offset).ok().and_then(|offset| FIRST.checked_add(offset));
+        let number = number.ok_or_else(|| ActivationError(format!("LISTEN_FDS is {count}")))?;
+        let descriptor = orx_sandbox::descriptors::inherited(number)
+            .map_err(|error| ActivationError(format!("LISTEN_FDS is {count}, and {error}")))?;
+        if is_stored(name) {
+            found.stored.push((name.to_owned(), descriptor));
+            continue;
         }
-        OwnedFd::from_raw_fd(FIRST)
-    };
-    check(&descriptor)?;
-    nix::fcntl::fcntl(&descriptor, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))
-        .map_err(|errno| ActivationError(errno.to_string()))?;
-    Ok(Some(UnixListener::from(descriptor)))
+        check(number, &descriptor)?;
+        if found.listener.replace(UnixListener::from(descriptor)).is_some() {
+            return Err(ActivationError(format!(
+                "LISTEN_FDS is {count}, and more than one of them is a socket: orchestratord takes exactly one"
+            )));
+        }
+    }
+    Ok(found)
 }
 
 /// How many descriptors were announced to this process.
@@ -56,9 +70,9 @@ fn announced(lookup: &dyn Fn(&str) -> Option<String>, own_pid: u32) -> Result<Op
     count.parse().map(Some).map_err(|_| ActivationError(format!("LISTEN_FDS is `{count}`, which is no number")))
 }
 
-fn check(descriptor: &OwnedFd) -> Result<(), ActivationError> {
+fn check(number: i32, descriptor: &OwnedFd) -> Result<(), ActivationError> {
     let wrong =
-        |why: &str| Err(ActivationError(format!("descriptor 3 {why}, a listening Unix stream socket is wanted")));
+        |why: &str| Err(ActivationError(format!("descriptor {number} {why}, a listening Unix stream socket is wanted")));
     let Ok(address) = getsockname::<SockaddrStorage>(descriptor.as_raw_fd()) else { return wrong("is no socket") };
     if address.family() != Some(AddressFamily::Unix) {
         return wrong("is a socket of another family");
@@ -94,12 +108,12 @@ mod tests {
     fn only_a_listening_unix_stream_socket_passes() {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("s")).unwrap();
-        assert_eq!(check(&OwnedFd::from(listener)), Ok(()));
+        assert_eq!(check(3, &OwnedFd::from(listener)), Ok(()));
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        assert!(check(&OwnedFd::from(tcp)).is_err());
+        assert!(check(3, &OwnedFd::from(tcp)).is_err());
         let (stream, _other) = std::os::unix::net::UnixStream::pair().unwrap();
-        assert!(check(&OwnedFd::from(stream)).is_err());
+        assert!(check(3, &OwnedFd::from(stream)).is_err());
         let file = std::fs::File::open("/dev/null").unwrap();
-        assert!(check(&OwnedFd::from(file)).is_err());
+        assert!(check(3, &OwnedFd::from(file)).is_err());
     }
 }

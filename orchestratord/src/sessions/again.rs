@@ -20,8 +20,18 @@ use super::wish::Wish;
 use crate::runs::Runs;
 
 /// The files of a generation, the record of its end last: until that is moved the session has ended for everybody.
-const FILES: [&str; 8] =
-    [file::SPEC, file::HOLDER, file::OUTPUT, file::ERROR, file::RECORDING, file::SCREEN, file::HOLDER_LOG, file::ENDED];
+const FILES: [&str; 10] = [
+    file::SPEC,
+    file::HOLDER,
+    file::OUTPUT,
+    file::ERROR,
+    file::RECORDING,
+    file::SCREEN,
+    file::SCREEN_STATE,
+    file::SIZES,
+    file::HOLDER_LOG,
+    file::ENDED,
+];
 
 /// How a session goes on.
 struct Way {

@@ -7,12 +7,11 @@ use orx_sandbox::environment::Environment;
 use orx_sandbox::identity;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
-
-use super::lost;
 
 /// How long a holder may take to report that its process runs: a loaded machine starts slowly.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -20,6 +19,8 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How often the end of a holder that does not answer is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// The same while its keeper starts another.
+const LOOK_SOON: Duration = Duration::from_millis(20);
 /// Longest wait of one `hold.wait`; it is asked again after that.
 const WAIT_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
@@ -43,14 +44,29 @@ pub async fn start(
         orx_sandbox::file::replace(&directory.join(file::SPEC), &spec)
     })();
     prepared.map_err(|error| format!("the session's directory {} cannot be used: {error}", directory.display()))?;
-    let argv = [
+    report(program, directory, &[], environment, &[]).await
+}
+
+/// Starts a holder of the session in `directory`, with further arguments and open files, and waits for its report.
+///
+/// # Errors
+/// A sentence that says why nothing is held.
+pub(super) async fn report(
+    program: &Path,
+    directory: &Path,
+    further: &[&str],
+    environment: &Environment,
+    passed: &[BorrowedFd<'_>],
+) -> Result<Holder, String> {
+    let mut argv = vec![
         program.to_string_lossy().into_owned(),
         "hold".to_owned(),
         "--directory".to_owned(),
         directory.to_string_lossy().into_owned(),
     ];
+    argv.extend(further.iter().map(|argument| (*argument).to_owned()));
     let streams = [Stdio::null(), Stdio::piped(), Stdio::inherit()];
-    let mut child = orx_sandbox::spawn::supervised(&argv, Path::new("/"), environment, streams)
+    let mut child = orx_sandbox::spawn::supervised_with(&argv, Path::new("/"), environment, streams, passed)
         .map_err(|error| error.to_string())?;
     let output = child.stdout.take().ok_or("the holder has no output to read from")?;
     let mut line = String::new();
@@ -115,21 +131,48 @@ pub async fn stop(socket: &Path, grace: Duration, limit: Duration) -> Result<End
     ask(socket, method::STOP, &orx_protocol::hold::StopParams { grace_ms }, limit).await
 }
 
-/// Waits until a session's process has ended, through the holder and, where that is gone, through what it left.
-pub async fn until_ended(socket: &Path, directory: &Path, process: Holder) -> Ended {
+/// What a wait for a session's end came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The process has ended.
+    Ended(Ended),
+    /// Another holder holds it now.
+    Replaced(Holder),
+    /// Neither its holder nor its keeper is there any more, and there is no record of an end.
+    Gone(Holder),
+}
+
+/// Waits until a session's process has ended, through the holder and, where that is gone, through what it left; or until
+/// another holder than `known` has it.
+pub async fn until_ended(socket: &Path, directory: &Path, known: &Holder) -> Outcome {
+    let boot = identity::boot();
     loop {
         let waited: Result<Ended, RpcError> = ask(socket, method::WAIT, &orx_protocol::api::Empty {}, WAIT_LIMIT).await;
         if let Ok(ended) = waited {
-            return ended;
+            return Outcome::Ended(ended);
         }
         if let Some(ended) = read_ended(directory) {
-            return ended;
+            return Outcome::Ended(ended);
         }
-        if !identity::is_alive(process.holder) {
-            // It may have written its record between the two looks.
-            return read_ended(directory).unwrap_or_else(|| lost("its holder is gone and left no record of the end"));
+        let present = read_holder(directory).unwrap_or_else(|| known.clone());
+        let is_of_this_boot = present.is_of_boot(boot.as_deref());
+        let is_alive = |process| is_of_this_boot && identity::is_alive(process);
+        if is_alive(present.holder) {
+            if present != *known {
+                return Outcome::Replaced(present);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        } else if present.keeper.is_some_and(is_alive) {
+            // It starts another one.
+            tokio::time::sleep(LOOK_SOON).await;
+        } else {
+            // A record may have been written between the looks: of the end, or of another holder.
+            match (read_ended(directory), read_holder(directory)) {
+                (Some(ended), _) => return Outcome::Ended(ended),
+                (None, Some(other)) if other != present => {}
+                (None, _) => return Outcome::Gone(present),
+            }
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 

@@ -8,11 +8,13 @@ pub mod conversation;
 pub mod create;
 pub mod holder;
 pub mod host;
+pub mod keeper;
 pub mod life;
 pub mod log;
 pub mod places;
 pub mod ready;
 pub mod reconcile;
+pub mod upgrade;
 pub mod wish;
 
 use orx_protocol::api::session::{Session, SessionState, Until};
@@ -24,12 +26,15 @@ use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
 use orx_session::life::at_end as life_at_end;
 use orx_store::{SessionRow, Store, StoreError, events, sessions as table};
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use holder::Outcome;
 
 /// Most sessions that one listing gives.
 const LIST_LIMIT: u32 = 10_000;
@@ -37,6 +42,9 @@ const LIST_LIMIT: u32 = 10_000;
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 /// How long a holder may take beyond a stop's grace before its answer is given up.
 const STOP_SLACK: Duration = Duration::from_secs(15);
+
+/// Pause before a stop that a holder did not answer is asked again.
+const STOP_AGAIN: Duration = Duration::from_millis(100);
 
 /// All sessions of the daemon. Clones serve the same ones.
 #[derive(Clone)]
@@ -55,13 +63,15 @@ struct Inner {
     places: places::Places,
     /// Cancelled when the daemon begins to end.
     stopping: CancellationToken,
+    /// Duplicates of the sessions' terminals.
+    kept: keeper::Kept,
     /// One session is taken up again at a time.
     taking_up: tokio::sync::Mutex<()>,
 }
 
 impl Sessions {
     /// The sessions recorded in `store`, kept below `directory`, with their holders' sockets below `sockets`, until
-    /// `stopping` is cancelled.
+    /// `stopping` is cancelled. `stored` are terminals that an earlier daemon stored with systemd, by name.
     #[must_use]
     pub fn new(
         store: Store,
@@ -70,6 +80,7 @@ impl Sessions {
         program: PathBuf,
         tasks: TaskTracker,
         stopping: CancellationToken,
+        stored: Vec<(String, OwnedFd)>,
     ) -> Self {
         Self(Arc::new(Inner {
             store,
@@ -80,6 +91,7 @@ impl Sessions {
             changed: watch::Sender::new(0),
             places: places::Places::default(),
             stopping,
+            kept: keeper::Kept::from_store(stored),
             taking_up: tokio::sync::Mutex::default(),
         }))
     }
@@ -136,7 +148,17 @@ impl Sessions {
     /// As the store cannot be read.
     pub async fn list(&self, all: bool) -> Result<Vec<Session>, RpcError> {
         let rows = self.store().read(move |reader| table::list(reader, all, LIST_LIMIT)).await?;
-        Ok(rows.into_iter().map(|row| row.session).collect())
+        let sessions = self.clone();
+        let shown = tokio::task::spawn_blocking(move || rows.into_iter().map(|row| sessions.shown(row)).collect());
+        shown.await.map_err(|error| RpcError::new(ErrorKind::Internal, format!("listing sessions failed: {error}")))
+    }
+
+    /// One session.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get(&self, session: SessionId) -> Result<Session, RpcError> {
+        Ok(self.shown(self.row(session).await?))
     }
 
     /// Sessions whose process is not known to have ended.
@@ -184,11 +206,18 @@ impl Sessions {
             return Ok(self.row(session).await?.session);
         }
         self.wait(session, Until::Running, Duration::from_secs(10)).await?;
-        let stopped = holder::stop(Path::new(&row.socket), grace, grace + STOP_SLACK).await;
+        let give_up = Instant::now() + grace + STOP_SLACK;
         // The watcher sees the end too; whoever is first records it, and an end is recorded once.
-        match stopped {
-            Ok(ended) => self.record_end(session, ended).await?,
-            Err(error) => tracing::warn!(%session, %error, "A holder did not answer a stop."),
+        loop {
+            match holder::stop(Path::new(&row.socket), grace, grace + STOP_SLACK).await {
+                Ok(ended) => break self.record_end(session, ended).await?,
+                // A holder that is just being replaced closes the connection; the next one is asked again.
+                Err(error) => tracing::warn!(%session, %error, "A holder did not answer a stop."),
+            }
+            if Instant::now() >= give_up || self.row(session).await?.session.state.is_final() {
+                break;
+            }
+            tokio::time::sleep(STOP_AGAIN).await;
         }
         let state = self.wait(session, Until::Ended, STOP_SLACK).await?;
         if !state.is_final() {
@@ -296,7 +325,7 @@ impl Sessions {
             if unrecorded {
                 sessions.insist(session, || sessions.record_started(session, process.clone())).await;
             }
-            let ended = holder::until_ended(&socket, &sessions.directory(session), process).await;
+            let ended = sessions.follow(session, &socket, process).await;
             if ended.reason == EndReason::Lost {
                 let left = tokio::task::spawn_blocking(move || {
                     reconcile::end_left(reconcile::left_by().remove(&session.to_string()).unwrap_or_default());
@@ -305,7 +334,40 @@ impl Sessions {
                 let _ = left.await;
             }
             sessions.insist_on_end(session, ended).await;
+            sessions.0.kept.forget(session);
         });
+    }
+
+    /// Waits for the end of a session, whichever holders it has until then.
+    async fn follow(&self, session: SessionId, socket: &Path, mut process: Holder) -> Ended {
+        let directory = self.directory(session);
+        self.keep_terminal(session, socket).await;
+        loop {
+            let (next, why) = match holder::until_ended(socket, &directory, &process).await {
+                Outcome::Ended(ended) => return ended,
+                Outcome::Replaced(next) => (next, "killed"),
+                Outcome::Gone(gone) => match self.replace_holder(session, &gone).await {
+                    Some(next) => (next, "killed with its keeper"),
+                    None => {
+                        return holder::read_ended(&directory)
+                            .unwrap_or_else(|| lost("its holder is gone and left no record of the end"));
+                    }
+                },
+            };
+            tracing::warn!(%session, holder = next.holder.pid, "Another holder goes on with a session.");
+            self.insist(session, || self.record_holder(session, next.clone(), why)).await;
+            process = next;
+        }
+    }
+
+    /// Records that another holder has a session.
+    async fn record_holder(&self, session: SessionId, next: Holder, why: &'static str) -> Result<(), StoreError> {
+        self.update(session, move |row| {
+            let data = serde_json::json!({"holder": next.holder.pid, "pid": next.child.pid, "why": why});
+            row.holder = Some(next);
+            Some((kind::SESSION_HOLDER_REPLACED, data))
+        })
+        .await
     }
 }
 

@@ -1,17 +1,20 @@
 //! After a start of the daemon: every session that was not known to have ended is held against what really runs.
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use orx_protocol::SessionId;
 use orx_protocol::api::session::SessionState;
 use orx_protocol::event::kind;
 use orx_protocol::hold::{Ended, Holder};
 use orx_protocol::life::Life;
 use orx_protocol::places::variable;
-use orx_protocol::process::ProcessIdentity;
+use orx_protocol::process::{EndReason, ProcessIdentity};
+use orx_protocol::clock;
 use orx_sandbox::{identity, tree};
 use orx_store::{SessionRow, StoreError, events, sessions as table};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Sessions, end_row, holder, lost};
 
@@ -25,7 +28,7 @@ enum Truth {
     /// It ended while nobody watched.
     Ended(Ended),
     /// Its holder is gone without a record; these processes of it still run.
-    Lost(Vec<ProcessIdentity>),
+    Lost(&'static str, Vec<ProcessIdentity>),
 }
 
 /// What reconciling found, for the log.
@@ -51,10 +54,16 @@ impl Sessions {
         let mut changes: Vec<(SessionRow, &'static str, serde_json::Value)> = Vec::new();
         let mut watched: Vec<(SessionId, PathBuf, Holder)> = Vec::new();
         let mut left: Vec<ProcessIdentity> = Vec::new();
+        let wanted_terminals = self.0.kept.sessions();
         // One that waits for a place has no process to look for.
         for mut row in rows.into_iter().filter(|row| row.session.life != Life::Queued) {
             let session = row.session.session;
-            match truth(&row, &self.directory(session), &mut orphans) {
+            let directory = self.directory(session);
+            if row.session.state == SessionState::Starting {
+                until_started(&directory).await;
+            }
+            let can_be_replaced = wanted_terminals.contains(&session);
+            match truth(&row, &directory, can_be_replaced, &mut orphans) {
                 Truth::Runs(process) => {
                     found.running += 1;
                     watched.push((session, PathBuf::from(&row.socket), process.clone()));
@@ -71,10 +80,10 @@ impl Sessions {
                     found.ended += 1;
                     changes.extend(end_row(&mut row, ended).map(|(kind, data)| (row, kind, data)));
                 }
-                Truth::Lost(processes) => {
+                Truth::Lost(why, processes) => {
                     found.lost += 1;
                     left.extend(processes);
-                    let ended = lost("its holder was gone when the daemon came back, and left no record of the end");
+                    let ended = lost(why);
                     changes.extend(end_row(&mut row, ended).map(|(kind, data)| (row, kind, data)));
                 }
             }
@@ -91,6 +100,8 @@ impl Sessions {
                 .await?;
             self.announce();
         }
+        let running: Vec<SessionId> = watched.iter().map(|(session, _, _)| *session).collect();
+        self.forget_all_but(&running);
         for (session, socket, process) in watched {
             self.watch(session, socket, process, false);
         }
@@ -114,20 +125,60 @@ pub(super) fn end_left(left: Vec<ProcessIdentity>) {
     }
 }
 
-fn truth(row: &SessionRow, directory: &Path, orphans: &mut Option<HashMap<String, Vec<ProcessIdentity>>>) -> Truth {
-    if let Some(ended) = holder::read_ended(directory) {
-        return Truth::Ended(ended);
-    }
-    // A daemon that died between the start and its record finds the holder by the holder's own record.
-    let known = row.holder.clone().or_else(|| holder::read_holder(directory));
-    if let Some(process) = known
-        && identity::is_alive(process.holder)
+/// How long a holder may still be at its start when the daemon comes back.
+const STARTING: Duration = Duration::from_secs(10);
+/// How often it is looked at.
+const STARTING_LOOK: Duration = Duration::from_millis(20);
+
+/// Waits for the outcome of a start that another daemon began: whoever starts or holds a session has its directory locked.
+async fn until_started(directory: &Path) {
+    let give_up = Instant::now() + STARTING;
+    while Instant::now() < give_up
+        && holder::read_holder(directory).is_none()
+        && holder::read_ended(directory).is_none()
+        && is_locked(directory)
     {
-        return Truth::Runs(process);
+        tokio::time::sleep(STARTING_LOOK).await;
+    }
+}
+
+fn is_locked(directory: &Path) -> bool {
+    let Ok(opened) = std::fs::File::open(directory) else { return false };
+    matches!(Flock::lock(opened, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
+}
+
+fn truth(
+    row: &SessionRow,
+    directory: &Path,
+    can_be_replaced: bool,
+    orphans: &mut Option<HashMap<String, Vec<ProcessIdentity>>>,
+) -> Truth {
+    if let Some(ended) = holder::read_ended(directory) {
+        return Truth::Ended(ended);
+    }
+    // The holder's own record is the newer one: another may have taken over while no daemon was there.
+    let known = holder::read_holder(directory).or_else(|| row.holder.clone());
+    if let Some(process) = &known {
+        if !process.is_of_boot(identity::boot().as_deref()) {
+            return Truth::Lost("the machine was restarted", Vec::new());
+        }
+        let kept = process.keeper.is_some_and(identity::is_alive) || (can_be_replaced && identity::is_alive(process.child));
+        if kept || identity::is_alive(process.holder) {
+            return Truth::Runs(process.clone());
+        }
     }
     if let Some(ended) = holder::read_ended(directory) {
         return Truth::Ended(ended);
     }
-    let orphans = orphans.get_or_insert_with(left_by);
-    Truth::Lost(orphans.remove(&row.session.session.to_string()).unwrap_or_default())
+    let left = orphans.get_or_insert_with(left_by).remove(&row.session.session.to_string()).unwrap_or_default();
+    if known.is_none() && left.is_empty() {
+        let ended = Ended {
+            exit: None,
+            reason: EndReason::SpawnFailed,
+            message: Some("the daemon was killed before its process was started".to_owned()),
+            ended_at_ms: clock::now_ms(),
+        };
+        return Truth::Ended(ended);
+    }
+    Truth::Lost("its holder was gone when the daemon came back, and left no record of the end", left)
 }
