@@ -108,7 +108,6 @@ impl TerminalSession {
 
     /// Puts on disk what another holder would go on from; `every` is as for [`ScreenState::keep_if_due`].
     pub(super) fn keep(&mut self, every: u64) {
-        self.files.output.flush();
         self.files.state.keep_if_due(self.files.output.end(), &self.emulator, every);
     }
 
@@ -158,13 +157,15 @@ impl TerminalSession {
             return (0, Passed::default());
         }
         let output = buffer.get(..filled).unwrap_or_default();
+        // First of all, and at once: from here on a holder that is killed loses none of it.
+        self.files.output.append(output, LOG_MARKER, now);
+        self.files.output.flush();
+        self.files.state.passed(output.len());
         let passed = self.emulator.accept(output, now);
         let replies = self.emulator.take_replies();
         self.typist.reply(&replies);
         let emulator = &self.emulator;
         self.typist.look(|| emulator.text().lines);
-        self.files.output.append(output, LOG_MARKER, now);
-        self.files.state.passed(output.len());
         self.files.recording.output(&passed.recorded(), now);
         (filled, passed)
     }
