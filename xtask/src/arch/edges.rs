@@ -8,8 +8,9 @@ use serde_json::Value;
 use crate::shell;
 
 /// Package, and the workspace packages that it may use. A package that is not listed may use none.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("orx-protocol", &[]),
+    ("orx-channels", &["orx-protocol"]),
     ("orx-client", &["orx-protocol"]),
     ("orx-sandbox", &["orx-protocol"]),
     ("orx-store", &["orx-protocol"]),
@@ -26,6 +27,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
         "orchestratord",
         &[
             "orx-protocol",
+            "orx-channels",
             "orx-client",
             "orx-sandbox",
             "orx-store",
