@@ -226,9 +226,11 @@ fn extra_arguments(kind: EngineKind, selection: &Selection) -> Vec<String> {
 
 /// The program behind the engine `command`, as it was found at the start.
 fn command(record: &Record) -> CommandSpec {
-    let executor = record.settings.executors.get(&EngineName::Command).cloned().unwrap_or_default();
+    let executor = record.settings.executors.get(&EngineName::Engine(EngineKind::Command)).cloned().unwrap_or_default();
     let mut argv = executor.argv;
-    if let (Some(first), Some(program)) = (argv.first_mut(), record.programs.get(&EngineName::Command)) {
+    if let (Some(first), Some(program)) =
+        (argv.first_mut(), record.programs.get(&EngineName::Engine(EngineKind::Command)))
+    {
         first.clone_from(program);
     }
     CommandSpec { argv, text_args: executor.text_args, apply_args: executor.apply_args }

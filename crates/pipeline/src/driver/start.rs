@@ -169,7 +169,7 @@ impl<H: SessionHost> Pipeline<H> {
         let named = match installed.as_slice() {
             [only] => {
                 warnings.push(format!("no engine is named, and {only} is the only one installed: it is used"));
-                EngineName::of(*only)
+                EngineName::Engine(*only)
             }
             [] => {
                 return Err(PipelineError::invalid(
@@ -291,7 +291,9 @@ impl<H: SessionHost> Pipeline<H> {
         engine: EngineName,
     ) -> Result<Option<String>, PipelineError> {
         let named = |settings: &Settings| match engine {
-            EngineName::Command => settings.executors.get(&engine).and_then(|executor| executor.argv.first().cloned()),
+            EngineName::Engine(EngineKind::Command) => {
+                settings.executors.get(&engine).and_then(|executor| executor.argv.first().cloned())
+            }
             _ => settings.program(engine).map(str::to_owned),
         };
         let Some(program) = named(settings) else { return Ok(None) };
@@ -314,7 +316,7 @@ impl<H: SessionHost> Pipeline<H> {
     pub(super) fn context(&self, programs: &BTreeMap<EngineName, String>) -> Context {
         let mut context = Context::clone(&self.engines());
         for (engine, program) in programs {
-            if *engine != EngineName::Command {
+            if *engine != EngineName::Engine(EngineKind::Command) {
                 context.binaries.entry(engine.as_str().to_owned()).or_insert_with(|| program.clone());
             }
         }
@@ -394,7 +396,7 @@ fn check_task(task: &str) -> Result<(), PipelineError> {
 
 fn engine_name(name: &str) -> Result<EngineName, PipelineError> {
     let kind: EngineKind = name.parse()?;
-    Ok(EngineName::of(kind))
+    Ok(EngineName::Engine(kind))
 }
 
 fn rules(route: Route, settings: &Settings, gates: &[Gate]) -> Rules {

@@ -1,5 +1,6 @@
 //! Tables of single flows, and a simulated world that answers, fails, crashes, cancels and resumes at random.
 
+use orx_engines::EngineKind;
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -301,7 +302,7 @@ fn passing_trouble_is_waited_for_once_then_something_takes_over_then_it_fails() 
             .unwrap()
             .choose(crate::settings::StageKey::Plan)
             .unwrap();
-        selection.engine = EngineName::Gemini;
+        selection.engine = EngineName::Engine(EngineKind::Gemini);
         Some(Fallen { selection, tries: 1 })
     };
     let limited = |retry_after_ms| AnswerOutcome::Failed {
@@ -314,7 +315,7 @@ fn passing_trouble_is_waited_for_once_then_something_takes_over_then_it_fails() 
     assert_eq!(bench.effect, Some(Effect::Wait { until_ms: 6_000 }));
     bench.give(Input::WaitOver).answer(limited(None));
     assert!(
-        matches!(&bench.effect, Some(Effect::Engine { fallback: Some(fallback), .. }) if fallback.engine == EngineName::Gemini)
+        matches!(&bench.effect, Some(Effect::Engine { fallback: Some(fallback), .. }) if fallback.engine == EngineName::Engine(EngineKind::Gemini))
     );
     bench.answer(limited(None));
     assert_eq!(bench.machine.stage, Stage::Failed);

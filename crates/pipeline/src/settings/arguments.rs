@@ -18,6 +18,8 @@ fn allowed(kind: EngineKind) -> &'static [Allowed] {
         EngineKind::Opencode => &[("--verbose", false), ("--print-logs", false), ("--log-level", true)],
         // An unknown program gets no keys, and is as much of the repository as its gates are.
         EngineKind::Command => &[],
+        // Of the arguments of the others none is known to be harmless.
+        _ => &[],
     }
 }
 

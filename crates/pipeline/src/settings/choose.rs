@@ -228,6 +228,7 @@ pub struct Fallen {
 mod tests {
     use super::super::load::parse;
     use super::*;
+    use orx_engines::EngineKind;
 
     fn chosen(text: &str, stage: StageKey) -> (EngineName, Option<String>, Option<String>, Option<String>) {
         let selection = parse(text, "orx.yaml").unwrap().choose(stage).unwrap();
@@ -256,7 +257,11 @@ mod tests {
         let mut text = String::new();
         for (level, (model, profile, effort)) in levels.iter().zip(expected) {
             text.push_str(level);
-            assert_eq!(chosen(&text, StageKey::Plan), (EngineName::Codex, model, profile, effort), "{text}");
+            assert_eq!(
+                chosen(&text, StageKey::Plan),
+                (EngineName::Engine(EngineKind::Codex), model, profile, effort),
+                "{text}"
+            );
         }
         assert_eq!(chosen(&text, StageKey::Review).1, some("m-default"));
     }
@@ -264,10 +269,16 @@ mod tests {
     #[test]
     fn a_stage_has_the_model_of_its_own_engine() {
         let text = "engine: {type: codex, model: gpt}\nstages: {plan: {executor: claude_code}}\nexecutors:\n  claude_code: {default: {model: opus}}\n";
-        assert_eq!(chosen(text, StageKey::Plan), (EngineName::Claude, Some("opus".to_owned()), None, None));
+        assert_eq!(
+            chosen(text, StageKey::Plan),
+            (EngineName::Engine(EngineKind::Claude), Some("opus".to_owned()), None, None)
+        );
         let text = "engine: {type: codex, model: gpt}\nstages: {plan: {executor: gemini}}\n";
-        assert_eq!(chosen(text, StageKey::Plan), (EngineName::Gemini, None, None, None));
-        assert_eq!(chosen("engine: {type: codex}", StageKey::Fix), (EngineName::Codex, None, None, None));
+        assert_eq!(chosen(text, StageKey::Plan), (EngineName::Engine(EngineKind::Gemini), None, None, None));
+        assert_eq!(
+            chosen("engine: {type: codex}", StageKey::Fix),
+            (EngineName::Engine(EngineKind::Codex), None, None, None)
+        );
         assert_eq!(parse("", "orx.yaml").unwrap().choose(StageKey::Spec), Err(NoEngine(StageKey::Spec)));
     }
 
@@ -283,10 +294,10 @@ mod tests {
     fn a_callers_engine_wins_and_leaves_nothing_of_another() {
         let text = "engine: {type: codex, model: gpt, binary: codex-dev, timeout: 90, extra_args: [-x]}\nstages: {plan: {executor: gemini, model: flash}, fix: {executor: claude, model: opus}}\nstage_engines: {review: {type: gemini}}\n";
         let mut settings = parse(text, "orx.yaml").unwrap();
-        settings.force(EngineName::Claude);
+        settings.force(EngineName::Engine(EngineKind::Claude));
         for stage in StageKey::ALL {
             let selection = settings.choose(stage).unwrap();
-            assert_eq!((selection.engine, selection.timeout), (EngineName::Claude, 90), "{stage}");
+            assert_eq!((selection.engine, selection.timeout), (EngineName::Engine(EngineKind::Claude), 90), "{stage}");
             assert!(selection.extra_args.is_empty());
             assert_eq!(selection.model.as_deref(), (stage == StageKey::Fix).then_some("opus"), "{stage}");
         }
@@ -300,10 +311,13 @@ mod tests {
         let fallen = settings.fallback_for(StageKey::Plan, &own, "you hit your USAGE limit").unwrap();
         assert_eq!(
             (fallen.selection.engine, fallen.selection.model.as_deref(), fallen.tries),
-            (EngineName::Codex, Some("gpt-mini"), 2)
+            (EngineName::Engine(EngineKind::Codex), Some("gpt-mini"), 2)
         );
         let fallen = settings.fallback_for(StageKey::Plan, &own, "it crashed").unwrap();
-        assert_eq!((fallen.selection.engine, fallen.selection.model.as_deref()), (EngineName::Gemini, Some("flash")));
+        assert_eq!(
+            (fallen.selection.engine, fallen.selection.model.as_deref()),
+            (EngineName::Engine(EngineKind::Gemini), Some("flash"))
+        );
         assert_eq!(
             settings.fallback_for(StageKey::Plan, &fallen.selection, "x").map(|fallen| fallen.selection.model),
             Some(Some("pro".to_owned()))

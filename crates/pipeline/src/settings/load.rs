@@ -265,6 +265,7 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orx_engines::EngineKind;
 
     fn refused(text: &str) -> String {
         parse(text, "orx.yaml").unwrap_err().to_string()
@@ -339,7 +340,7 @@ mod tests {
         let merged = merge(&file, &over).unwrap();
         assert_eq!((merged.run.max_fix_attempts, merged.run.auto_fix_ruff), (2, false));
         assert_eq!(merged.engine.as_ref().map(|engine| engine.timeout), Some(900));
-        let claude = &merged.executors[&EngineName::Claude];
+        let claude = &merged.executors[&EngineName::Engine(EngineKind::Claude)];
         assert_eq!((claude.bin.as_deref(), claude.default.model.as_deref()), (Some("claude"), Some("opus")));
         assert_eq!(merged.gates, Some(Vec::new()));
         for (over, expected) in [
@@ -353,7 +354,7 @@ mod tests {
             assert_eq!(merge(&file, &over).unwrap_err().to_string(), expected);
         }
         let engine = merge(&file, &serde_json::json!({"engine": {"timeout": 40}})).unwrap().engine.unwrap();
-        assert_eq!((engine.kind, engine.timeout), (EngineName::Codex, 40));
+        assert_eq!((engine.kind, engine.timeout), (EngineName::Engine(EngineKind::Codex), 40));
     }
 
     #[test]

@@ -2,51 +2,29 @@
 
 use std::fmt;
 
-use orx_engines::EngineKind;
+use orx_engines::{EngineError, EngineKind};
 use serde::{Deserialize, Serialize};
 
-/// An engine as `orx.yaml` may name it. Not every one of S3's is served; see [`EngineName::served`].
+/// An engine as `orx.yaml` may name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum EngineName {
-    /// Claude Code.
-    #[serde(rename = "claude", alias = "claude_code", alias = "claude-code")]
-    Claude,
-    /// Codex CLI.
-    #[serde(rename = "codex")]
-    Codex,
-    /// Gemini CLI.
-    #[serde(rename = "gemini")]
-    Gemini,
-    /// opencode.
-    #[serde(rename = "opencode")]
-    Opencode,
-    /// Any program.
-    #[serde(rename = "command")]
-    Command,
-    /// GitHub Copilot CLI.
-    #[serde(rename = "copilot")]
-    Copilot,
-    /// Cursor CLI.
-    #[serde(rename = "cursor")]
-    Cursor,
-    /// S3's engine for its own tests.
-    #[serde(rename = "fake")]
+    /// One that orx drives.
+    Engine(EngineKind),
+    /// S3's engine for its own tests, which orx has not.
     Fake,
 }
+
+/// S3's engine for its own tests.
+const FAKE: &str = "fake";
 
 impl EngineName {
     /// The canonical name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Claude => "claude",
-            Self::Codex => "codex",
-            Self::Gemini => "gemini",
-            Self::Opencode => "opencode",
-            Self::Command => "command",
-            Self::Copilot => "copilot",
-            Self::Cursor => "cursor",
-            Self::Fake => "fake",
+            Self::Engine(kind) => kind.name(),
+            Self::Fake => FAKE,
         }
     }
 
@@ -54,25 +32,23 @@ impl EngineName {
     #[must_use]
     pub const fn served(self) -> Option<EngineKind> {
         match self {
-            Self::Claude => Some(EngineKind::Claude),
-            Self::Codex => Some(EngineKind::Codex),
-            Self::Gemini => Some(EngineKind::Gemini),
-            Self::Opencode => Some(EngineKind::Opencode),
-            Self::Command => Some(EngineKind::Command),
-            Self::Copilot | Self::Cursor | Self::Fake => None,
+            Self::Engine(kind) => Some(kind),
+            Self::Fake => None,
         }
     }
+}
 
-    /// The name of a served engine.
-    #[must_use]
-    pub const fn of(kind: EngineKind) -> Self {
-        match kind {
-            EngineKind::Claude => Self::Claude,
-            EngineKind::Codex => Self::Codex,
-            EngineKind::Gemini => Self::Gemini,
-            EngineKind::Opencode => Self::Opencode,
-            EngineKind::Command => Self::Command,
-        }
+impl TryFrom<String> for EngineName {
+    type Error = EngineError;
+
+    fn try_from(name: String) -> Result<Self, EngineError> {
+        if name == FAKE { Ok(Self::Fake) } else { name.parse().map(Self::Engine) }
+    }
+}
+
+impl From<EngineName> for String {
+    fn from(name: EngineName) -> Self {
+        name.as_str().to_owned()
     }
 }
 

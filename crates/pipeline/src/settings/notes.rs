@@ -1,6 +1,7 @@
 //! What a settings file asks for and orx does not do, or does otherwise: said at the start of a run, never passed over.
 
 use super::{EngineName, KnowledgeBranch, KnowledgeMode, KnowledgeTrigger, Settings, StageKey};
+use orx_engines::EngineKind;
 
 /// Sentences for a person about members that are accepted and not in force.
 #[must_use]
@@ -42,12 +43,14 @@ pub fn notes(settings: &Settings) -> Vec<String> {
                 "engines always answer in their structured format",
             );
         }
-        if *engine != EngineName::Command
+        if *engine != EngineName::Engine(EngineKind::Command)
             && !(executor.argv.is_empty() && executor.text_args.is_empty() && executor.apply_args.is_empty())
         {
             idle(&format!("executors.{engine}.argv, text_args and apply_args"), "they belong to the engine `command`");
         }
-        if *engine != EngineName::Codex && (!executor.profiles.is_empty() || executor.default.profile.is_some()) {
+        if *engine != EngineName::Engine(EngineKind::Codex)
+            && (!executor.profiles.is_empty() || executor.default.profile.is_some())
+        {
             idle(&format!("executors.{engine}.profiles"), "only codex has profiles");
         }
     }
@@ -65,10 +68,10 @@ pub fn notes(settings: &Settings) -> Vec<String> {
                 "no engine takes it on its command line; use reasoning_effort",
             );
         }
-        if own.web_search && engine != Some(EngineName::Codex) {
+        if own.web_search && engine != Some(EngineName::Engine(EngineKind::Codex)) {
             idle(&format!("stages.{stage}.web_search"), "only codex has such a switch");
         }
-        if own.profile.is_some() && engine != Some(EngineName::Codex) {
+        if own.profile.is_some() && engine != Some(EngineName::Engine(EngineKind::Codex)) {
             idle(&format!("stages.{stage}.profile"), "only codex has profiles");
         }
     }
