@@ -25,6 +25,12 @@ pub mod file {
     pub const ERROR: &str = "error.log";
     /// asciicast v3 of a terminal session.
     pub const RECORDING: &str = "recording.cast";
+    /// Lines that scrolled out of the screen, compressed.
+    pub const SCROLLBACK: &str = "scrollback.lz4";
+    /// Pictures of the screen along the recording.
+    pub const MOMENTS: &str = "recording.moments";
+    /// The scrolled lines before those of [`SCROLLBACK`].
+    pub const SCROLLBACK_OLDER: &str = "scrollback.older.lz4";
     /// [`super::Ended`], written (atomically) when the process tree is gone.
     pub const ENDED: &str = "ended.json";
     /// [`super::ScreenText`] at the end of a terminal session.
@@ -163,6 +169,10 @@ pub mod method {
     pub const STATUS: &str = "hold.status";
     /// `{}` → [`super::ScreenText`]; `FailedPrecondition` on pipes.
     pub const SCREEN: &str = "hold.screen";
+    /// `{}` → `{}`, then notifications [`crate::watch::CHANGED`] on the same connection; `FailedPrecondition` on pipes.
+    pub const WATCH: &str = "hold.watch";
+    /// [`super::ScrollbackParams`] → [`crate::api::session::ScrollbackPage`]; `FailedPrecondition` on pipes.
+    pub const SCROLLBACK: &str = "hold.scrollback";
     /// `{text, submit}` → `{}`: one bracketed paste where the program asked for it, then Enter by itself.
     pub const SEND: &str = "hold.send";
     /// [`super::KeysParams`] → `{}`.
@@ -300,6 +310,20 @@ pub struct RowText {
     pub row: u16,
     /// Its text without trailing blanks.
     pub text: String,
+}
+
+/// Parameters of [`method::SCROLLBACK`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScrollbackParams {
+    /// Number of the first line; the last ones when absent.
+    #[serde(default)]
+    pub from: Option<u64>,
+    /// At most this many lines.
+    pub limit: u32,
+    /// With styles, as SGR sequences.
+    #[serde(default)]
+    pub styled: bool,
 }
 
 /// Parameters of [`method::STOP`].

@@ -9,6 +9,7 @@ pub mod input;
 pub mod journal;
 pub mod launch;
 pub mod link;
+pub mod look;
 pub mod output;
 pub mod process;
 pub mod replay;

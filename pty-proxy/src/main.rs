@@ -51,6 +51,36 @@ enum Command {
         #[arg(last = true, required = true)]
         argv: Vec<String>,
     },
+    /// Plays a recording through the model of the screen and prints what a watcher of the session would have been told, a
+    /// line of JSON each.
+    Replay {
+        /// An asciicast of version 2 or 3.
+        cast: PathBuf,
+    },
+    /// Prints lines that scrolled out of a session's screen, as one line of JSON.
+    Scrollback {
+        /// The session's directory.
+        #[arg(long)]
+        directory: PathBuf,
+        /// Number of the first line; the last ones when absent.
+        #[arg(long)]
+        from: Option<u64>,
+        /// At most this many lines.
+        #[arg(long, default_value_t = 1000)]
+        limit: u32,
+        /// With styles.
+        #[arg(long)]
+        styled: bool,
+    },
+    /// Prints the screen of a session's recording at a moment, as one line of JSON.
+    Recorded {
+        /// The session's directory.
+        #[arg(long)]
+        directory: PathBuf,
+        /// Milliseconds since the recording began; its end when absent.
+        #[arg(long)]
+        at_ms: Option<u64>,
+    },
     /// Prints as one line of JSON which version this is, and in which form it takes sessions over.
     About,
 }
@@ -66,6 +96,11 @@ fn main() -> ExitCode {
         Command::Launch { directory } => pty_proxy::launch::launch(&directory),
         Command::Confined { directory } => pty_proxy::process::confined::enter(&directory),
         Command::Inside { report, gateway, argv } => pty_proxy::process::confined::inside(report, gateway, argv),
+        Command::Replay { cast } => pty_proxy::replay::replay(&cast),
+        Command::Scrollback { directory, from, limit, styled } => {
+            pty_proxy::look::scrollback(&directory, from, limit, styled)
+        }
+        Command::Recorded { directory, at_ms } => pty_proxy::look::recorded(&directory, at_ms),
         Command::About => pty_proxy::hold::about(),
     }
 }

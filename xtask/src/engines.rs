@@ -1,5 +1,9 @@
-//! The coding CLIs that demo and tests run: pinned versions from npm, kept in the user's cache and linked into `target/`.
+//! The coding CLIs that demo and tests run: pinned versions from npm and PyPI, kept in the user's cache and linked into
+//! `target/`.
 
+mod python;
+
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,8 +16,14 @@ use crate::shell;
 /// How long one installation may take.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// The engines that are installed, in the order of listings.
+/// The engines that the demo offers, in the order of listings.
 pub const NAMES: [&str; 4] = ["claude", "codex", "gemini", "opencode"];
+
+/// What else the tests run; `node` is the runtime of those that need a newer one than the machine has.
+const FURTHER: [&str; 9] = ["node", "qwen", "copilot", "pi", "continue", "cline", "aider", "mini", "openhands"];
+
+/// Installations that run side by side.
+const ABREAST: usize = 4;
 
 /// One coding CLI at the version that is wanted here.
 #[derive(Debug)]
@@ -21,6 +31,12 @@ pub struct Engine {
     pub name: &'static str,
     pub package: String,
     pub version: String,
+    /// The name of its program.
+    program: String,
+    /// The version of Python that it needs; one from npm has none.
+    python: Option<String>,
+    /// Further packages that it needs and does not name.
+    with: Vec<String>,
 }
 
 /// Where an engine came from.
@@ -29,27 +45,41 @@ pub enum Source {
     Present,
     Cache,
     Npm,
+    Pypi,
 }
 
 impl Engine {
-    /// The engine of this name, at the newest pinned version that the node on `PATH` can run.
+    /// The engine of this name, at the newest pinned version that the node on `PATH` can run; at the newest of all where
+    /// it can run none, for the node that is installed beside it.
     pub fn pinned(name: &str) -> Result<Self> {
         let path = shell::root().join("tests/engines/versions.json");
         let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         let all: Value = serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
-        let name =
-            NAMES.into_iter().find(|known| *known == name).ok_or_else(|| anyhow!("there is no engine `{name}`"))?;
+        let mut known = NAMES.into_iter().chain(FURTHER);
+        let name = known.find(|known| *known == name).ok_or_else(|| anyhow!("there is no engine `{name}`"))?;
         let entry = &all[name];
-        let node = node_major()?;
-        let fitting = entry["versions"].as_array().and_then(|versions| {
-            versions.iter().find(|version| version["node"].as_u64().is_some_and(|least| node >= least))
-        });
-        let version = fitting.and_then(|version| version["version"].as_str()).with_context(|| {
-            format!("no version of {name} in {} runs on node {node}: install a newer node", path.display())
-        })?;
+        let python = entry["python"].as_str().map(str::to_owned);
+        let versions = entry["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let fitting = if python.is_some() {
+            versions.first()
+        } else {
+            let node = node_major()?;
+            let fits = |version: &&Value| version["node"].as_u64().is_some_and(|least| node >= least);
+            versions.iter().find(fits).or(versions.first())
+        };
+        let version = fitting.and_then(|version| version["version"].as_str());
+        let version = version.with_context(|| format!("{}: {name} has no version", path.display()))?;
         let package =
             entry["package"].as_str().with_context(|| format!("{}: {name} has no `package`", path.display()))?;
-        Ok(Self { name, package: package.to_owned(), version: version.to_owned() })
+        let with = entry["with"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        Ok(Self {
+            name,
+            package: package.to_owned(),
+            version: version.to_owned(),
+            program: entry["program"].as_str().unwrap_or(name).to_owned(),
+            python,
+            with: with.map(str::to_owned).collect(),
+        })
     }
 
     /// Its directory below `target/`.
@@ -59,16 +89,20 @@ impl Engine {
 
     /// Its program below `target/`.
     pub fn program(&self) -> PathBuf {
-        program(&self.directory(), self.name)
+        self.program_in(&self.directory())
+    }
+
+    fn program_in(&self, directory: &Path) -> PathBuf {
+        let programs = if self.python.is_some() { "bin" } else { "node_modules/.bin" };
+        directory.join(programs).join(&self.program)
     }
 
     fn is_in(&self, directory: &Path) -> bool {
-        let manifest = directory.join("node_modules").join(&self.package).join("package.json");
-        let version = std::fs::read(manifest)
-            .ok()
-            .and_then(|text| serde_json::from_slice::<Value>(&text).ok())
-            .and_then(|manifest| manifest["version"].as_str().map(str::to_owned));
-        version.as_deref() == Some(self.version.as_str()) && program(directory, self.name).exists()
+        let has = match self.python {
+            Some(_) => python::has_package(directory, &self.package, &self.version),
+            None => has_package(directory, &self.package, &self.version),
+        };
+        has && self.program_in(directory).exists()
     }
 
     /// Sees to it that the engine is in its directory.
@@ -81,12 +115,7 @@ impl Engine {
             }
             return Ok(Source::Present);
         }
-        let source = if self.is_in(&cached) {
-            Source::Cache
-        } else {
-            self.fetch(&cached)?;
-            Source::Npm
-        };
+        let source = if self.is_in(&cached) { Source::Cache } else { self.fetch(&cached)? };
         if directory.exists() {
             std::fs::remove_dir_all(&directory)
                 .with_context(|| format!("{} cannot be replaced", directory.display()))?;
@@ -95,39 +124,69 @@ impl Engine {
         Ok(source)
     }
 
-    /// Installs into the cache: beside its place first, so that a half installation is never taken for a whole one.
-    fn fetch(&self, cached: &Path) -> Result<()> {
-        let npm = shell::find("npm").with_context(|| {
-            format!("npm is not on PATH, so {} cannot be installed: install Node.js, which brings npm", self.name)
-        })?;
-        let parent = cached.parent().context("a cache has a parent")?;
-        std::fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", parent.display()))?;
-        let fresh = tempfile::Builder::new().prefix(".installing-").tempdir_in(parent)?;
-        std::fs::write(fresh.path().join("package.json"), "{\"private\":true}\n")?;
-        let log_path = fresh.path().join("install.log");
-        let log = std::fs::File::create(&log_path)?;
+    fn fetch(&self, cached: &Path) -> Result<Source> {
+        let Some(version) = &self.python else {
+            let packages = [format!("{}@{}", self.package, self.version)];
+            fetch(self.name, &packages, cached, |directory| self.is_in(directory))?;
+            return Ok(Source::Npm);
+        };
+        let what = format!("{} {}", self.package, self.version);
+        let is_whole = |directory: &Path| self.is_in(directory);
+        beside(&what, cached, is_whole, |directory, log| python::install(self, version, directory, log))?;
+        Ok(Source::Pypi)
+    }
+}
+
+/// Installs packages of npm into the cache.
+pub fn fetch(name: &str, packages: &[String], cached: &Path, is_whole: impl Fn(&Path) -> bool) -> Result<()> {
+    let npm = shell::find("npm").with_context(|| {
+        format!("npm is not on PATH, so {name} cannot be installed: install Node.js, which brings npm")
+    })?;
+    let what = packages.join(" ");
+    beside(&what, cached, is_whole, |directory, log| {
+        std::fs::write(directory.join("package.json"), "{\"private\":true}\n")?;
         let mut child = Command::new(npm)
             .args(["install", "--no-audit", "--no-fund", "--save-exact"])
-            .arg(format!("{}@{}", self.package, self.version))
-            .current_dir(fresh.path())
+            .args(packages)
+            .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        let status = shell::wait(&mut child, LIMIT, &format!("npm install {}@{}", self.package, self.version))?;
-        if !status.success() || !self.is_in(fresh.path()) {
-            let said = std::fs::read_to_string(&log_path).unwrap_or_default();
-            bail!("npm could not install {}@{} ({status}):\n{}", self.package, self.version, said.trim());
-        }
-        if cached.exists() {
-            std::fs::remove_dir_all(cached)?;
-        }
-        std::fs::rename(fresh.keep(), cached).with_context(|| format!("{} cannot be made", cached.display()))
-    }
+        Ok(shell::wait(&mut child, LIMIT, &format!("npm install {what}"))?.success())
+    })
 }
 
-fn program(directory: &Path, name: &str) -> PathBuf {
-    directory.join("node_modules/.bin").join(name)
+/// Installs beside the place in the cache first, so that a half installation is never taken for a whole one.
+fn beside(
+    what: &str,
+    cached: &Path,
+    is_whole: impl Fn(&Path) -> bool,
+    install: impl FnOnce(&Path, File) -> Result<bool>,
+) -> Result<()> {
+    let parent = cached.parent().context("a cache has a parent")?;
+    std::fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", parent.display()))?;
+    let fresh = tempfile::Builder::new().prefix(".installing-").tempdir_in(parent)?;
+    let log_path = fresh.path().join("install.log");
+    let done = install(fresh.path(), File::create(&log_path)?)?;
+    if !done || !is_whole(fresh.path()) {
+        let said = std::fs::read_to_string(&log_path).unwrap_or_default();
+        bail!("{what} could not be installed:\n{}", said.trim());
+    }
+    if cached.exists() {
+        std::fs::remove_dir_all(cached)?;
+    }
+    std::fs::rename(fresh.keep(), cached).with_context(|| format!("{} cannot be made", cached.display()))
+}
+
+/// Whether a package is installed below a directory at this version.
+pub fn has_package(directory: &Path, package: &str, version: &str) -> bool {
+    let manifest = directory.join("node_modules").join(package).join("package.json");
+    let installed = std::fs::read(manifest)
+        .ok()
+        .and_then(|text| serde_json::from_slice::<Value>(&text).ok())
+        .and_then(|manifest| manifest["version"].as_str().map(str::to_owned));
+    installed.as_deref() == Some(version)
 }
 
 fn node_major() -> Result<u64> {
@@ -142,7 +201,7 @@ fn node_major() -> Result<u64> {
 }
 
 /// Makes `to` a copy of `from` that shares its files where the file system lets it.
-fn link_tree(from: &Path, to: &Path) -> Result<()> {
+pub fn link_tree(from: &Path, to: &Path) -> Result<()> {
     let failed = || format!("{} cannot be copied to {}", from.display(), to.display());
     if let Some(parent) = to.parent() {
         std::fs::create_dir_all(parent).with_context(failed)?;
@@ -178,9 +237,13 @@ fn walk(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Installs every engine and says what it did. The installations wait for the network, so they run side by side.
+/// Installs every engine and says what it did. The installations wait for the network, so some run side by side.
 pub fn install_all() -> Result<()> {
-    let engines = NAMES.into_iter().map(Engine::pinned).collect::<Result<Vec<_>>>()?;
+    let engines = NAMES.into_iter().chain(FURTHER).map(Engine::pinned).collect::<Result<Vec<_>>>()?;
+    engines.chunks(ABREAST).try_for_each(install_abreast)
+}
+
+fn install_abreast(engines: &[Engine]) -> Result<()> {
     std::thread::scope(|scope| {
         let under_way: Vec<_> = engines
             .iter()
@@ -208,5 +271,6 @@ pub fn came_from(source: Source, time: Duration) -> String {
         Source::Present => "is there".to_owned(),
         Source::Cache => format!("from the cache, {}", shell::seconds(time)),
         Source::Npm => format!("from npm, {}", shell::seconds(time)),
+        Source::Pypi => format!("from PyPI, {}", shell::seconds(time)),
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{engines, shell};
+use crate::{engines, judge, shell};
 
 /// The version of cargo-deny that is installed where none is found.
 const CARGO_DENY: &str = "0.20.2";
@@ -14,13 +14,20 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_DENY_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Programs of the machine, with the package that has them on Debian.
-const TOOLS: [(&str, &str); 5] =
-    [("python3", "python3"), ("git", "git"), ("node", "nodejs"), ("npm", "npm"), ("cc", "build-essential")];
+const TOOLS: [(&str, &str); 6] = [
+    ("python3", "python3"),
+    ("git", "git"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("cc", "build-essential"),
+    ("bwrap", "bubblewrap"),
+];
 
 /// Fetches and checks everything.
 pub fn run() -> Result<()> {
     tools()?;
     engines::install_all()?;
+    judge::install()?;
     let deny = cargo_deny()?;
     println!("  {:<10} {}", "cargo-deny", deny.display());
     Ok(())

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::activity::Activity;
+use crate::activity::{Activity, AgentState};
 use crate::api::confinement::{LimitParams, Limits, Sandbox, SandboxParams};
 use crate::id::SessionId;
 use crate::life::{Life, Priority, Terms};
@@ -74,6 +74,10 @@ pub struct CreateParams {
     /// First prompt, handed over in the engine's own way.
     #[serde(default)]
     pub prompt: Option<String>,
+    /// The structured channel beside its terminal: `auto` (when absent) for the engine's best, `off`, or `app-server`, `serve`,
+    /// `acp` by name. With `acp` the session has no terminal.
+    #[serde(default)]
+    pub channel: Option<String>,
     /// How urgent it is where sessions wait for a place (`medium` when absent).
     #[serde(default)]
     pub priority: Priority,
@@ -153,6 +157,9 @@ pub struct Session {
     /// The structured channel beside its terminal, in a word, such as `hooks`, `app-server`, `serve`, `acp`.
     #[serde(default)]
     pub channel: Option<String>,
+    /// Why that channel is not in use any more; the session goes on without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_lost: Option<String>,
     /// Which process of the session this is, from 1: it grows when a conversation is taken up again.
     #[serde(default = "first")]
     pub generation: u32,
@@ -193,6 +200,7 @@ impl Session {
             activity: Activity::default(),
             conversation: None,
             channel: None,
+            channel_lost: None,
             generation: first(),
             survival: Survival::default(),
         }
@@ -338,30 +346,6 @@ pub struct Attached {
 /// Name of the codec in [`Attached`].
 pub const TERMINAL_CODEC: &str = "bincode-2";
 
-/// Parameters of `session.send`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SendParams {
-    /// Which.
-    pub session: SessionId,
-    /// The text, sent as one paste where the program supports that.
-    pub text: String,
-    /// Whether Enter follows (yes when absent).
-    #[serde(default = "yes")]
-    pub submit: bool,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-/// Result of `session.send`. What the program made of the text is not known yet at this point.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sent {
-    /// `typed` or, when Enter was sent too, `submitted`.
-    pub receipt: String,
-}
-
 /// Parameters of `session.keys`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -393,6 +377,59 @@ pub struct Cursor {
     pub col: u16,
     /// Whether the program shows it.
     pub visible: bool,
+}
+
+/// Parameters of `session.scrollback`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScrollbackParams {
+    /// Which.
+    pub session: SessionId,
+    /// Number of the first line, from 0; the last ones when absent.
+    #[serde(default)]
+    pub from: Option<u64>,
+    /// At most this many lines (1 to 10000; 1000 when absent).
+    #[serde(default)]
+    pub limit: Option<u32>,
+    /// With styles, as SGR sequences; plain text otherwise.
+    #[serde(default)]
+    pub styled: bool,
+}
+
+/// Result of `session.scrollback`: lines that scrolled out of the screen at its top, whatever its width was. What is still on
+/// the screen is not among them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrollbackPage {
+    /// Oldest first. A page may have fewer lines than asked for where they are long.
+    pub lines: Vec<String>,
+    /// Number of the oldest line that is kept.
+    pub first: u64,
+    /// `from` for the next page.
+    pub next: u64,
+    /// Number of the line that scrolls away next.
+    pub total: u64,
+}
+
+/// Parameters of `session.recording`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordingParams {
+    /// Which.
+    pub session: SessionId,
+    /// Milliseconds since the recording began; its end when absent.
+    #[serde(default)]
+    pub at_ms: Option<u64>,
+}
+
+/// Result of `session.recording`: the screen at a moment of the recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The screen.
+    pub screen: crate::hold::ScreenText,
+    /// Milliseconds from the beginning to the last event that is shown.
+    pub at_ms: u64,
+    /// Exit status, where the program has ended by then.
+    pub exit: Option<String>,
 }
 
 /// Parameters of `session.log`.
@@ -431,6 +468,37 @@ pub enum Until {
     Running,
     /// The process ended, in whatever way.
     Ended,
+    /// Its agent works.
+    Working,
+    /// Its agent takes a prompt and has nothing to do.
+    Idle,
+    /// Its agent asked its user something.
+    WaitingInput,
+    /// Its agent waits for a permission.
+    Blocked,
+    /// Its provider refuses calls for a time.
+    RateLimited,
+    /// Its turn is over while helpers work.
+    SubagentsRunning,
+    /// Its agent is idle, or somebody is needed before it goes on.
+    Rest,
+}
+
+impl Until {
+    /// The states of the agent that are waited for; none where it is the process's.
+    #[must_use]
+    pub const fn agent_states(self) -> &'static [AgentState] {
+        match self {
+            Self::Running | Self::Ended => &[],
+            Self::Working => &[AgentState::Working],
+            Self::Idle => &[AgentState::Idle],
+            Self::WaitingInput => &[AgentState::WaitingInput],
+            Self::Blocked => &[AgentState::Blocked],
+            Self::RateLimited => &[AgentState::RateLimited],
+            Self::SubagentsRunning => &[AgentState::SubagentsRunning],
+            Self::Rest => &[AgentState::Idle, AgentState::WaitingInput, AgentState::Blocked, AgentState::Failed],
+        }
+    }
 }
 
 /// Parameters of `session.wait`.
@@ -446,10 +514,13 @@ pub struct WaitParams {
 }
 
 /// Result of `session.wait`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waited {
     /// The state when the wait ended.
     pub state: SessionState,
+    /// What its agent did then.
+    #[serde(default)]
+    pub activity: Activity,
 }
 
 /// Parameters of `session.stop`.

@@ -5,8 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use orx_protocol::api::session::KeysParams;
-use orx_protocol::hold::{AdoptParams, AttachParams, SendParams, Status, StopParams, TerminalSize, method};
+use orx_protocol::hold::{
+    AdoptParams, AttachParams, KeysParams, RowText, SendParams, Status, StopParams, TerminalSize, method,
+};
 use orx_protocol::limits::IN_FLIGHT_PER_CONNECTION;
 use orx_protocol::rpc::{self, CallId, Incoming};
 use orx_protocol::{ErrorKind, RpcError};
@@ -23,9 +24,11 @@ use crate::link::connection::{Connection, Use};
 use crate::terminal::answers::from_hex;
 
 /// Every method, for the one who named another.
-const METHODS: [&str; 13] = [
+const METHODS: [&str; 15] = [
     method::STATUS,
     method::SCREEN,
+    method::SCROLLBACK,
+    method::WATCH,
     method::SEND,
     method::KEYS,
     method::RESIZE,
@@ -45,13 +48,6 @@ pub(super) enum Outcome {
     Now(serde_json::Value),
     /// The answer follows when it is known.
     Later,
-}
-
-/// The parameters of `hold.keys`, which names no session.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HoldKeys {
-    keys: Vec<String>,
 }
 
 /// Parameters of methods that take none.
@@ -139,8 +135,20 @@ impl Holder {
                 let _: Nothing = rpc::params(name, raw)?;
                 self.screen(token, id, now)
             }
+            method::SCROLLBACK => {
+                let params = rpc::params(name, raw)?;
+                let page = self.terminal(name)?.scrollback(params).map_err(|error| {
+                    RpcError::new(ErrorKind::Storage, format!("`{name}`: the lines cannot be read: {error}"))
+                })?;
+                value(&page)
+            }
+            method::WATCH => {
+                let _: Nothing = rpc::params(name, raw)?;
+                self.begin_watch(token, name, now)?;
+                Ok(Outcome::Now(serde_json::json!({})))
+            }
             method::SEND => self.send_text(token, id, rpc::params(name, raw)?),
-            method::KEYS => self.send_keys(token, id, keys_params(name, raw)?),
+            method::KEYS => self.send_keys(token, id, rpc::params(name, raw)?),
             method::RESIZE => {
                 let size: TerminalSize = rpc::params(name, raw)?;
                 self.terminal(name)?.want_size(size);
@@ -186,7 +194,7 @@ impl Holder {
         }
     }
 
-    fn terminal(&mut self, name: &str) -> Result<&mut TerminalSession, RpcError> {
+    pub(super) fn terminal(&mut self, name: &str) -> Result<&mut TerminalSession, RpcError> {
         match &mut self.session {
             Session::Terminal(terminal) => Ok(terminal),
             Session::Pipes(_) => {
@@ -273,7 +281,17 @@ impl Holder {
         self.type_steps(method::SEND, steps, token, id)
     }
 
-    fn send_keys(&mut self, token: u64, id: Option<CallId>, names: Vec<String>) -> Result<Outcome, RpcError> {
+    fn send_keys(&mut self, token: u64, id: Option<CallId>, params: KeysParams) -> Result<Outcome, RpcError> {
+        let KeysParams { keys: names, while_rows } = params;
+        let terminal = self.terminal(method::KEYS)?;
+        if !while_rows.is_empty() {
+            let lines = terminal.emulator.text().lines;
+            let shown = |wanted: &RowText| lines.get(usize::from(wanted.row)).map_or("", String::as_str) == wanted.text;
+            if let Some(other) = while_rows.iter().find(|wanted| !shown(wanted)) {
+                let why = format!("`{}`: row {} of the screen is another by now", method::KEYS, other.row);
+                return Err(RpcError::new(ErrorKind::FailedPrecondition, why).with_hint("nothing was pressed"));
+            }
+        }
         let modes = self.terminal(method::KEYS)?.key_modes();
         let bytes = type_keys(&names, modes)
             .map_err(|error| RpcError::new(ErrorKind::InvalidParams, format!("`{}`: {error}", method::KEYS)))?;
@@ -334,13 +352,6 @@ impl Holder {
         self.attach(viewer, &params.attach, &rest, now);
         Ok(Outcome::Now(serde_json::json!({})))
     }
-}
-
-fn keys_params(name: &str, raw: Option<&RawValue>) -> Result<Vec<String>, RpcError> {
-    // The daemon may pass `session.keys` on as it came.
-    rpc::params::<HoldKeys>(name, raw)
-        .map(|params| params.keys)
-        .or_else(|error| rpc::params::<KeysParams>(name, raw).map(|params| params.keys).map_err(|_| error))
 }
 
 fn value(result: &impl Serialize) -> Result<Outcome, RpcError> {

@@ -5,17 +5,21 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use orx_protocol::hold::{TerminalSize, file};
+use orx_protocol::api::session::ScrollbackPage;
+use orx_protocol::hold::{ScrollbackParams, TerminalSize, file};
 use orx_protocol::process::Exit;
 use orx_protocol::rpc::CallId;
 
 use super::pipes::LOG_MARKER;
 use super::state::{self, Rebuilt, ScreenState};
+use super::watch::Watchers;
 use crate::input::keys::KeyModes;
 use crate::input::typist::Typist;
 use crate::link::control::Control;
 use crate::output::append::{AppendFile, LIMIT};
+use crate::output::moments::Moments;
 use crate::output::recording::Recording;
+use crate::output::scrollback::Scrollback;
 use crate::process::child::Terminal;
 use crate::terminal::emulator::{Emulator, Passed};
 use crate::terminal::screen;
@@ -32,6 +36,8 @@ pub(super) type Ticket = (u64, CallId);
 pub(super) struct TerminalFiles {
     output: AppendFile,
     recording: Recording,
+    moments: Moments,
+    scrollback: Scrollback,
     state: ScreenState,
 }
 
@@ -45,6 +51,8 @@ impl TerminalFiles {
         let kind = std::env::var("TERM").unwrap_or_else(|_| "xterm-256color".to_owned());
         Ok(Self {
             output: AppendFile::open(&directory.join(file::OUTPUT), LIMIT)?,
+            moments: Moments::open(&directory.join(file::MOMENTS), 0)?,
+            scrollback: Scrollback::open(directory)?,
             recording: Recording::begin(&directory.join(file::RECORDING), size, &kind, started_at_ms, now)?,
             state: ScreenState::begin(directory, size)?,
         })
@@ -52,9 +60,12 @@ impl TerminalFiles {
 
     /// The files of another holder, of whose output `since` bytes came after it kept the screen.
     pub(super) fn go_on(directory: &Path, since: u64, now: Instant) -> std::io::Result<Self> {
+        let recording = Recording::go_on(&directory.join(file::RECORDING), now)?;
         Ok(Self {
             output: AppendFile::open(&directory.join(file::OUTPUT), LIMIT)?,
-            recording: Recording::go_on(&directory.join(file::RECORDING), now)?,
+            moments: Moments::open(&directory.join(file::MOMENTS), recording.position().1)?,
+            scrollback: Scrollback::open(directory)?,
+            recording,
             state: ScreenState::go_on(directory, since),
         })
     }
@@ -66,6 +77,8 @@ pub(super) struct TerminalSession {
     /// Nobody has the terminal open, when `Some`: it is looked at again at that time.
     closed_until: Option<Instant>,
     pub(super) emulator: Emulator,
+    /// What viewers get of the last read.
+    pub(super) passed: Passed,
     pub(super) typist: Typist<Ticket>,
     pub(super) control: Control,
     files: TerminalFiles,
@@ -73,20 +86,26 @@ pub(super) struct TerminalSession {
     resized_at: Instant,
     /// Requests for the screen that wait for the end of a synchronized update.
     pub(super) screens: Vec<Ticket>,
+    /// Who is told of what changes.
+    pub(super) watchers: Watchers,
 }
 
 impl TerminalSession {
     pub(super) fn new(terminal: Terminal, files: TerminalFiles, size: TerminalSize, now: Instant) -> Self {
+        let mut emulator = Emulator::new(size);
+        emulator.keep_history();
         Self {
             terminal,
             closed_until: None,
-            emulator: Emulator::new(size),
+            emulator,
+            passed: Passed::default(),
             typist: Typist::default(),
             control: Control::default(),
             files,
             wanted_size: None,
             resized_at: now.checked_sub(RESIZE_PAUSE).unwrap_or(now),
             screens: Vec::new(),
+            watchers: Watchers::default(),
         }
     }
 
@@ -98,7 +117,9 @@ impl TerminalSession {
             let other = TerminalSize { rows: if size.rows > 1 { size.rows - 1 } else { 2 }, ..size };
             let _ = terminal.resize(other).and_then(|()| terminal.resize(size));
         }
-        Self { emulator: rebuilt.emulator, ..Self::new(terminal, files, size, now) }
+        let mut emulator = rebuilt.emulator;
+        emulator.keep_history();
+        Self { emulator, ..Self::new(terminal, files, size, now) }
     }
 
     /// The terminal itself, whoever has it open.
@@ -120,6 +141,7 @@ impl TerminalSession {
     pub(super) fn flush(&mut self) {
         self.files.output.flush();
         self.files.recording.file().flush();
+        self.files.scrollback.flush();
     }
 
     /// The master, while somebody has the terminal open.
@@ -131,8 +153,8 @@ impl TerminalSession {
         self.closed_until.is_some()
     }
 
-    /// Takes what the program wrote; gives how many bytes, and what viewers get.
-    pub(super) fn read(&mut self, buffer: &mut [u8], now: Instant) -> (usize, Passed) {
+    /// Takes what the program wrote; gives how many bytes. What viewers get is in `passed`.
+    pub(super) fn read(&mut self, buffer: &mut [u8], now: Instant) -> usize {
         let mut filled = 0;
         while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
             match self.terminal.master.read(room) {
@@ -154,20 +176,50 @@ impl TerminalSession {
             }
         }
         if filled == 0 {
-            return (0, Passed::default());
+            return 0;
         }
         let output = buffer.get(..filled).unwrap_or_default();
         // First of all, and at once: from here on a holder that is killed loses none of it.
         self.files.output.append(output, LOG_MARKER, now);
         self.files.output.flush();
         self.files.state.passed(output.len());
-        let passed = self.emulator.accept(output, now);
+        self.watchers.output(output, now);
+        self.emulator.accept_into(output, now, &mut self.passed);
         let replies = self.emulator.take_replies();
         self.typist.reply(&replies);
         let emulator = &self.emulator;
         self.typist.look(|| emulator.text().lines);
-        self.files.recording.output(&passed.recorded(), now);
-        (filled, passed)
+        self.files.recording.output(&self.passed.recorded(), now);
+        self.keep_moment();
+        self.keep_scrolled(now);
+        filled
+    }
+
+    /// Keeps a picture of the screen beside the recording now and then.
+    fn keep_moment(&mut self) {
+        let (at, end) = self.files.recording.position();
+        if self.files.moments.is_due(end) {
+            let screen = self.emulator.redraw().concat();
+            self.files.moments.keep(at, end, self.emulator.screen().size(), &screen);
+        }
+    }
+
+    /// Keeps the lines that scrolled away.
+    fn keep_scrolled(&mut self, now: Instant) {
+        let scrolled = self.emulator.take_scrolled();
+        if scrolled.cleared {
+            self.files.scrollback.clear();
+        }
+        if !scrolled.lines.is_empty() {
+            // As with the output: a holder that is killed loses none of it.
+            self.files.scrollback.append(&scrolled.lines, now);
+            self.files.scrollback.flush();
+        }
+    }
+
+    /// A page of the lines that scrolled away.
+    pub(super) fn scrollback(&self, params: ScrollbackParams) -> std::io::Result<ScrollbackPage> {
+        self.files.scrollback.page(params.from, params.limit as usize, params.styled)
     }
 
     /// Writes what is to be typed; gives the requests that are done by that.
@@ -205,6 +257,8 @@ impl TerminalSession {
         // A program that is gone has no terminal to resize; the model still follows its viewers.
         let _ = self.terminal.resize(size);
         self.emulator.resize(size);
+        self.keep_scrolled(now);
+        self.watchers.resized(now);
         self.files.recording.resize(size, now);
         self.files.state.resized(self.files.output.end(), size);
         Some(size)
@@ -221,6 +275,7 @@ impl TerminalSession {
         self.emulator.expire(now);
         self.files.output.flush_if_due(now);
         self.files.recording.file().flush_if_due(now);
+        self.files.scrollback.flush_if_due(now);
     }
 
     /// Whether the closed terminal is to be looked at again.
@@ -235,9 +290,11 @@ impl TerminalSession {
             self.emulator.drawing_until(now),
             self.files.output.due(),
             self.files.recording.file().due(),
+            self.files.scrollback.due(),
             self.typist.wakes_at(last_output),
             resize,
             self.closed_until,
+            self.watchers.wakes_at(self.emulator.drawing_until(now)),
         ]
         .into_iter()
         .flatten()
@@ -247,6 +304,7 @@ impl TerminalSession {
     /// Writes the end of the recording and all that waits.
     pub(super) fn end_files(&mut self, exit: Option<Exit>, now: Instant) {
         self.files.output.flush();
+        self.files.scrollback.flush();
         self.files.recording.end(exit, now);
     }
 
@@ -257,6 +315,7 @@ impl TerminalSession {
     pub(super) fn complaints(&mut self) -> Vec<String> {
         let mut complaints: Vec<String> = self.files.output.complaint(file::OUTPUT).into_iter().collect();
         complaints.extend(self.files.recording.file().complaint(file::RECORDING));
+        complaints.extend(self.files.scrollback.complaint());
         if self.emulator.defects() > 0 {
             complaints.push(format!("the model of the screen failed and began anew {} times", self.emulator.defects()));
         }

@@ -15,6 +15,8 @@ use super::json::write_string;
 #[derive(Debug)]
 pub struct Recording {
     file: AppendFile,
+    /// When the recording began, or would have, had one holder written all of it without a pause.
+    begun: Instant,
     last: Instant,
     line: Vec<u8>,
 }
@@ -39,7 +41,7 @@ impl Recording {
         });
         file.append(format!("{header}\n").as_bytes(), b"", now);
         file.flush();
-        Ok(Self { file, last: now, line: Vec::new() })
+        Ok(Self { file, begun: now, last: now, line: Vec::new() })
     }
 
     /// Goes on with the recording of another holder: the time since its last event is that since the file was last written
@@ -53,7 +55,9 @@ impl Recording {
             .map_or(Duration::ZERO, |at| at.elapsed().unwrap_or_default());
         cut_to_whole_lines(path)?;
         let file = AppendFile::open(path, LIMIT)?;
-        let mut recording = Self { file, last: now.checked_sub(idle).unwrap_or(now), line: Vec::new() };
+        let last = now.checked_sub(idle).unwrap_or(now);
+        let begun = last.checked_sub(length(path)).unwrap_or(last);
+        let mut recording = Self { file, begun, last, line: Vec::new() };
         recording.event('m', "another holder goes on", now);
         Ok(recording)
     }
@@ -101,17 +105,33 @@ impl Recording {
         self.line.extend_from_slice(b"]\n");
     }
 
+    /// The time of the last event since the beginning, and where the next one will be, in bytes.
+    #[must_use]
+    pub fn position(&self) -> (Duration, u64) {
+        (self.last.saturating_duration_since(self.begun), self.file.end())
+    }
+
     /// The file.
     pub fn file(&mut self) -> &mut AppendFile {
         &mut self.file
     }
 }
 
+/// How long a recording is by its events.
+fn length(path: &Path) -> Duration {
+    let text = std::fs::read(path).unwrap_or_default();
+    let intervals = text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let interval = line.strip_prefix(b"[")?.split(|byte| *byte == b',').next()?;
+        std::str::from_utf8(interval).ok()?.parse::<f64>().ok()
+    });
+    Duration::try_from_secs_f64(intervals.sum()).unwrap_or_default()
+}
+
 /// Longest line that a holder may have left unfinished, in bytes.
 const LAST_LINE: u64 = 1024 * 1024;
 
 /// Takes off what a holder that died began to write.
-fn cut_to_whole_lines(path: &Path) -> std::io::Result<()> {
+pub(super) fn cut_to_whole_lines(path: &Path) -> std::io::Result<()> {
     let mut file = match File::options().read(true).write(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

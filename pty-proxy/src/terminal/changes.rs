@@ -120,10 +120,8 @@ impl Screen {
 
     /// Whether a wide character meets the last column while lines do not wrap: it is not drawn, and the cursor no longer
     /// waits behind that column.
-    pub(super) fn has_no_room_for(&mut self, character: char) -> bool {
-        let meets_end = !self.mode().contains(TermMode::LINE_WRAP)
-            && self.column() + 1 >= self.term.columns()
-            && character.width() == Some(2);
+    pub(super) fn has_no_room_for_wide(&mut self) -> bool {
+        let meets_end = !self.mode().contains(TermMode::LINE_WRAP) && self.column() + 1 >= self.term.columns();
         if meets_end {
             self.term.grid_mut().cursor.input_needs_wrap = false;
         }

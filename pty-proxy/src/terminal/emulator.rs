@@ -10,6 +10,7 @@ use orx_protocol::hold::{ScreenText, TerminalSize};
 
 use super::answers;
 use super::changes::reported_position;
+use super::history::{History, Scrolled};
 use super::redraw;
 use super::run;
 use super::scan::{Piece, Scanner};
@@ -91,7 +92,9 @@ impl Drawing {
 
     fn guard(&mut self, work: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            let history = self.screen.history.take();
             *self = Self::new(self.screen.size(), self.defects + 1);
+            self.screen.history = history;
         }
     }
 
@@ -160,15 +163,23 @@ impl Emulator {
 
     /// Takes what the program wrote at `now` and gives what viewers get of it.
     pub fn accept(&mut self, output: &[u8], now: Instant) -> Passed {
-        let mut passed = Passed { bytes: Vec::with_capacity(output.len()), private: Vec::new() };
+        let mut passed = Passed::default();
+        self.accept_into(output, now, &mut passed);
+        passed
+    }
+
+    /// The same with a `passed` that was used before, whose room is used again.
+    pub fn accept_into(&mut self, output: &[u8], now: Instant, passed: &mut Passed) {
+        passed.bytes.clear();
+        passed.private.clear();
+        passed.bytes.reserve(output.len());
         let drawing = &mut self.drawing;
-        self.scanner.scan(output, |piece| take(drawing, piece, &mut passed));
+        self.scanner.scan(output, |piece| take(drawing, piece, passed));
         if !drawing.screen.tracked.synchronized {
             self.synchronized_until = None;
         } else if self.synchronized_until.is_none() {
             self.synchronized_until = Some(now + SYNCHRONIZED_LIMIT);
         }
-        passed
     }
 
     /// When the open synchronized update runs out; `None` when none is open at `now`.
@@ -202,6 +213,16 @@ impl Emulator {
     #[must_use]
     pub fn screen(&self) -> &Screen {
         &self.drawing.screen
+    }
+
+    /// From now on lines that scroll away wait to be taken.
+    pub fn keep_history(&mut self) {
+        self.drawing.screen.history.get_or_insert_default();
+    }
+
+    /// Takes what scrolled away since the last look; nothing unless [`Self::keep_history`] was asked for.
+    pub fn take_scrolled(&mut self) -> Scrolled {
+        self.drawing.screen.history.as_mut().map(History::take).unwrap_or_default()
     }
 
     /// The screen as text.

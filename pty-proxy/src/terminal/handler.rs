@@ -42,7 +42,6 @@ impl Handler for Screen {
         save_cursor_position();
         restore_cursor_position();
         reverse_index();
-        scroll_up(count: usize);
         set_mode(mode: Mode);
         unset_mode(mode: Mode);
         set_keypad_application_mode();
@@ -57,9 +56,11 @@ impl Handler for Screen {
         if character >= '\u{300}' && character.width() == Some(0) && self.is_full_of_combining() {
             return;
         }
-        if character > '\u{ff}' && self.has_no_room_for(character) {
+        let is_wide = character > '\u{ff}' && character.width() == Some(2);
+        if is_wide && self.has_no_room_for_wide() {
             return;
         }
+        self.keep_row_before_wrap(is_wide);
         if self.mode().contains(TermMode::INSERT) {
             self.insert(character);
         } else if self.overwrites_half() {
@@ -113,7 +114,13 @@ impl Handler for Screen {
         }
     }
 
+    fn scroll_up(&mut self, count: usize) {
+        self.keep_rows(count);
+        self.term.scroll_up(count);
+    }
+
     fn linefeed(&mut self) {
+        self.keep_row_before_feed();
         self.term.newline();
     }
 
@@ -197,6 +204,9 @@ impl Handler for Screen {
     }
 
     fn clear_screen(&mut self, mode: ClearMode) {
+        if matches!(mode, ClearMode::Saved) {
+            return self.clear_history();
+        }
         let above = matches!(mode, ClearMode::Above);
         let column = self.column();
         // A cursor that waits behind the last column leaves that column as it is, as when a line is cleared.
@@ -215,6 +225,7 @@ impl Handler for Screen {
 
     fn reset_state(&mut self) {
         self.leave_alternate();
+        self.clear_history();
         self.term.reset_state();
         self.reset_colors();
         let size = self.size();

@@ -7,6 +7,9 @@ pub mod answers;
 mod changes;
 pub mod emulator;
 mod handler;
+pub mod history;
+#[cfg(test)]
+mod history_tests;
 pub mod redraw;
 #[cfg(test)]
 mod redraw_tests;

@@ -20,6 +20,7 @@ use orx_protocol::hold::{ScreenText, TerminalSize};
 use orx_protocol::limits::TERMINAL_MAX;
 
 use super::changes::mend_whole;
+use super::history::{History, keep_pushed_out};
 
 /// Fewest columns of the model: a wide character needs two.
 const MIN_COLUMNS: u16 = 2;
@@ -147,6 +148,8 @@ pub struct Screen {
     pub(super) replies: Vec<u8>,
     /// The character that was drawn last, which REP repeats.
     pub(super) last_character: Option<char>,
+    /// What scrolls away, where somebody takes it.
+    pub(super) history: Option<History>,
 }
 
 impl std::fmt::Debug for Screen {
@@ -195,6 +198,7 @@ impl Screen {
             tracked: Tracked::new(size),
             replies: Vec::new(),
             last_character: None,
+            history: None,
         }
     }
 
@@ -270,11 +274,11 @@ impl Screen {
             shown.resize(false, lines, columns);
             shown.truncate();
         } else {
-            wrap_anew(&mut shown, lines, columns);
+            wrap_anew(&mut shown, lines, columns, self.history.as_mut());
         }
         mend(&mut shown);
         if let Some(behind) = self.behind.as_mut() {
-            wrap_anew(behind, lines, columns);
+            wrap_anew(behind, lines, columns, self.history.as_mut());
             mend(behind);
             *next.grid_mut() = behind.clone();
         }
@@ -375,20 +379,19 @@ const ROWS_IN_BETWEEN: usize = 4 * TERMINAL_MAX as usize;
 
 /// Gives a grid another size and wraps its lines anew. Rows below what was written give way before rows at the top are
 /// lost: alacritty counts the blank ones as content, and without a history what it pushes out is gone.
-fn wrap_anew(grid: &mut Grid<Cell>, lines: usize, columns: usize) {
+fn wrap_anew(grid: &mut Grid<Cell>, lines: usize, columns: usize, history: Option<&mut History>) {
+    grid.update_history(ROWS_IN_BETWEEN);
     if columns != grid.columns() {
         let rows = i32::try_from(grid.screen_lines()).unwrap_or(i32::MAX);
         let written = (0..rows).rev().find(|row| !grid[Line(*row)].is_clear()).unwrap_or(0);
         let used = written.max(grid.cursor.point.line.0).saturating_add(1);
         let used = usize::try_from(used).unwrap_or(1);
-        grid.update_history(ROWS_IN_BETWEEN);
         grid.resize(true, used, grid.columns());
         grid.resize(true, used, columns);
-        grid.resize(true, lines, columns);
-        grid.update_history(0);
-    } else {
-        grid.resize(true, lines, columns);
     }
+    grid.resize(true, lines, columns);
+    keep_pushed_out(grid, history);
+    grid.update_history(0);
     grid.truncate();
 }
 

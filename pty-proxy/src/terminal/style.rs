@@ -7,7 +7,7 @@ use alacritty_terminal::vte::ansi::{Color, NamedColor, Rgb};
 pub(super) const BLINK: Flags = Flags::from_bits_retain(1 << 15);
 
 /// The flags that are style; the others are about layout.
-const STYLE_FLAGS: Flags = Flags::INVERSE
+pub(super) const STYLE_FLAGS: Flags = Flags::INVERSE
     .union(Flags::BOLD)
     .union(Flags::ITALIC)
     .union(Flags::DIM)
