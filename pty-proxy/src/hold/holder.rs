@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use orx_protocol::clock::now_ms;
@@ -90,6 +91,8 @@ pub(super) struct Holder {
     pub(super) last_output: Instant,
     signals: Signals,
     buffer: Vec<u8>,
+    /// Where frames for viewers are made; its room is used again once all viewers were sent what is in it.
+    pub(super) frames: BytesMut,
     pub(super) lock: Flock<File>,
 }
 
@@ -174,6 +177,7 @@ impl Holder {
             last_output: now,
             signals,
             buffer: vec![0; READ],
+            frames: BytesMut::new(),
             lock,
         }
     }
@@ -432,11 +436,11 @@ impl Holder {
 
     pub(super) fn read_terminal(&mut self, now: Instant) {
         let Session::Terminal(terminal) = &mut self.session else { return };
-        let (count, passed) = terminal.read(&mut self.buffer, now);
+        let count = terminal.read(&mut self.buffer, now);
         if count > 0 {
             self.output_bytes += count as u64;
             self.last_output = now;
-            self.show_output(passed.bytes);
+            self.show_output();
         }
     }
 

@@ -75,13 +75,15 @@ impl Holder {
     }
 
     /// Shows every viewer what the program wrote.
-    pub(super) fn show_output(&mut self, bytes: Vec<u8>) {
+    pub(super) fn show_output(&mut self) {
+        let Session::Terminal(terminal) = &self.session else { return };
+        let bytes = &terminal.passed.bytes;
         let mut viewers =
             self.connections.values_mut().filter(|connection| connection.usage() == Use::Viewer).peekable();
-        if bytes.is_empty() || viewers.peek().is_none() {
+        if bytes.is_empty() || viewers.peek().is_none() || codec::output_frame(bytes, &mut self.frames).is_err() {
             return;
         }
-        let frame = viewer_frame(&ToViewer::Output(bytes));
+        let frame = self.frames.split().freeze();
         for connection in viewers {
             connection.output(&frame);
             connection.send();
