@@ -3,6 +3,7 @@
 use orx_engines::Context;
 use orx_protocol::api::worker::RegisterParams;
 use orx_protocol::event::kind;
+use orx_protocol::places::Places;
 use orx_protocol::{ErrorKind, RpcError, WorkerId};
 use orx_sandbox::environment::Environment;
 use orx_store::Store;
@@ -14,11 +15,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::peer::Peer;
+use crate::approvals::Approvals;
+use crate::channels::{self, Channels};
 use crate::config::{Limits, Settings};
+use crate::hooks::Witnesses;
 use crate::journal::Journal;
 use crate::listen::connections::Connections;
 use crate::runs::Runs;
 use crate::sessions::Sessions;
+use crate::sessions::activity::Activities;
+use crate::sessions::delivery::Deliveries;
+use crate::sessions::confine::Basis;
 use crate::workers::Dispatcher;
 use crate::workers::supervisor::Supervisor;
 
@@ -41,8 +48,18 @@ pub struct Daemon {
     supervisor: OnceLock<Arc<Supervisor>>,
     /// Sessions.
     pub sessions: Sessions,
+    /// What the agents in sessions do.
+    pub activities: Activities,
+    /// Texts on their way into sessions.
+    pub deliveries: Deliveries,
     /// Runs of pipelines.
     pub runs: Runs,
+    /// What agents ask, and who may decide.
+    pub approvals: Approvals,
+    /// The engines' structured channels.
+    pub channels: Channels,
+    /// Who is told what hooks say.
+    pub hooks: Witnesses,
     /// Permits for open connections, over all doors.
     pub connections: Connections,
     /// Every task of the daemon.
@@ -72,6 +89,8 @@ pub struct Parts {
     pub store: Store,
     /// Sessions.
     pub sessions: Sessions,
+    /// What the agents in them do.
+    pub activities: Activities,
     /// Runs.
     pub runs: Runs,
     /// Tasks.
@@ -84,7 +103,30 @@ impl Daemon {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
+        let approvals = Approvals::new(
+            parts.store.clone(),
+            parts.sessions.clone(),
+            parts.settings.approvals,
+            parts.tasks.clone(),
+        );
+        let deliveries = Deliveries::new(
+            parts.store.clone(),
+            parts.sessions.clone(),
+            parts.tasks.clone(),
+            parts.draining.clone(),
+        );
+        let channels = Channels::new(channels::Parts {
+            sessions: parts.sessions.clone(),
+            activities: parts.activities.clone(),
+            approvals: approvals.clone(),
+            deliveries: deliveries.clone(),
+            tasks: parts.tasks.clone(),
+            draining: parts.draining.clone(),
+        });
         Arc::new(Self {
+            approvals,
+            activities: parts.activities,
+            hooks: Witnesses::default(),
             journal: Journal::new(parts.store.clone()),
             dispatcher: Arc::new(Dispatcher::default()),
             supervisor: OnceLock::new(),
@@ -96,6 +138,8 @@ impl Daemon {
             supervised_roles: Mutex::new(Vec::new()),
             settings: RwLock::new(Arc::new(parts.settings)),
             environment: parts.environment,
+            deliveries,
+            channels,
             store: parts.store,
             sessions: parts.sessions,
             runs: parts.runs,
@@ -124,6 +168,8 @@ impl Daemon {
         self.keep_workers(&settings);
         self.runs.reload(engines(&self.environment, &settings));
         self.sessions.set_places(settings.concurrent_sessions);
+        self.approvals.set_policy(settings.approvals);
+        self.sessions.set_confinement(confinement(&self.environment, &settings, &old.places));
         let settings = Settings { places: old.places.clone(), http: old.http.clone(), ..settings };
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
@@ -274,5 +320,15 @@ pub fn engines(environment: &Environment, settings: &Settings) -> Context {
         private_homes: settings.places.engines(),
         binaries: settings.binaries.clone(),
         ..Context::default()
+    }
+}
+
+/// What the confinement of sessions is decided from.
+#[must_use]
+pub fn confinement(environment: &Environment, settings: &Settings, places: &Places) -> Basis {
+    Basis {
+        settings: settings.confinements.clone(),
+        places: places.clone(),
+        engines: engines(environment, settings),
     }
 }

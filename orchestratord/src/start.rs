@@ -14,11 +14,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::token::{Token, TokenError};
 use crate::config::{ConfigError, Flags, Http, Settings};
-use crate::daemon::{Daemon, Parts, engines};
+use crate::daemon::{Daemon, Parts, confinement, engines};
+use crate::hooks::install::Place;
 use crate::listen::unix::{BindError, Bound};
 use crate::listen::{activation, http, unix};
 use crate::runs::Runs;
 use crate::sessions::Sessions;
+use crate::sessions::activity::Activities;
 use crate::workers::health;
 use crate::workers::supervisor::{Command, Supervisor};
 
@@ -128,8 +130,13 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     daemon.sessions.set_places(daemon.settings().concurrent_sessions);
     daemon.sessions.queue_again(&daemon.engines()).await?;
     daemon.sessions.learn_conversations(&daemon.engines()).await?;
+    daemon.deliveries.take_up().await?;
     daemon.sessions.keep_places(daemon.draining.clone());
+    daemon.hooks.add(Arc::new(daemon.activities.clone()));
+    daemon.activities.begin();
     let stop = CancellationToken::new();
+    daemon.approvals.start(stop.clone()).await?;
+    daemon.channels.begin();
     serve(&daemon, bound, listener, token, &stop, &environment)?;
     daemon.sessions.upgrade_older();
     let resumed = daemon.runs.take_up().await;
@@ -201,6 +208,11 @@ fn assemble(
         draining.clone(),
         stored,
     );
+    sessions.set_confinement(confinement(&environment, &settings, places));
+    match program("orxctl") {
+        Ok(program) => sessions.set_hooks(Place { program, socket: places.socket.clone() }),
+        Err(error) => tracing::warn!(%error, "Engines get no hooks: what they ask is answered at their own terminals."),
+    }
     let runs = Runs::new(
         store.clone(),
         sessions.clone(),
@@ -210,7 +222,8 @@ fn assemble(
         draining.clone(),
         tasks.clone(),
     );
-    Ok(Daemon::new(Parts { settings, environment, store, sessions, runs, tasks, draining }))
+    let activities = Activities::new(sessions.clone(), program("pty-proxy")?, tasks.clone(), draining.clone());
+    Ok(Daemon::new(Parts { settings, environment, store, sessions, activities, runs, tasks, draining }))
 }
 
 fn serve(

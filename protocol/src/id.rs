@@ -107,6 +107,11 @@ identifier!(
     "rul_"
 );
 identifier!(
+    /// Names a text that was sent to a session.
+    MessageId,
+    "msg_"
+);
+identifier!(
     /// Names a message to a person.
     NotificationId,
     "ntf_"

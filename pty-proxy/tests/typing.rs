@@ -233,3 +233,17 @@ fn a_session_cannot_type_into_its_own_terminal() {
     session.shows("closed");
     session.call(method::STATUS, json!({}));
 }
+
+#[test]
+fn keys_are_pressed_only_while_the_screen_shows_what_was_seen() {
+    let session = Session::shell("printf 'Proceed? [y/n] '; read answer; echo \"said <$answer>\"; sleep 600");
+    session.shows("Proceed? [y/n]");
+    let mut client = session.connect();
+    let press = |text: &str| json!({"keys": ["y", "enter"], "while_rows": [{"row": 0, "text": text}]});
+    let error: RpcError = client.call(method::KEYS, press("Delete? [y/n]")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    assert!(error.message.contains("row 0"), "{}", error.message);
+    client.call(method::KEYS, press("Proceed? [y/n]")).unwrap();
+    session.shows("said <y>");
+    assert!(client.call(method::KEYS, press("Proceed? [y/n]")).is_err(), "the question is answered by now");
+}

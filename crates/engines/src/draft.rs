@@ -27,7 +27,8 @@ pub enum Draft {
 /// Whether the place for a prompt on this screen (a text a row) still holds `text`.
 #[must_use]
 pub fn draft(kind: EngineKind, version: Option<Version>, screen: &[impl AsRef<str>], text: &str) -> Draft {
-    let Some(rows) = rows(kind, version, screen) else { return Draft::Unknown };
+    let Some(rows) = composer_rows(kind, version, screen) else { return Draft::Unknown };
+    let rows: Vec<&str> = screen.get(rows).unwrap_or_default().iter().map(AsRef::as_ref).collect();
     let tail = tail(text);
     // Edges and the ends of rows stand between the parts of a text that is wrapped.
     let shown: String = rows.iter().flat_map(|row| row.chars()).filter(|c| c.is_alphanumeric()).collect();
@@ -47,8 +48,13 @@ fn tail(text: &str) -> String {
     if last.len() >= ENOUGH { last } else { end(text) }.into_iter().collect()
 }
 
-/// The rows of the place for a prompt, its edges left out.
-fn rows<'a>(kind: EngineKind, version: Option<Version>, screen: &'a [impl AsRef<str>]) -> Option<Vec<&'a str>> {
+/// The rows of the place for a prompt, its edges left out; `None` when it does not show.
+#[must_use]
+pub fn composer_rows(
+    kind: EngineKind,
+    version: Option<Version>,
+    screen: &[impl AsRef<str>],
+) -> Option<std::ops::Range<usize>> {
     let row = composer_row(kind, version, screen)?;
     let text = |index: usize| screen.get(index).map(|row| row.as_ref().trim_end()).unwrap_or_default();
     // Some are known by their lower edge, the text is above that then.
@@ -61,7 +67,7 @@ fn rows<'a>(kind: EngineKind, version: Option<Version>, screen: &'a [impl AsRef<
         let more = (row + 1..screen.len()).take(ROWS).take_while(|index| !is_edge(text(*index))).count();
         (row, row + 1 + more)
     };
-    Some((from..to).map(text).collect())
+    Some(from..to)
 }
 
 /// Whether a row is an edge: nothing but lines and blocks.

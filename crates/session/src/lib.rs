@@ -4,5 +4,6 @@
 
 pub mod activity;
 pub mod approval;
+pub mod delivery;
 pub mod life;
 pub mod screen;

@@ -25,6 +25,7 @@ pub mod cursors;
 mod error;
 pub mod events;
 mod lock;
+pub mod messages;
 mod migrations;
 mod names;
 mod readers;

@@ -1,12 +1,15 @@
 //! The method table: one for all doors. A method is a thin function from parameters to a result; what it does is done by
 //! the services of [`Daemon`]. Methods that are not in the table belong to workers.
 
+mod approval;
 mod config;
 mod daemon;
 mod event;
+mod hook;
 mod life;
 mod record;
 pub mod rest;
+mod rule;
 mod run;
 pub mod session;
 mod worker;
@@ -18,7 +21,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
-use crate::access::Caller;
+use crate::access::{Caller, rights};
 use crate::daemon::Daemon;
 use crate::listen::connection::Connection;
 use crate::listen::outbox::Touched;
@@ -44,6 +47,8 @@ enum Handler {
     Now(fn(&Call<'_>) -> Outcome),
     /// Answered when it is done.
     Later(fn(Arc<Daemon>, Option<Box<RawValue>>) -> Later),
+    /// Answered when it is done, and it matters who asks.
+    By(fn(Arc<Daemon>, Caller, Option<Box<RawValue>>) -> Later),
     /// Concerns the lasting connection on which it came.
     Connected(fn(&Call<'_>, &Arc<Connection>, ReplyTo)),
 }
@@ -67,6 +72,22 @@ macro_rules! later {
                 Box::pin(async move {
                     let params = rpc::params($name, params.as_deref())?;
                     crate::reply::raw(&$function(daemon, params).await?)
+                })
+            }),
+        }
+    };
+}
+
+/// A table entry for an asynchronous function of the caller and typed parameters.
+macro_rules! by {
+    ($name:literal, $summary:literal, $function:path) => {
+        Method {
+            name: $name,
+            summary: $summary,
+            handler: Handler::By(|daemon, caller, params| {
+                Box::pin(async move {
+                    let params = rpc::params($name, params.as_deref())?;
+                    crate::reply::raw(&$function(daemon, caller, params).await?)
                 })
             }),
         }
@@ -123,11 +144,15 @@ static METHODS: &[Method] = &[
     later!("session.list", "Sessions", session::list),
     later!("session.get", "One session", session::get),
     later!("session.send", "Types a text", session::send),
+    later!("session.messages", "What became of the texts that were sent to a session", session::messages),
     later!("session.keys", "Presses keys", session::keys),
     later!("session.resize", "Changes the terminal's size", session::resize),
     later!("session.screen", "The screen as text", session::screen),
     later!("session.log", "What the process wrote, as lines", session::log),
     later!("session.wait", "Waits for a state", session::wait),
+    later!("session.explain", "By what a session's activity is concluded", session::explain),
+    later!("session.detect", "The activity that a recording shows, over time", session::detect),
+    now!("session.rules", "The rules over screens, by engine", session::rules),
     later!("session.stop", "Ends the whole process tree", session::stop),
     later!("session.upgrade", "Lets holders go on as the present version", session::upgrade),
     later!("session.pause", "Holds a session's processes still; its time stands still too", life::pause),
@@ -139,6 +164,14 @@ static METHODS: &[Method] = &[
     later!("session.checkpoint", "Keeps a session's files and conversation of this moment", life::checkpoint),
     later!("session.checkpoints", "The checkpoints of a session", life::checkpoints),
     later!("session.restore", "Sets a session back to a checkpoint and takes it up from there", life::restore),
+    later!("approval.list", "What agents ask and nobody has decided, or all of it", approval::list),
+    later!("approval.get", "One approval", approval::get),
+    by!("approval.decide", "Allows or denies what agents ask, all or none", approval::decide),
+    later!("rule.list", "Standing decisions about approvals", rule::list),
+    by!("rule.add", "Makes a standing decision", rule::add),
+    by!("rule.remove", "Removes a standing decision", rule::remove),
+    connected!("hook.report", "What an engine's hook was told; answered with what it prints", hook::report),
+    by!("hook.delivered", "A hook handed a decision to its engine", hook::delivered),
     later!("run.start", "Starts a pipeline on a task", run::start),
     later!("run.list", "Runs, newest first", run::list),
     later!("run.get", "One run", run::get),
@@ -160,8 +193,25 @@ fn find(name: &str) -> Option<&'static Method> {
     INDEX.get_or_init(|| METHODS.iter().map(|method| (method.name, method)).collect()).get(name).copied()
 }
 
-/// Deals with a request; the answer is queued now or sent later.
+/// Deals with a request; the answer is queued now or sent later. What an agent might not do is looked at first.
 pub fn handle(call: Call<'_>, connection: Option<&Arc<Connection>>, reply: ReplyTo, touched: &mut Touched) {
+    if !rights::is_in_question(call.caller, call.method) {
+        return carry_out(call, connection, reply, touched);
+    }
+    let (daemon, caller, method) = (Arc::clone(call.daemon), call.caller.clone(), call.method.to_owned());
+    let (params, connection) = (call.params.map(ToOwned::to_owned), connection.cloned());
+    call.daemon.tasks.spawn(async move {
+        if let Err(error) = rights::allow(&daemon, &caller, &method, params.as_deref()).await {
+            return reply.send(Err(error));
+        }
+        let mut touched = Touched::default();
+        let call = Call { daemon: &daemon, caller: &caller, method: &method, params: params.as_deref() };
+        carry_out(call, connection.as_ref(), reply, &mut touched);
+        touched.flush();
+    });
+}
+
+fn carry_out(call: Call<'_>, connection: Option<&Arc<Connection>>, reply: ReplyTo, touched: &mut Touched) {
     match find(call.method).map(|method| &method.handler) {
         Some(Handler::Now(function)) => {
             let outcome = function(&call);
@@ -169,6 +219,10 @@ pub fn handle(call: Call<'_>, connection: Option<&Arc<Connection>>, reply: Reply
         }
         Some(Handler::Later(function)) => {
             let future = function(Arc::clone(call.daemon), call.params.map(ToOwned::to_owned));
+            call.daemon.tasks.spawn(async move { reply.send(future.await) });
+        }
+        Some(Handler::By(function)) => {
+            let future = function(Arc::clone(call.daemon), call.caller.clone(), call.params.map(ToOwned::to_owned));
             call.daemon.tasks.spawn(async move { reply.send(future.await) });
         }
         Some(Handler::Connected(function)) => match connection {

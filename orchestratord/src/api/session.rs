@@ -1,11 +1,12 @@
 //! `session.*`.
 
 use orx_protocol::api::Empty;
+use orx_protocol::api::delivery::{Messages, SendParams, Sent};
+use orx_protocol::api::explain::{DetectParams, Detection, Explanation, RulesListed, RulesParams};
 use orx_protocol::api::session::{
-    AttachParams, CreateParams, Created, KeysParams, ListParams, Log, LogParams, ResizeParams, SendParams, Sent,
-    Session, SessionParams, Sessions, StopParams, Stopped, UpgradeParams, Upgrades, WaitParams, Waited,
+    AttachParams, CreateParams, Created, KeysParams, ListParams, Log, LogParams, ResizeParams,     Session, SessionParams, Sessions, StopParams, Stopped, UpgradeParams, Upgrades, WaitParams, Waited,
 };
-use orx_protocol::hold::{self, ScreenText, TerminalSize, file, method};
+use orx_protocol::hold::{ScreenText, TerminalSize, file, method};
 use orx_protocol::rpc::{self, CallId};
 use orx_protocol::{ErrorKind, RpcError};
 use serde_json::value::RawValue;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::daemon::Daemon;
-use crate::sessions::{create as creation, holder, log as output, ready};
+use crate::sessions::{create as creation, holder, log as output};
 
 /// Name of the method that switches a connection over; the listeners deal with it.
 pub const ATTACH: &str = "session.attach";
@@ -27,8 +28,6 @@ const WAIT_MAX_MS: u64 = 24 * 3600 * 1000;
 const LINES: u32 = 1000;
 /// Most lines of a page.
 const LINES_MAX: u32 = 10_000;
-/// How long the holder may take to type a text: it waits for the echo before it presses Enter.
-const TYPING: Duration = Duration::from_secs(30);
 
 /// A request to attach, with the identifier that its answer needs.
 #[derive(Debug)]
@@ -59,7 +58,8 @@ pub(super) async fn create(daemon: Arc<Daemon>, params: CreateParams) -> Result<
         creation::check(&params, &daemon.engines(), None)?;
         params.cwd = daemon.runs.session_worktree(&params.cwd).await?;
     }
-    let plan = creation::plan(&params, &daemon.engines())?;
+    let mut plan = creation::plan(&params, &daemon.engines())?;
+    daemon.sessions.confine(&mut plan).await?;
     let session = plan.session;
     let holder = daemon.sessions.admit(&params, plan).await?;
     daemon.sessions.learn_conversation(session, daemon.engines());
@@ -75,12 +75,11 @@ pub(super) async fn get(daemon: Arc<Daemon>, params: SessionParams) -> Result<Se
 }
 
 pub(super) async fn send(daemon: Arc<Daemon>, params: SendParams) -> Result<Sent, RpcError> {
-    let row = daemon.sessions.running(params.session).await?;
-    ready::until_composer(&row.session, Path::new(&row.socket)).await?;
-    let receipt = if params.submit { "submitted" } else { "typed" };
-    let request = hold::SendParams { text: params.text, submit: params.submit };
-    let Empty {} = holder::ask(Path::new(&row.socket), method::SEND, &request, TYPING).await?;
-    Ok(Sent { receipt: receipt.to_owned() })
+    daemon.deliveries.send(params).await
+}
+
+pub(super) async fn messages(daemon: Arc<Daemon>, params: SessionParams) -> Result<Messages, RpcError> {
+    daemon.deliveries.messages(params.session).await
 }
 
 pub(super) async fn keys(daemon: Arc<Daemon>, params: KeysParams) -> Result<Empty, RpcError> {
@@ -132,7 +131,15 @@ pub(super) async fn log(daemon: Arc<Daemon>, params: LogParams) -> Result<Log, R
 
 pub(super) async fn wait(daemon: Arc<Daemon>, params: WaitParams) -> Result<Waited, RpcError> {
     let limit = Duration::from_millis(params.timeout_ms.min(WAIT_MAX_MS));
-    Ok(Waited { state: daemon.sessions.wait(params.session, params.until, limit).await? })
+    let states = params.until.agent_states();
+    if !states.is_empty() {
+        let activity = daemon.activities.wait_for(params.session, states, limit).await?;
+        return Ok(Waited { state: daemon.sessions.row(params.session).await?.session.state, activity });
+    }
+    let state = daemon.sessions.wait(params.session, params.until, limit).await?;
+    let activity = daemon.activities.of(params.session);
+    let recorded = daemon.sessions.row(params.session).await?.session.activity;
+    Ok(Waited { state, activity: activity.filter(|_| !state.is_final()).unwrap_or(recorded) })
 }
 
 pub(super) async fn stop(daemon: Arc<Daemon>, params: StopParams) -> Result<Stopped, RpcError> {
@@ -142,4 +149,16 @@ pub(super) async fn stop(daemon: Arc<Daemon>, params: StopParams) -> Result<Stop
 
 pub(super) async fn upgrade(daemon: Arc<Daemon>, params: UpgradeParams) -> Result<Upgrades, RpcError> {
     daemon.sessions.upgrade(params).await
+}
+
+pub(super) async fn explain(daemon: Arc<Daemon>, params: SessionParams) -> Result<Explanation, RpcError> {
+    daemon.activities.explain(params.session).await
+}
+
+pub(super) async fn detect(daemon: Arc<Daemon>, params: DetectParams) -> Result<Detection, RpcError> {
+    daemon.activities.detect(params).await
+}
+
+pub(super) fn rules(daemon: &Arc<Daemon>, params: RulesParams) -> Result<RulesListed, RpcError> {
+    daemon.activities.listed(&params)
 }

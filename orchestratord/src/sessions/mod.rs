@@ -1,11 +1,15 @@
 //! Sessions: recorded before they are started, held by a `pty-proxy` each, watched to their end, found again after a
 //! restart. The daemon keeps the record; terminals and processes are the holders' business.
 
+pub mod activity;
 pub mod again;
 pub mod attach;
+pub mod channel;
 pub mod checkpoints;
 pub mod conversation;
+pub mod confine;
 pub mod create;
+pub mod delivery;
 pub mod holder;
 pub mod host;
 pub mod keeper;
@@ -28,13 +32,15 @@ use orx_store::{SessionRow, Store, StoreError, events, sessions as table};
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use holder::Outcome;
+
+use crate::hooks::install::Place;
 
 /// Most sessions that one listing gives.
 const LIST_LIMIT: u32 = 10_000;
@@ -61,6 +67,10 @@ struct Inner {
     changed: watch::Sender<u64>,
     /// Who may run, and who waits.
     places: places::Places,
+    /// What the hooks of engines call.
+    hooks: OnceLock<Place>,
+    /// How sessions are confined.
+    confining: confine::Confining,
     /// Cancelled when the daemon begins to end.
     stopping: CancellationToken,
     /// Duplicates of the sessions' terminals.
@@ -90,14 +100,26 @@ impl Sessions {
             tasks,
             changed: watch::Sender::new(0),
             places: places::Places::default(),
+            hooks: OnceLock::new(),
+            confining: confine::Confining::default(),
             stopping,
             kept: keeper::Kept::from_store(stored),
             taking_up: tokio::sync::Mutex::default(),
         }))
     }
 
-    fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Says what the hooks of engines call; without it none are installed.
+    pub fn set_hooks(&self, place: Place) {
+        // It is set once, at the start.
+        let _ = self.0.hooks.set(place);
+    }
+
+    pub(crate) fn hooks(&self) -> Option<&Place> {
+        self.0.hooks.get()
     }
 
     /// Directory of a session's files.
@@ -273,6 +295,12 @@ impl Sessions {
             .await
     }
 
+    /// Hears of every change of a record, some of them at once.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
     fn announce(&self) {
         self.0.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -387,6 +415,7 @@ fn end_row(row: &mut SessionRow, ended: Ended) -> Option<(&'static str, serde_js
     row.session.reason = Some(ended.reason);
     row.session.message.clone_from(&ended.message);
     row.session.ended_at_ms = Some(ended.ended_at_ms);
+    row.session.activity = activity::of_end(&ended);
     let event = if ended.reason == EndReason::Lost { kind::SESSION_LOST } else { kind::SESSION_ENDED };
     let data = serde_json::json!({"exit": ended.exit, "reason": ended.reason, "message": ended.message});
     Some((event, data))

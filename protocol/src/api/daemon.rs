@@ -54,6 +54,9 @@ pub struct Status {
     pub http: Option<String>,
     /// Sessions that run.
     pub sessions: u32,
+    /// Sessions of engines among them that run without a sandbox.
+    #[serde(default)]
+    pub unconfined: u32,
     /// Runs that are not ended.
     pub runs: u32,
     /// Sequence number of the journal's newest event.

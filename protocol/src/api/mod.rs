@@ -4,6 +4,7 @@ pub mod approval;
 pub mod config;
 pub mod confinement;
 pub mod daemon;
+pub mod delivery;
 pub mod event;
 pub mod explain;
 pub mod hook;

@@ -10,6 +10,9 @@ use super::weigh::{Word, Words, counts, is_final, turning_points, weigh};
 const IDLE_MS: u64 = 350;
 /// A dialog is told when it has stood for so long: one that is answered by a rule flashes by.
 const DIALOG_MS: u64 = 100;
+/// Work is told when it has gone on for so long: after a dialog some CLIs draw their spinner once more before they stop,
+/// and a prompt that ends them is a prompt too.
+const WORK_MS: u64 = 400;
 /// `unknown` is told when nobody has said anything for so long: a screen that is redrawn shows nothing for a moment.
 const UNKNOWN_MS: u64 = 1500;
 /// A program that shows nothing that is known is no longer called `starting` after so long.
@@ -17,13 +20,23 @@ const STARTING_MS: u64 = 90_000;
 /// A state from before a restart is told on for so long without being seen again.
 const RESTORED_MS: u64 = 10_000;
 
+/// A state that is to be told.
+#[derive(Debug, Clone, Copy)]
+struct Next {
+    state: AgentState,
+    /// Since when it holds.
+    since_ms: u64,
+    /// How long it must hold.
+    held_ms: u64,
+}
+
 /// What a session's agent does, as far as its sources tell.
 #[derive(Debug, Clone)]
 pub struct Fusion {
     words: Words,
     told: Activity,
-    /// What is to be told, and since when it holds.
-    next: Option<(AgentState, u64)>,
+    /// What is to be told.
+    next: Option<Next>,
     /// While nobody has said anything yet: until when the state that was there at the beginning is told on.
     grace_until_ms: Option<u64>,
     /// The latest time that was given: time does not go backwards.
@@ -111,15 +124,18 @@ impl Fusion {
             return None;
         }
         let state = verdict.map_or(AgentState::Unknown, |verdict| verdict.word.last.state);
+        let source = verdict.map(|verdict| verdict.word.last.source);
+        // A protocol does not flicker.
+        let held_ms = if source == Some(Source::Protocol) { 0 } else { must_hold(state) };
         let since_ms = match self.next {
-            Some((next, since_ms)) if next == state => since_ms,
-            _ => {
-                self.next = Some((state, now_ms));
-                now_ms
-            }
+            Some(next) if next.state == state => next.since_ms,
+            // What a source says of work counts from when it began to, not from when it outweighed the others.
+            _ if state == AgentState::Working => verdict.map_or(now_ms, |verdict| verdict.word.since_ms.min(now_ms)),
+            _ => now_ms,
         };
+        self.next = Some(Next { state, since_ms, held_ms });
         let graced = self.grace_until_ms.take().is_some();
-        if state != self.told.state && !graced && now_ms.saturating_sub(since_ms) < must_hold(state) {
+        if state != self.told.state && !graced && now_ms.saturating_sub(since_ms) < held_ms {
             return None;
         }
         let told = Activity {
@@ -138,7 +154,7 @@ impl Fusion {
     /// When [`Self::conclude`] may come out differently though nobody says anything until then.
     #[must_use]
     pub fn wakes_at(&self) -> Option<u64> {
-        let held = self.next.filter(|(state, _)| *state != self.told.state).map(|(state, since)| since + must_hold(state));
+        let held = self.next.filter(|next| next.state != self.told.state).map(|next| next.since_ms + next.held_ms);
         turning_points(&self.words).chain(held).chain(self.grace_until_ms).filter(|at| *at > self.now_ms).min()
     }
 
@@ -173,8 +189,8 @@ const fn must_hold(state: AgentState) -> u64 {
         AgentState::Idle => IDLE_MS,
         AgentState::Blocked | AgentState::WaitingInput => DIALOG_MS,
         AgentState::Unknown => UNKNOWN_MS,
+        AgentState::Working => WORK_MS,
         AgentState::Starting
-        | AgentState::Working
         | AgentState::RateLimited
         | AgentState::SubagentsRunning
         | AgentState::Done

@@ -9,7 +9,9 @@ mod fusion;
 #[cfg(test)]
 mod fusion_tests;
 pub mod hook;
+mod observer;
 pub mod shell;
 mod weigh;
 
 pub use fusion::Fusion;
+pub use observer::{Observer, ended};

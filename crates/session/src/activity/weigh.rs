@@ -9,7 +9,7 @@ const CERTAIN: u8 = 80;
 /// A dialog that is this sure is believed against a protocol that knows nothing of it, in percent.
 const EVIDENT: u8 = 90;
 /// How long a screen that changed after a hook spoke must say something else before it is believed, in milliseconds.
-const NEWER_MS: u64 = 500;
+const NEWER_MS: u64 = 300;
 /// The same for a screen that said so before the hook spoke already, and was not redrawn since.
 const OLDER_MS: u64 = 1500;
 /// How long a dialog must stand that a protocol does not tell of.
@@ -100,8 +100,8 @@ fn strongest<'a>(word: &impl Fn(Source) -> Option<&'a Word>, now_ms: u64) -> Opt
     seen.or_else(|| word(Source::Transcript)).or(process)
 }
 
-/// What the terminal shows, by title, screen and notification: whatever needs somebody before what does not, and `idle`
-/// last, since a false `idle` is the worst answer.
+/// What the terminal shows, by title, screen and notification: whatever needs somebody before what does not, of two of
+/// that sort the surer one, and `idle` last, since a false `idle` is the worst answer.
 fn seen<'a>(word: &impl Fn(Source) -> Option<&'a Word>, now_ms: u64) -> Option<&'a Word> {
     let screen = word(Source::Screen);
     let stands = |title: &&Word| {
@@ -122,8 +122,7 @@ fn seen<'a>(word: &impl Fn(Source) -> Option<&'a Word>, now_ms: u64) -> Option<&
 
 const fn urgency(state: AgentState) -> u8 {
     match state {
-        AgentState::Blocked => 7,
-        AgentState::WaitingInput => 6,
+        AgentState::Blocked | AgentState::WaitingInput => 6,
         AgentState::RateLimited => 5,
         AgentState::SubagentsRunning => 4,
         AgentState::Working => 3,
@@ -148,8 +147,10 @@ fn takes_away(told: &Word, seen: &Word, now_ms: u64) -> bool {
     if seen.last.state == told.last.state || seen.last.confidence < CERTAIN {
         return false;
     }
-    // The place for a prompt is shown while helpers work; only hooks know of those.
-    if told.last.state == AgentState::SubagentsRunning && seen.last.state == AgentState::Idle {
+    // A place for a prompt, or a spinner, is shown while helpers work; only hooks count those.
+    if told.last.state == AgentState::SubagentsRunning
+        && matches!(seen.last.state, AgentState::Idle | AgentState::Working)
+    {
         return false;
     }
     let (began, needed) = if seen.since_ms > told.last.at_ms {
