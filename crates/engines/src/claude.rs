@@ -57,11 +57,7 @@ impl Driver for Claude {
 fn prepare(private: &Path, endpoint: &Endpoint, cwd: &str) -> Result<(), EngineError> {
     let path = private.join(".claude.json");
     let unusable = || EngineError::PrivateFile { engine: EngineKind::Claude, path: path.clone() };
-    let mut root = match std::fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str::<Map<String, Value>>(&text).map_err(|_| unusable())?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Map::new(),
-        Err(source) => return Err(EngineError::Prepare { engine: EngineKind::Claude, path, source }),
-    };
+    let mut root = home::read_json(EngineKind::Claude, &path)?;
     let before = root.clone();
     root.insert("hasCompletedOnboarding".to_owned(), json!(true));
     root.entry("theme").or_insert_with(|| json!("dark"));
@@ -84,8 +80,8 @@ fn prepare(private: &Path, endpoint: &Endpoint, cwd: &str) -> Result<(), EngineE
     home::write(EngineKind::Claude, &path, &Value::Object(root).to_string())
 }
 
-/// Reads `--output-format stream-json`.
-fn read(stdout: &[u8]) -> Outcome {
+/// Reads `--output-format stream-json`, which other CLIs print too.
+pub(crate) fn read(stdout: &[u8]) -> Outcome {
     let mut outcome = Outcome::default();
     let mut announced = None;
     for event in events(stdout) {
@@ -166,7 +162,7 @@ fn result(outcome: &mut Outcome, event: &Value) {
     }
 }
 
-fn progress(event: &Map<String, Value>) -> Option<String> {
+pub(crate) fn progress(event: &Map<String, Value>) -> Option<String> {
     let event = Value::Object(event.clone());
     if text(&event, "/type") != Some("assistant") {
         return retrying(&event);

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::driver::Driver;
-use crate::report::{Outcome, StageReport};
+use crate::report::{Outcome, first_line, plain};
 use crate::{Context, EngineError, HeadlessRequest, Launch, Mode};
 
 /// Any program.
@@ -26,12 +26,15 @@ impl Driver for Command {
 
     /// All that it printed is its answer.
     fn read(&self, stdout: &[u8]) -> Outcome {
-        let text = String::from_utf8_lossy(stdout).trim_end().to_owned();
-        Outcome { report: StageReport { text, ..StageReport::default() }, complete: true, trouble: None }
+        plain(stdout)
     }
 
     /// Its lines are no events.
     fn progress(&self, _event: &Map<String, Value>) -> Option<String> {
         None
+    }
+
+    fn plain_progress(&self, line: &str) -> Option<String> {
+        Some(first_line(line))
     }
 }

@@ -25,6 +25,9 @@ pub struct Composer {
     /// What the row must not look like.
     #[serde(default, deserialize_with = "descriptor::pattern")]
     but_not: Option<Regex>,
+    /// Whether it is the last row with anything on it: of a CLI that leaves used places standing above.
+    #[serde(default)]
+    is_last: bool,
 }
 
 impl Composer {
@@ -63,7 +66,11 @@ pub(crate) fn composer_row(kind: EngineKind, version: Option<Version>, screen: &
     let known = kind.descriptor().composer.iter().filter(|composer| composer.is_of(version));
     known
         .filter_map(|composer| {
+            let last = (0..screen.len()).rev().find(|index| row(*index).is_some_and(|text| !text.is_empty()));
             (0..screen.len()).rev().find(|index| {
+                if composer.is_last && Some(*index) != last {
+                    return false;
+                }
                 let above = index.checked_sub(1).and_then(row);
                 row(*index).is_some_and(|text| composer.fits(above, text))
             })

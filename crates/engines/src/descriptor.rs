@@ -28,7 +28,10 @@ pub struct Descriptor {
     pub install: Option<String>,
     /// What a person does to log in.
     pub login: String,
-    /// The answer to `--version`: its first group is the version.
+    /// The arguments with which it is asked for its version; `--version` when absent.
+    #[serde(default)]
+    pub version_arguments: Option<Vec<String>>,
+    /// The answer: its first group is the version.
     #[serde(default, deserialize_with = "pattern")]
     pub version: Option<Regex>,
     /// The version that the tests run.

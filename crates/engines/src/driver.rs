@@ -31,4 +31,9 @@ pub(crate) trait Driver: Sync {
 
     /// One short line for a person about an event of the stream.
     fn progress(&self, event: &Map<String, Value>) -> Option<String>;
+
+    /// The same about a line that is no event, for an engine that prints for people.
+    fn plain_progress(&self, _line: &str) -> Option<String> {
+        None
+    }
 }

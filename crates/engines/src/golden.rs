@@ -45,7 +45,11 @@ fn request(mode: Mode) -> HeadlessRequest {
     }
 }
 
-fn shown(launch: &Launch) -> String {
+fn shown(launch: &Result<Launch, EngineError>) -> String {
+    let launch = match launch {
+        Ok(launch) => launch,
+        Err(error) => return format!("refused: {error}\n"),
+    };
     let mut shown = format!("argv {:#?}\ninput {:?}\n", launch.argv, launch.input);
     for (name, value) in &launch.environment {
         writeln!(shown, "{name}={value}").unwrap();
@@ -59,7 +63,7 @@ fn launches() {
         for (name, mode, endpoint) in
             [("text", Mode::Text, false), ("apply", Mode::Apply, false), ("endpoint", Mode::Text, true)]
         {
-            let launch = headless(kind, &context(endpoint, Path::new("/homes")), &request(mode)).unwrap();
+            let launch = headless(kind, &context(endpoint, Path::new("/homes")), &request(mode));
             insta::assert_snapshot!(format!("{kind}_{name}"), shown(&launch));
         }
         let asked = InteractiveRequest {
@@ -69,18 +73,18 @@ fn launches() {
             conversation: None,
         };
         for (name, endpoint) in [("interactive", false), ("interactive_endpoint", true)] {
-            let launch = interactive(kind, &context(endpoint, Path::new("/homes")), &asked).unwrap();
+            let launch = interactive(kind, &context(endpoint, Path::new("/homes")), &asked);
             insta::assert_snapshot!(format!("{kind}_{name}"), shown(&launch));
         }
         let conversation = "0190a1b2-c3d4-7e5f-8a6b-0123456789ab".to_owned();
         let context = context(false, Path::new("/homes"));
         if conversation_at_launch(kind) {
             let named = InteractiveRequest { conversation: Some(conversation.clone()), ..asked.clone() };
-            insta::assert_snapshot!(format!("{kind}_named"), shown(&interactive(kind, &context, &named).unwrap()));
+            insta::assert_snapshot!(format!("{kind}_named"), shown(&interactive(kind, &context, &named)));
         }
         if can_resume(kind) {
             let taken_up = ResumeRequest { cwd: asked.cwd, conversation, argv: asked.argv };
-            insta::assert_snapshot!(format!("{kind}_resume"), shown(&resume(kind, &context, &taken_up).unwrap()));
+            insta::assert_snapshot!(format!("{kind}_resume"), shown(&resume(kind, &context, &taken_up)));
         }
     }
 }

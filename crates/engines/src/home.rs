@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use orx_sandbox::file;
+use serde_json::{Map, Value};
 
 use crate::{Context, EngineError, EngineKind};
 
@@ -45,6 +46,17 @@ pub(crate) fn enter(environment: &mut BTreeMap<String, String>, home: &Path) {
 /// Makes a private directory.
 pub(crate) fn directory(kind: EngineKind, path: &Path) -> Result<(), EngineError> {
     file::private_directory(path).map_err(|source| EngineError::Prepare { engine: kind, path: path.to_owned(), source })
+}
+
+/// Reads a private file as a JSON object; an empty one where there is none. The CLIs let comments stand above it.
+pub(crate) fn read_json(kind: EngineKind, path: &Path) -> Result<Map<String, Value>, EngineError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
+        Err(source) => return Err(EngineError::Prepare { engine: kind, path: path.to_owned(), source }),
+    };
+    let plain: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    serde_json::from_str(&plain).map_err(|_| EngineError::PrivateFile { engine: kind, path: path.to_owned() })
 }
 
 /// Writes a private file, unless it already holds just that.

@@ -54,6 +54,22 @@ engines! {
     Gemini "gemini" crate::gemini::Gemini,
     /// opencode.
     Opencode "opencode" crate::opencode::Opencode,
+    /// Qwen Code.
+    Qwen "qwen" crate::qwen::Qwen,
+    /// GitHub Copilot CLI.
+    Copilot "copilot" crate::copilot::Copilot,
+    /// pi.
+    Pi "pi" crate::pi::Pi,
+    /// Continue's `cn`.
+    Continue "continue" crate::continue_cli::Continue,
+    /// Cline.
+    Cline "cline" crate::cline::Cline,
+    /// Aider.
+    Aider "aider" crate::aider::Aider,
+    /// mini-swe-agent.
+    Mini "mini" crate::mini::Mini,
+    /// OpenHands.
+    Openhands "openhands" crate::openhands::Openhands,
     /// Any program: its arguments come from the settings, its prompt on standard input, its answer is what it prints.
     Command "command" crate::command::Command,
 }

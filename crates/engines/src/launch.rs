@@ -107,7 +107,11 @@ fn program(kind: EngineKind, context: &Context) -> Result<Vec<String>, EngineErr
     if kind == EngineKind::Command { Ok(Vec::new()) } else { Ok(vec![text(&locate(kind, context)?)]) }
 }
 
-fn surroundings(kind: EngineKind, context: &Context, cwd: &str) -> Result<BTreeMap<String, String>, EngineError> {
+pub(crate) fn surroundings(
+    kind: EngineKind,
+    context: &Context,
+    cwd: &str,
+) -> Result<BTreeMap<String, String>, EngineError> {
     let mut environment = environment::inherited(kind, context);
     // An unknown program is the operator's own, it has no login that an endpoint could replace.
     if let Some(endpoint) = context.endpoint.as_ref().filter(|_| kind != EngineKind::Command) {
@@ -174,7 +178,7 @@ fn is_option(argument: &str, option: &str) -> bool {
 }
 
 /// What no operating system can hand over is refused here, with a name.
-fn checked(launch: Launch) -> Result<Launch, EngineError> {
+pub(crate) fn checked(launch: Launch) -> Result<Launch, EngineError> {
     if launch.argv.iter().any(|argument| argument.contains('\0')) {
         return Err(EngineError::Nul { what: "an argument of the engine" });
     }
@@ -184,7 +188,7 @@ fn checked(launch: Launch) -> Result<Launch, EngineError> {
     Ok(launch)
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 

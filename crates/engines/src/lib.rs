@@ -4,10 +4,15 @@
 //! for programs ([`locate()`]), ask them ([`version()`], [`check_login`]) and write private homes ([`prepare`]). Starting and
 //! holding the process is the caller's.
 
+mod aider;
+pub mod channel;
 mod claude;
+mod cline;
 mod codex;
 mod command;
 mod composer;
+mod continue_cli;
+mod copilot;
 mod descriptor;
 mod draft;
 mod driver;
@@ -22,15 +27,20 @@ mod kind;
 mod launch;
 mod locate;
 mod login;
+mod mini;
 mod opencode;
+mod openhands;
+mod pi;
 mod places;
+mod qwen;
 mod report;
 mod request;
 mod resumption;
+pub mod screen;
 
 pub use composer::{Composer, shows_composer, shows_composer_of};
 pub use descriptor::{Channels, Cloud, Descriptor, Dialect, EndpointUse, Headless, TerminalUse};
-pub use draft::{Draft, draft};
+pub use draft::{Draft, composer_rows, draft};
 pub use error::EngineError;
 pub use home::remove_private_home;
 pub use kind::EngineKind;
@@ -47,3 +57,4 @@ pub use resumption::{
     Conversation, Found, Learn, NameShape, can_resume, conversation_at_launch, conversation_name, find_conversation,
     find_conversations,
 };
+pub use screen::screen_rules;

@@ -57,12 +57,15 @@ pub fn locate(kind: EngineKind, context: &Context) -> Result<PathBuf, EngineErro
 pub async fn version(kind: EngineKind, context: &Context) -> Result<Version, EngineError> {
     let program = locate(kind, context)?;
     let failed = |reason: String| EngineError::Probe { engine: kind, program: program.clone(), reason };
-    let captured = ask(kind, context, &program, &["--version"]).await?;
+    let known = kind.descriptor().version_arguments.as_ref();
+    let question: Vec<&str> = known.map_or(vec!["--version"], |known| known.iter().map(String::as_str).collect());
+    let captured = ask(kind, context, &program, &question).await?;
+    let question = question.join(" ");
     if !captured.exit.is_success() {
-        return Err(failed(format!("`--version` ended with {}", captured.exit)));
+        return Err(failed(format!("`{question}` ended with {}", captured.exit)));
     }
     let printed = captured.stdout_text();
-    parse(kind, &printed).ok_or_else(|| failed(format!("`--version` printed {:?}", first_line(&printed))))
+    parse(kind, &printed).ok_or_else(|| failed(format!("`{question}` printed {:?}", first_line(&printed))))
 }
 
 /// Runs an engine's program for a question that it answers at once, with what an engine inherits.

@@ -11,13 +11,23 @@ const POLL: Duration = Duration::from_millis(5);
 /// # Panics
 /// When the deadline passes first; the message names `what`.
 #[track_caller]
-pub fn eventually<T>(what: &str, deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, deadline: Duration, condition: impl FnMut() -> Option<T>) -> T {
+    eventually_or(what, deadline, condition).unwrap_or_else(|late| panic!("{late}"))
+}
+
+/// The same for a caller that has more to say when the deadline passes.
+///
+/// # Errors
+/// When the deadline passes first; the message names `what`.
+pub fn eventually_or<T>(what: &str, deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> Result<T, String> {
     let started = Instant::now();
     loop {
         if let Some(value) = condition() {
-            return value;
+            return Ok(value);
         }
-        assert!(started.elapsed() < deadline, "{what}: not within {} ms", deadline.as_millis());
+        if started.elapsed() >= deadline {
+            return Err(format!("{what}: not within {} ms", deadline.as_millis()));
+        }
         std::thread::sleep(POLL);
     }
 }

@@ -6,7 +6,6 @@
 
 use std::path::Path;
 
-use orx_protocol::activity::AgentState;
 use orx_protocol::api::approval::{ApprovalKind, ApprovalState, Subject};
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
@@ -21,7 +20,7 @@ const QUESTION_SECONDS: u64 = 2_000_000;
 /// How long it waits for the other hooks, in seconds.
 const NOTICE_SECONDS: u64 = 15;
 /// The points at which hooks are called.
-const POINTS: [&str; 11] = [
+const POINTS: [&str; 12] = [
     "SessionStart",
     "UserPromptSubmit",
     "PreToolUse",
@@ -32,6 +31,7 @@ const POINTS: [&str; 11] = [
     "SubagentStart",
     "SubagentStop",
     "Stop",
+    "StopFailure",
     "SessionEnd",
 ];
 /// Longest file of which a change is shown line by line, in bytes.
@@ -101,45 +101,18 @@ fn text(value: &Value, name: &str) -> Option<String> {
 pub(super) fn understand(payload: &Value, read: &dyn Fn(&str) -> Option<String>) -> Result<Heard, BadPayload> {
     let point = text(payload, "hook_event_name").ok_or(BadPayload::Member("hook_event_name"))?;
     let conversation = text(payload, "session_id").ok_or(BadPayload::Member("session_id"))?;
-    let helper = text(payload, "agent_id");
-    let (state, meaning) = match point.as_str() {
-        "SessionStart" => (Some(AgentState::Idle), Meaning::Noticed),
-        "UserPromptSubmit" => {
-            let prompt = text(payload, "prompt").ok_or(BadPayload::Member("prompt"))?;
-            (Some(AgentState::Working), Meaning::Prompted(prompt))
-        }
-        "PreToolUse" => (Some(AgentState::Working), Meaning::Intends(Box::new(question(payload, read)?))),
-        "PermissionRequest" => {
-            let question = question(payload, read)?;
-            let state = match question.kind {
-                ApprovalKind::Question | ApprovalKind::Plan => AgentState::WaitingInput,
-                _ => AgentState::Blocked,
-            };
-            (Some(state), Meaning::Asks(Box::new(question)))
-        }
-        "PostToolUse" | "PostToolUseFailure" => (Some(AgentState::Working), Meaning::WentOn(asker(payload)?)),
-        "Notification" => (notified(payload), Meaning::Noticed),
-        "SubagentStart" => (Some(AgentState::Working), Meaning::Noticed),
-        "SubagentStop" => (None, Meaning::TurnEnded(helper)),
-        "Stop" => {
-            let helpers_work = payload["background_tasks"].as_array().is_some_and(|tasks| !tasks.is_empty());
-            let state = if helpers_work { AgentState::SubagentsRunning } else { AgentState::Idle };
-            (Some(state), Meaning::TurnEnded(None))
-        }
-        "SessionEnd" => (None, Meaning::Ended),
-        _ => (None, Meaning::Noticed),
+    let meaning = match point.as_str() {
+        "UserPromptSubmit" => Meaning::Prompted(text(payload, "prompt").ok_or(BadPayload::Member("prompt"))?),
+        "PreToolUse" => Meaning::Intends(Box::new(question(payload, read)?)),
+        "PermissionRequest" => Meaning::Asks(Box::new(question(payload, read)?)),
+        "PostToolUse" | "PostToolUseFailure" => Meaning::WentOn(asker(payload)?),
+        "SubagentStop" => Meaning::TurnEnded(text(payload, "agent_id")),
+        "Stop" | "StopFailure" => Meaning::TurnEnded(None),
+        "SessionEnd" => Meaning::Ended,
+        _ => Meaning::Noticed,
     };
     let transcript = text(payload, "transcript_path");
-    Ok(Heard { point, conversation: Some(conversation), transcript, state, meaning })
-}
-
-fn notified(payload: &Value) -> Option<AgentState> {
-    match payload.get("notification_type").and_then(Value::as_str)? {
-        "permission_prompt" => Some(AgentState::Blocked),
-        "idle_prompt" => Some(AgentState::Idle),
-        "elicitation_dialog" => Some(AgentState::WaitingInput),
-        _ => None,
-    }
+    Ok(Heard { point, conversation: Some(conversation), transcript, meaning })
 }
 
 fn asker(payload: &Value) -> Result<Asker, BadPayload> {

@@ -135,18 +135,17 @@ fn decisions_are_said_in_the_clis_words_and_nothing_is_said_without_one() {
 }
 
 #[test]
-fn each_point_says_what_the_agent_does() {
-    for (point, more, state) in [
-        ("SessionStart", json!({"source": "startup"}), Some(AgentState::Idle)),
-        ("UserPromptSubmit", json!({"prompt": "hello"}), Some(AgentState::Working)),
-        ("Stop", json!({"background_tasks": []}), Some(AgentState::Idle)),
-        ("Stop", json!({"background_tasks": [{"id": "x"}]}), Some(AgentState::SubagentsRunning)),
-        ("Notification", json!({"notification_type": "permission_prompt"}), Some(AgentState::Blocked)),
-        ("Notification", json!({"notification_type": "auth_success"}), None),
-        ("SessionEnd", json!({"reason": "other"}), None),
-        ("SomethingNew", json!({}), None),
+fn each_point_says_what_is_asked_no_more() {
+    for (point, more, meaning) in [
+        ("SessionStart", json!({"source": "startup"}), Meaning::Noticed),
+        ("UserPromptSubmit", json!({"prompt": "hello"}), Meaning::Prompted("hello".to_owned())),
+        ("Stop", json!({}), Meaning::TurnEnded(None)),
+        ("SubagentStop", json!({"agent_id": "a1"}), Meaning::TurnEnded(Some("a1".to_owned()))),
+        ("SessionEnd", json!({"reason": "other"}), Meaning::Ended),
+        ("SomethingNew", json!({}), Meaning::Noticed),
     ] {
-        assert_eq!(understand(&payload(point, &more), &nothing).unwrap().state, state, "{point}");
+        let heard = understand(&payload(point, &more), &nothing).unwrap();
+        assert_eq!((heard.meaning, heard.transcript.as_deref()), (meaning, Some("/t.jsonl")), "{point}");
     }
 }
 

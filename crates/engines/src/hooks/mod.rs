@@ -1,11 +1,11 @@
-//! Hooks: programs that a CLI runs at points of its work. How they are installed for one session alone, what a CLI tells
-//! them, and how they answer. Pure: the daemon writes the files, and `orxctl hook` carries payload and answer.
+//! Hooks: programs that a CLI runs at points of its work. How they are installed for one session alone, what a CLI asks
+//! by them, and how they answer. Pure: the daemon writes the files, and `orxctl hook` carries payload and answer. What a
+//! hook says of the agent's state is concluded in `orx-session`.
 
 mod claude;
 
 use std::path::Path;
 
-use orx_protocol::activity::AgentState;
 use orx_protocol::api::approval::{ApprovalKind, ApprovalState, Subject};
 use serde_json::Value;
 
@@ -56,8 +56,6 @@ pub struct Heard {
     pub conversation: Option<String>,
     /// Where it keeps the conversation.
     pub transcript: Option<String>,
-    /// What the agent does, as far as this says so.
-    pub state: Option<AgentState>,
     /// What it means.
     pub meaning: Meaning,
 }

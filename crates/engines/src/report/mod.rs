@@ -49,6 +49,12 @@ pub(crate) struct Outcome {
     pub(crate) trouble: Option<String>,
 }
 
+/// All that was printed is the answer: of a program that prints nothing else.
+pub(crate) fn plain(stdout: &[u8]) -> Outcome {
+    let text = String::from_utf8_lossy(stdout).trim_end().to_owned();
+    Outcome { report: StageReport { text, ..StageReport::default() }, complete: true, trouble: None }
+}
+
 /// Reads what a headless run printed and how it ended.
 #[must_use]
 pub fn report(kind: EngineKind, stdout: &[u8], stderr: &[u8], ended: &Ended) -> StageReport {
@@ -91,10 +97,10 @@ fn crashed(ended: &Ended, what: String) -> EngineFailure {
 /// One short line for a person about one line that the engine printed; `None` where there is nothing to tell.
 #[must_use]
 pub fn progress(kind: EngineKind, line: &str) -> Option<String> {
-    if kind == EngineKind::Command {
-        return Some(first_line(line)).filter(|line| !line.is_empty());
-    }
-    let event = object(line.as_bytes())?;
-    let told = kind.driver().progress(&event)?;
+    let driver = kind.driver();
+    let told = match object(line.as_bytes()) {
+        Some(event) if kind != EngineKind::Command => driver.progress(&event),
+        _ => driver.plain_progress(line),
+    }?;
     Some(first_line(&told)).filter(|line| !line.is_empty())
 }

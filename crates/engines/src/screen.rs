@@ -1,0 +1,40 @@
+//! The rules by which the screens of an engine show what it does, as data: `data/<engine>.rules.yaml`. They are read and
+//! held against screens by `orx-session`.
+
+use crate::EngineKind;
+
+/// The rules of an engine as text; `None` for a program of which nothing is known.
+#[must_use]
+pub fn screen_rules(kind: EngineKind) -> Option<&'static str> {
+    rules_of(kind.name())
+}
+
+fn rules_of(name: &str) -> Option<&'static str> {
+    ALL.iter().find(|(engine, _)| *engine == name).map(|(_, text)| *text)
+}
+
+/// The rules of every engine that has some, by name.
+pub const ALL: &[(&str, &str)] = &[
+    ("claude", include_str!("../data/claude.rules.yaml")),
+    ("continue", include_str!("../data/continue.rules.yaml")),
+    ("pi", include_str!("../data/pi.rules.yaml")),
+    ("codex", include_str!("../data/codex.rules.yaml")),
+    ("gemini", include_str!("../data/gemini.rules.yaml")),
+    ("opencode", include_str!("../data/opencode.rules.yaml")),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_file_is_listed() {
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let Some(engine) = name.strip_suffix(".rules.yaml") else { continue };
+            assert!(rules_of(engine).is_some(), "data/{name} is in no program: list it in screen.rs");
+        }
+        assert_eq!(screen_rules(EngineKind::Command), None);
+    }
+}

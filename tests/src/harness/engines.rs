@@ -1,0 +1,94 @@
+//! The coding CLIs that tests run, and a person's own files that must not be touched while they do.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use orx_engines::EngineKind;
+
+/// Where the CLIs are installed.
+fn installed() -> PathBuf {
+    std::env::var_os("ORX_TEST_ENGINES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/engines"), PathBuf::from)
+}
+
+/// The program of an engine.
+///
+/// # Panics
+/// When it is not installed; the message says how to.
+#[must_use]
+pub fn program(kind: EngineKind) -> PathBuf {
+    let directory = installed().join(kind.name());
+    let name = kind.program().unwrap_or_else(|| kind.name());
+    let places = [directory.join("node_modules/.bin").join(name), directory.join("bin").join(name)];
+    let found = places.iter().find(|place| place.exists());
+    let found = found.unwrap_or_else(|| {
+        panic!(
+            "{kind} is not installed for the tests ({} is missing): `cargo xtask setup` installs it",
+            places[0].display()
+        )
+    });
+    found.canonicalize().expect("a program that exists has a path")
+}
+
+/// `PATH` with which an engine runs: where it needs a newer node than the machine may have, the one that is installed
+/// beside it comes first.
+#[must_use]
+pub fn search_path(kind: EngineKind, path: &str) -> String {
+    if kind != EngineKind::Qwen {
+        return path.to_owned();
+    }
+    let node = installed().join("node/node_modules/.bin");
+    let node = node.canonicalize().unwrap_or(node);
+    format!("{}:{path}", node.display())
+}
+
+/// Files in which a person keeps the settings of their CLIs, below the home directory.
+const OWN: [(&str, &str); 10] = [
+    (".claude.json", "{\"mine\":true}"),
+    (".codex/config.toml", "model = \"mine\"\n"),
+    (".gemini/settings.json", "{\"mine\":true}"),
+    (".config/opencode/opencode.json", "{\"username\":\"me\"}"),
+    (".qwen/settings.json", "{\"mine\":true}"),
+    (".copilot/config.json", "{\"mine\":true}"),
+    (".pi/agent/models.json", "{\"providers\":{}}"),
+    (".continue/config.yaml", "name: mine\n"),
+    (".cline/data/settings/providers.json", "{\"mine\":true}"),
+    (".aider.conf.yml", "dark-mode: true\n"),
+];
+
+/// Variables in which a person keeps their keys.
+pub const KEYS: [&str; 5] =
+    ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "COPILOT_GITHUB_TOKEN", "LLM_API_KEY"];
+
+/// Writes a person's own files into their home directory, and gives all that is then below it.
+///
+/// # Panics
+/// When that cannot be written.
+#[must_use]
+pub fn person(home: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    for (name, text) in OWN {
+        let path = home.join(name);
+        std::fs::create_dir_all(path.parent().expect("a file lies in a directory")).expect("a directory is made");
+        std::fs::write(path, text).expect("a file is written");
+    }
+    files(home)
+}
+
+/// All files and directories below a directory, files with their content.
+///
+/// # Panics
+/// When the directory cannot be read.
+#[must_use]
+pub fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(directory).expect("a directory can be read") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            found.insert(path.clone(), Vec::new());
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), std::fs::read(&path).unwrap_or_default());
+        }
+    }
+    found
+}

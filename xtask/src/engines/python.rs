@@ -1,0 +1,80 @@
+//! Packages of PyPI, each in a virtual environment of its own, made by uv.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use super::{Engine, LIMIT};
+use crate::shell;
+
+/// The version of uv that is installed where none is found.
+const UV: &str = "0.13.8";
+
+/// Whether a package is installed in a virtual environment at this version.
+pub(super) fn has_package(directory: &Path, package: &str, version: &str) -> bool {
+    let record = format!("site-packages/{}-{version}.dist-info", package.replace('-', "_"));
+    let libraries = std::fs::read_dir(directory.join("lib")).into_iter().flatten().filter_map(Result::ok);
+    libraries.map(|library| library.path().join(&record)).any(|record| record.is_dir())
+}
+
+/// Installs the engine's package into an empty directory; true when uv says that it did.
+pub(super) fn install(engine: &Engine, python: &str, into: &Path, log: File) -> Result<bool> {
+    let uv = uv()?;
+    let run = |arguments: &[&str]| -> Result<bool> {
+        let mut child = Command::new(&uv)
+            .args(arguments)
+            .current_dir(into)
+            .env_remove("VIRTUAL_ENV")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log.try_clone()?)
+            .spawn()?;
+        Ok(shell::wait(&mut child, LIMIT, &format!("uv {} for {}", arguments.join(" "), engine.name))?.success())
+    };
+    let interpreter = interpreter(python);
+    // Relocatable: it is made beside its place, moved there, and linked from there into `target/`.
+    if !run(&["venv", "--quiet", "--relocatable", "--allow-existing", "--python", &interpreter, "."])? {
+        return Ok(false);
+    }
+    let package = format!("{}=={}", engine.package, engine.version);
+    let mut arguments = vec!["pip", "install", "--quiet", "--python", "bin/python", "--compile-bytecode", &package];
+    arguments.extend(engine.with.iter().map(String::as_str));
+    run(&arguments)
+}
+
+/// An interpreter of this version that runs, as a path; the version itself where none is found, which uv then fetches.
+fn interpreter(version: &str) -> String {
+    let name = format!("python{version}");
+    let of_pyenv = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv/versions")).and_then(|all| {
+        let mut found: Vec<PathBuf> =
+            std::fs::read_dir(all).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        found.sort();
+        found.into_iter().rev().map(|one| one.join("bin").join(&name)).find(|program| program.is_file())
+    });
+    let runs = |program: &PathBuf| shell::output(Command::new(program).arg("--version")).is_ok();
+    shell::find(&name)
+        .filter(runs)
+        .or(of_pyenv.filter(runs))
+        .map_or_else(|| version.to_owned(), |program| program.display().to_string())
+}
+
+/// uv, installed into the cache when nobody has it.
+fn uv() -> Result<PathBuf> {
+    if let Some(found) = shell::find("uv") {
+        return Ok(found);
+    }
+    let place = shell::cache()?.join("tools").join(format!("uv-{UV}"));
+    let program = place.join("bin/uv");
+    if !program.is_file() {
+        let python = shell::find("python3").context("python3 is not on PATH, so uv cannot be installed")?;
+        shell::run(Command::new(python).args(["-m", "venv"]).arg(&place), LIMIT).context(
+            "python3 makes no virtual environment: on Debian and Ubuntu `apt-get install python3-venv` mends that",
+        )?;
+        let mut pip = Command::new(place.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &format!("uv=={UV}")]);
+        shell::run(&mut pip, LIMIT)?;
+    }
+    Ok(program)
+}
