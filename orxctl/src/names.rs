@@ -1,11 +1,11 @@
-//! Which session or run is meant: its full identifier, or any unique beginning or end of it.
+//! Which session, run, approval or rule is meant: its full identifier, or any unique beginning or end of it.
 
-use orx_protocol::api::{run, session};
-use orx_protocol::{RunId, SessionId};
+use orx_protocol::api::{Empty, approval, run, session};
+use orx_protocol::{ApprovalId, RuleId, RunId, SessionId};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::text;
+use crate::{text, visible};
 
 /// Fewest characters of a short name: one character too few should not stop somebody's session.
 const SHORTEST: usize = 3;
@@ -96,6 +96,61 @@ pub(crate) async fn session(context: &Context, given: &str) -> Result<SessionId,
         })
     };
     decide(given, "session", "orxctl ls --all", look_up(given, SessionId::PREFIX, &ids), describe)
+}
+
+/// The approvals that are meant, those that wait before those that are decided.
+///
+/// # Errors
+/// When one names none or several, and what the daemon says.
+pub(crate) async fn approvals(context: &Context, given: &[String]) -> Result<Vec<ApprovalId>, Failure> {
+    let read = |all| approval::ListParams { all, session: None };
+    let mut known: Vec<Vec<approval::Approval>> = Vec::new();
+    let mut named = Vec::with_capacity(given.len());
+    for given in given {
+        if let Ok(id) = given.parse() {
+            named.push(id);
+            continue;
+        }
+        if known.is_empty() {
+            for all in [false, true] {
+                let list: approval::Approvals = context.call("approval.list", &read(all)).await?;
+                known.push(list.approvals);
+            }
+        }
+        let described = |id| {
+            let mut all = known.iter().flatten();
+            all.find(|row| row.approval == id)
+                .map_or_else(String::new, |row| format!("{} {}", row.state.as_str(), visible::line(&row.title)))
+        };
+        let found = known
+            .iter()
+            .map(|rows| {
+                let ids: Vec<ApprovalId> = rows.iter().map(|row| row.approval).collect();
+                look_up(given, ApprovalId::PREFIX, &ids)
+            })
+            .find(|found| *found != Lookup::None);
+        named.push(decide(given, "approval", "orxctl inbox --all", found.unwrap_or(Lookup::None), described)?);
+    }
+    Ok(named)
+}
+
+/// The rules that are meant.
+///
+/// # Errors
+/// When one names none or several, and what the daemon says.
+pub(crate) async fn rules(context: &Context, given: &[String]) -> Result<Vec<RuleId>, Failure> {
+    let list: approval::Rules = context.call("rule.list", &Empty {}).await?;
+    let ids: Vec<RuleId> = list.rules.iter().map(|rule| rule.rule).collect();
+    let described = |id| {
+        list.rules.iter().find(|rule| rule.rule == id).map_or_else(String::new, |rule| rule.effect.as_str().to_owned())
+    };
+    given
+        .iter()
+        .map(|given| match given.parse() {
+            Ok(id) => Ok(id),
+            Err(_) => decide(given, "rule", "orxctl rule ls", look_up(given, RuleId::PREFIX, &ids), described),
+        })
+        .collect()
 }
 
 /// A run or a session.

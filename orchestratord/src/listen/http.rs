@@ -1,15 +1,17 @@
 //! HTTP: an accept loop of our own, since a server that waits for slow headers for ever is one that anybody can fill.
 //! Every request is checked for its host, its origin and its token before it is routed.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming as IncomingBody;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use orx_protocol::rpc::{self, Incoming};
@@ -25,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::outbox::Touched;
 use super::websocket;
 use crate::access::origin::Hosts;
+use crate::access::tcp::Ends;
 use crate::access::token::Token;
 use crate::access::{Caller, Door};
 use crate::api::{self, Call, rest};
@@ -62,10 +65,16 @@ pub async fn serve(
 ) {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let router = router(Http { daemon: Arc::clone(&daemon), token, hosts: Arc::new(Hosts::new(port, &further_hosts)) });
-    while let Some(((stream, _), permit)) = daemon.connections.next(&stop, || listener.accept()).await {
+    while let Some(((stream, peer), permit)) = daemon.connections.next(&stop, || listener.accept()).await {
         // Small answers are not held back for more; where it cannot be set they are only slower.
         let _ = stream.set_nodelay(true);
+        let ends = stream.local_addr().ok().map(|own| Ends { peer, own });
+        let caller = Caller { door: Door::Http, pid: None, process: None, ends };
         let service = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: hyper::Request<IncomingBody>| {
+            request.extensions_mut().insert(caller.clone());
+            hyper::service::Service::call(&service, request)
+        });
         let stop = stop.clone();
         daemon.tasks.spawn(async move {
             let mut builder = hyper::server::conn::http1::Builder::new();
@@ -234,11 +243,10 @@ async fn body_or_refusal(state: &Http, request: Request) -> Result<Bytes, Respon
 }
 
 /// Carries out a method for an HTTP request.
-async fn carry_out(daemon: &Arc<Daemon>, method: &str, params: Option<&RawValue>) -> Outcome {
-    let caller = Caller { door: Door::Http, pid: None };
+async fn carry_out(daemon: &Arc<Daemon>, caller: &Caller, method: &str, params: Option<&RawValue>) -> Outcome {
     let (reply, answer) = ReplyTo::once();
     let mut touched = Touched::default();
-    api::handle(Call { daemon, caller: &caller, method, params }, None, reply, &mut touched);
+    api::handle(Call { daemon, caller, method, params }, None, reply, &mut touched);
     touched.flush();
     answer
         .await
@@ -249,15 +257,15 @@ fn json_text(body: impl Into<Body>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 
-async fn method_as_page(state: &Http, method: &str) -> Response {
-    match carry_out(&state.daemon, method, None).await {
+async fn method_as_page(state: &Http, caller: &Caller, method: &str) -> Response {
+    match carry_out(&state.daemon, caller, method, None).await {
         Ok(result) => json_text(result.get().to_owned()),
         Err(error) => refusal(&error),
     }
 }
 
-async fn health(State(state): State<Http>, request: Request) -> Response {
-    let page = method_as_page(&state, "health").await;
+async fn health(State(state): State<Http>, Extension(caller): Extension<Caller>, request: Request) -> Response {
+    let page = method_as_page(&state, &caller, "health").await;
     if request.extensions().get::<Known>().is_some() {
         return page;
     }
@@ -284,8 +292,8 @@ async fn ready(State(state): State<Http>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({"status": "not ready", "version": VERSION}))).into_response()
 }
 
-async fn status(State(state): State<Http>) -> Response {
-    method_as_page(&state, "status").await
+async fn status(State(state): State<Http>, Extension(caller): Extension<Caller>) -> Response {
+    method_as_page(&state, &caller, "status").await
 }
 
 async fn info() -> Response {
@@ -300,14 +308,14 @@ async fn info() -> Response {
 }
 
 /// `POST /rpc`: one JSON-RPC body.
-async fn call(State(state): State<Http>, request: Request) -> Response {
+async fn call(State(state): State<Http>, Extension(caller): Extension<Caller>, request: Request) -> Response {
     let body = match body_or_refusal(&state, request).await {
         Ok(body) => body,
         Err(response) => return response,
     };
     match Incoming::parse(&body) {
         Ok(Incoming::Call { id, method, params }) => {
-            let outcome = carry_out(&state.daemon, &method, params).await;
+            let outcome = carry_out(&state.daemon, &caller, &method, params).await;
             match (id, outcome) {
                 (None, _) => StatusCode::NO_CONTENT.into_response(),
                 (Some(id), Ok(result)) => match rpc::success(&id, &result) {
@@ -317,7 +325,7 @@ async fn call(State(state): State<Http>, request: Request) -> Response {
                 (Some(id), Err(error)) => json_text(rpc::failure(Some(&id), &error)),
             }
         }
-        Ok(Incoming::Legacy(envelope)) => in_legacy_shape(&state, &envelope).await,
+        Ok(Incoming::Legacy(envelope)) => in_legacy_shape(&state, &caller, &envelope).await,
         Ok(Incoming::Answer { .. }) => {
             refusal(&RpcError::new(ErrorKind::InvalidRequest, "the body is an answer, not a request"))
         }
@@ -325,19 +333,23 @@ async fn call(State(state): State<Http>, request: Request) -> Response {
     }
 }
 
-async fn in_legacy_shape(state: &Http, envelope: &legacy::Envelope<'_>) -> Response {
-    let outcome = carry_out(&state.daemon, &envelope.method(), envelope.params).await;
+async fn in_legacy_shape(state: &Http, caller: &Caller, envelope: &legacy::Envelope<'_>) -> Response {
+    let outcome = carry_out(&state.daemon, caller, &envelope.method(), envelope.params).await;
     json_text(legacy::answer(envelope.id.as_ref(), outcome.as_deref(), clock::now_ms()))
 }
 
 /// `POST /api/request`: S1's envelope.
-async fn legacy_request(State(state): State<Http>, request: Request) -> Response {
+async fn legacy_request(
+    State(state): State<Http>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
     let body = match body_or_refusal(&state, request).await {
         Ok(body) => body,
         Err(response) => return response,
     };
     match Incoming::parse(&body) {
-        Ok(Incoming::Legacy(envelope)) => in_legacy_shape(&state, &envelope).await,
+        Ok(Incoming::Legacy(envelope)) => in_legacy_shape(&state, &caller, &envelope).await,
         Ok(_) => refusal(
             &RpcError::new(ErrorKind::InvalidRequest, "the body has no `agent` and `action`")
                 .with_hint("JSON-RPC goes to /rpc"),
@@ -347,7 +359,7 @@ async fn legacy_request(State(state): State<Http>, request: Request) -> Response
 }
 
 /// `/api/v1/...`.
-async fn restful(State(state): State<Http>, request: Request) -> Response {
+async fn restful(State(state): State<Http>, Extension(caller): Extension<Caller>, request: Request) -> Response {
     let verb = request.method().as_str().to_owned();
     let path = request.uri().path().trim_start_matches("/api/v1").to_owned();
     let query = request.uri().query().map(ToOwned::to_owned);
@@ -368,7 +380,7 @@ async fn restful(State(state): State<Http>, request: Request) -> Response {
     let outcome = async {
         let (method, params) = rest::resolve(&verb, &path, query.as_deref(), body)?;
         let params = crate::reply::raw(&params)?;
-        carry_out(&state.daemon, &method, Some(&params)).await
+        carry_out(&state.daemon, &caller, &method, Some(&params)).await
     };
     match outcome.await {
         Ok(result) => json_text(result.get().to_owned()),

@@ -1,5 +1,6 @@
 //! WebSocket: a text message a body. The token was checked at the upgrade.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
@@ -40,24 +41,34 @@ mod code {
 }
 
 /// `GET /ws`.
-pub(super) async fn upgrade(State(state): State<Http>, upgrade: WebSocketUpgrade) -> Response {
+pub(super) async fn upgrade(
+    State(state): State<Http>,
+    Extension(caller): Extension<Caller>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let caller = Caller { door: Door::WebSocket, ..caller };
     let daemon = Arc::clone(&state.daemon);
     let limit = daemon.limits().frame;
     upgrade.protocols([PROTOCOL]).max_message_size(limit).max_frame_size(limit).on_upgrade(move |socket| {
         let tasks = daemon.tasks.clone();
         async move {
             let token = daemon.draining.clone();
-            tasks.track_future(serve(daemon, socket, token)).await;
+            tasks.track_future(serve(daemon, caller, socket, token)).await;
         }
     })
 }
 
-async fn serve(daemon: Arc<Daemon>, socket: WebSocket, draining: tokio_util::sync::CancellationToken) {
+async fn serve(
+    daemon: Arc<Daemon>,
+    caller: Caller,
+    socket: WebSocket,
+    draining: tokio_util::sync::CancellationToken,
+) {
     let (writer, mut reader) = socket.split();
     let (sender, receiver) = mpsc::channel(WAITING);
     let (last_words, close) = tokio::sync::oneshot::channel();
     let outbox = Outbox::messages(sender);
-    let connection = Connection::new(Arc::clone(&daemon), Caller { door: Door::WebSocket, pid: None }, outbox.clone());
+    let connection = Connection::new(Arc::clone(&daemon), caller, outbox.clone());
     let writing = daemon.tasks.spawn(write(writer, receiver, outbox.clone(), close, daemon.limits().silence / PINGS));
     let end = tokio::select! {
         end = read(&connection, &mut reader) => end,
