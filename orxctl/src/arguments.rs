@@ -57,6 +57,8 @@ pub enum Command {
     Up(commands::up::Up),
     /// End the daemon; sessions live on
     Down(commands::down::Down),
+    /// Let sessions go on in the version that is installed
+    Upgrade(commands::upgrade::Upgrade),
     /// Show the daemon, or a run
     Status(commands::status::Status),
     /// Check everything that orx needs, and say what to do
@@ -83,10 +85,18 @@ pub enum Command {
     Keys(commands::keys::Keys),
     /// Print what a session's screen shows
     Screen(commands::screen::Screen),
+    /// Print what scrolled out of a session's screen
+    Scrollback(commands::scrollback::Scrollback),
+    /// Play a session's recording, or show its screen at a moment
+    Replay(commands::replay::Replay),
     /// Print what a session has written
     Logs(commands::logs::Logs),
-    /// Wait until a session runs or has ended
+    /// Wait until a session runs, has ended, or its agent does something
     Wait(commands::wait::Wait),
+    /// Say why a session is believed to do what it does
+    Explain(commands::explain::Explain),
+    /// Replay recordings, and list the rules over screens
+    Detect(commands::detect::Detect),
     /// End a session with everything it started
     Stop(commands::stop::Stop),
     /// Hold a session's processes still
@@ -99,6 +109,18 @@ pub enum Command {
     Checkpoint(commands::checkpoint::Checkpoint),
     /// Set a session back to a checkpoint
     Restore(commands::checkpoint::Restore),
+    /// Show what agents ask permission for
+    Inbox(commands::inbox::Inbox),
+    /// Allow what agents ask, or answer a question
+    Allow(commands::allow::Allow),
+    /// Deny what agents ask
+    Deny(commands::deny::Deny),
+    /// Standing decisions about what agents ask
+    Rule(commands::rule::Rule),
+    /// Carry an engine's hook to the daemon; engines call this
+    Hook(commands::hook::Hook),
+    /// List what you were told, and whether it arrived
+    Notifications(commands::notifications::Notifications),
     /// Print events of the journal
     Events(commands::events::Events),
     /// List workers

@@ -181,6 +181,8 @@ pub mod method {
     pub const RESIZE: &str = "hold.resize";
     /// `{grace_ms}` → [`super::Ended`]: ends the whole process tree.
     pub const STOP: &str = "hold.stop";
+    /// [`super::NoticeParams`] → `{viewers}`: shows a notice on the terminals of all viewers, and tells how many there are.
+    pub const NOTICE: &str = "hold.notice";
     /// `{}` → `{}`: holds the whole process tree still; its deadline stands still too.
     pub const PAUSE: &str = "hold.pause";
     /// `{}` → `{}`: lets the process tree go on.
@@ -211,6 +213,9 @@ pub struct Status {
     pub output_bytes: u64,
     /// Viewers attached.
     pub viewers: u32,
+    /// Whether somebody looks at one of them, by the focus that their terminal reports or by what they did last.
+    #[serde(default)]
+    pub looked_at: bool,
     /// Milliseconds since the process last wrote something.
     pub quiet_ms: u64,
     /// The window title that the program set.
@@ -221,6 +226,9 @@ pub struct Status {
     /// The holder's version; empty for those that did not say it yet.
     #[serde(default)]
     pub version: String,
+    /// Which file the holder runs, in words of the system that only a file that is the same shares; empty where it cannot say.
+    #[serde(default)]
+    pub program: String,
 }
 
 /// Answer to [`method::DESCRIPTORS`]: what the passed descriptors are, in their order.
@@ -272,6 +280,9 @@ pub struct HandOver {
     /// The link to the keeper, where that is the new holder's parent.
     #[serde(default)]
     pub link: Option<i32>,
+    /// That keeper.
+    #[serde(default)]
+    pub keeper: Option<ProcessIdentity>,
     /// How the program ended, when it has and that is known.
     #[serde(default)]
     pub exit: Option<Exit>,
@@ -288,6 +299,29 @@ pub struct SendParams {
     pub text: String,
     /// Whether Enter follows.
     pub submit: bool,
+}
+
+/// Parameters of [`method::NOTICE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoticeParams {
+    /// One line.
+    pub title: String,
+    /// The rest; one line too.
+    pub body: String,
+    /// How terminals are told.
+    pub form: NoticeForm,
+}
+
+/// How a terminal is told of something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeForm {
+    /// OSC 9, as iTerm2 has it and most others.
+    #[default]
+    Osc9,
+    /// OSC 777, as rxvt-unicode has it.
+    Osc777,
 }
 
 /// Parameters of [`method::KEYS`].
@@ -342,6 +376,9 @@ pub struct AttachParams {
     pub size: TerminalSize,
     /// Whether it wants to type.
     pub mode: AttachMode,
+    /// Also what reaches beyond the viewer's screen: its clipboard, its notifications.
+    #[serde(default)]
+    pub raw: bool,
 }
 
 /// Parameters of [`method::ADOPT`].

@@ -13,9 +13,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use orx_protocol::ErrorKind;
-use orx_protocol::hold::{
-    HAND_OVER_VERSION, HandOver, Holder, Started, Status, TerminalSize, Upgraded, file, method,
-};
+use orx_protocol::hold::{HAND_OVER_VERSION, HandOver, Holder, Started, Status, TerminalSize, Upgraded, file, method};
 use orx_protocol::process::{EndReason, Exit, ProcessIdentity};
 use orx_protocol::terminal::{FromViewer, ToViewer};
 use orx_sandbox::{descriptors, identity, spawn};
@@ -88,10 +86,7 @@ fn a_killed_holder_is_replaced_and_nothing_of_the_session_is_lost() {
 
 #[test]
 fn a_program_that_ends_while_nobody_holds_it_has_its_exit_status() {
-    let session = Session::shell(&format!(
-        "while [ ! -e {} ]; do sleep 0.01; done; printf last; exit 3",
-        "go"
-    ));
+    let session = Session::shell(&format!("while [ ! -e {} ]; do sleep 0.01; done; printf last; exit 3", "go"));
     let holder = session.holder().clone();
     kill(Pid::from_raw(holder.keeper.unwrap().pid), Signal::SIGSTOP).unwrap();
     kill9(holder.holder);
@@ -199,6 +194,7 @@ fn take_over(session: &Session, outputs: &[std::os::fd::OwnedFd]) -> Holder {
         listener: None,
         lock: None,
         link: None,
+        keeper: None,
         exit: None,
         serving: None,
     };
@@ -285,13 +281,12 @@ fn no_byte_is_lost_over_twenty_versions_and_the_viewer_stays() {
         eventually("some more output", || {
             (std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() >= wanted)).then_some(())
         });
-        let upgraded = eventually("an upgrade", || {
-            match client.call(method::UPGRADE, json!({"program": programs[number % 2]})) {
+        let upgraded =
+            eventually("an upgrade", || match client.call(method::UPGRADE, json!({"program": programs[number % 2]})) {
                 Ok(answer) => Some(answer),
                 Err(error) if error.kind() == ErrorKind::Unavailable => None,
                 Err(error) => panic!("{error}"),
-            }
-        });
+            });
         let upgraded: Upgraded = serde_json::from_value(upgraded).unwrap();
         assert_eq!(upgraded.version, env!("CARGO_PKG_VERSION"));
     }
@@ -404,8 +399,13 @@ fn a_take_over_with_nonsense_is_refused_and_changes_nothing() {
     session.shows("ready");
     let directory = session.path().display().to_string();
     for number in ["1", "77", "-3"] {
-        let argv =
-            words(&[env!("CARGO_BIN_EXE_pty-proxy"), "hold", "--directory", &directory, &format!("--take-over={number}")]);
+        let argv = words(&[
+            env!("CARGO_BIN_EXE_pty-proxy"),
+            "hold",
+            "--directory",
+            &directory,
+            &format!("--take-over={number}"),
+        ]);
         let streams = [Stdio::null(), Stdio::piped(), Stdio::null()];
         let child = spawn::on_streams(&argv, session.path(), &environment(), streams).unwrap();
         let output = child.wait_with_output().unwrap();

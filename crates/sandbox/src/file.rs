@@ -34,6 +34,14 @@ pub fn private_append(path: &Path) -> Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
+/// Which file is at `path`, in words that it shares with no other file that is there at the same time.
+///
+/// # Errors
+/// When there is none.
+pub fn which(path: &Path) -> Result<String> {
+    std::fs::metadata(path).map(|metadata| format!("{}:{}", metadata.dev(), metadata.ino()))
+}
+
 /// Writes a file so that a reader sees the old content or the new, also after a crash.
 ///
 /// # Errors

@@ -1,7 +1,9 @@
 //! Starting a holder and talking to it.
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use orx_client::{Client, ClientError};
-use orx_protocol::hold::{Ended, HoldSpec, Holder, Started, file, method};
+use orx_protocol::hold::{Ended, HoldSpec, Holder, Started, Status, file, method};
 use orx_protocol::{ErrorKind, RpcError};
 use orx_sandbox::environment::Environment;
 use orx_sandbox::identity;
@@ -10,7 +12,7 @@ use serde::de::DeserializeOwned;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// How long a holder may take to report that its process runs: a loaded machine starts slowly.
@@ -19,7 +21,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How often the end of a holder that does not answer is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// The same while its keeper starts another.
+/// How long a holder may be at its start without its starter.
+const STARTING_LIMIT: Duration = Duration::from_secs(10);
+/// How often a holder is looked for that is just being started.
 const LOOK_SOON: Duration = Duration::from_millis(20);
 /// Longest wait of one `hold.wait`; it is asked again after that.
 const WAIT_LIMIT: Duration = Duration::from_secs(24 * 3600);
@@ -66,6 +70,7 @@ pub(super) async fn report(
     ];
     argv.extend(further.iter().map(|argument| (*argument).to_owned()));
     let streams = [Stdio::null(), Stdio::piped(), Stdio::inherit()];
+    let before = read_holder(directory);
     let mut child = orx_sandbox::spawn::supervised_with(&argv, Path::new("/"), environment, streams, passed)
         .map_err(|error| error.to_string())?;
     let output = child.stdout.take().ok_or("the holder has no output to read from")?;
@@ -83,10 +88,11 @@ pub(super) async fn report(
     }
     match serde_json::from_str(&line) {
         Ok(Started::Running(holder)) => Ok(holder),
-        Ok(Started::Failed(why)) => Err(why),
-        Err(_) if line.is_empty() => {
-            Err("the holder ended without a report; see holder.log in the session's directory".to_owned())
-        }
+        // It may have come up all the same, when one of those was killed that were to say so.
+        Ok(Started::Failed(why)) => came_up_unsaid(directory, before.as_ref()).await.ok_or(why),
+        Err(_) if line.is_empty() => came_up_unsaid(directory, before.as_ref())
+            .await
+            .ok_or_else(|| "the holder ended without a report; see holder.log in the session's directory".to_owned()),
         Err(error) => Err(format!("the holder's report is not understood: {error}")),
     }
 }
@@ -131,6 +137,29 @@ pub async fn stop(socket: &Path, grace: Duration, limit: Duration) -> Result<End
     ask(socket, method::STOP, &orx_protocol::hold::StopParams { grace_ms }, limit).await
 }
 
+/// Waits for the outcome of a start that somebody else began: whoever starts or holds a session has its directory locked.
+pub async fn until_started(directory: &Path) {
+    let give_up = Instant::now() + STARTING_LIMIT;
+    while Instant::now() < give_up
+        && read_holder(directory).is_none()
+        && read_ended(directory).is_none()
+        && is_locked(directory)
+    {
+        tokio::time::sleep(LOOK_SOON).await;
+    }
+}
+
+fn is_locked(directory: &Path) -> bool {
+    let Ok(opened) = std::fs::File::open(directory) else { return false };
+    matches!(Flock::lock(opened, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
+}
+
+/// The holder that came up although its starter was killed before it could say so.
+async fn came_up_unsaid(directory: &Path, before: Option<&Holder>) -> Option<Holder> {
+    until_started(directory).await;
+    read_holder(directory).filter(|holder| Some(holder) != before && identity::is_alive(holder.holder))
+}
+
 /// What a wait for a session's end came to.
 #[derive(Debug)]
 pub enum Outcome {
@@ -147,6 +176,13 @@ pub enum Outcome {
 pub async fn until_ended(socket: &Path, directory: &Path, known: &Holder) -> Outcome {
     let boot = identity::boot();
     loop {
+        // Asked first, since another holder answers a connection that this one has left waiting.
+        let status: Result<Status, RpcError> = ask_now(socket, method::STATUS, &orx_protocol::api::Empty {}).await;
+        if let Ok(status) = status
+            && status.holder.holder != known.holder
+        {
+            return Outcome::Replaced(status.holder);
+        }
         let waited: Result<Ended, RpcError> = ask(socket, method::WAIT, &orx_protocol::api::Empty {}, WAIT_LIMIT).await;
         if let Ok(ended) = waited {
             return Outcome::Ended(ended);
@@ -158,7 +194,7 @@ pub async fn until_ended(socket: &Path, directory: &Path, known: &Holder) -> Out
         let is_of_this_boot = present.is_of_boot(boot.as_deref());
         let is_alive = |process| is_of_this_boot && identity::is_alive(process);
         if is_alive(present.holder) {
-            if present != *known {
+            if present.holder != known.holder {
                 return Outcome::Replaced(present);
             }
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -195,7 +195,9 @@ fn survival(session: &Session, left: Left) -> Survival {
         SessionState::Starting => of(SurvivalLevel::None, false, "its process is not started yet"),
         SessionState::Running => {
             let who = match (left.keeper, left.daemon) {
-                (true, true) => "its keeper and the daemon keep its terminal open, and start another holder when this one dies",
+                (true, true) => {
+                    "its keeper and the daemon keep its terminal open, and start another holder when this one dies"
+                }
                 (true, false) => "its keeper keeps its terminal open and starts another holder when this one dies",
                 (false, true) => "the daemon keeps its terminal open and starts another holder when this one dies",
                 (false, false) => "its holder alone keeps its terminal open: the session ends with it",
@@ -237,6 +239,7 @@ async fn start(
         listener: None,
         lock: None,
         link: None,
+        keeper: None,
         exit: None,
         serving: None,
     };
@@ -284,17 +287,6 @@ fn take(socket: &Path) -> Result<Vec<OwnedFd>, RpcError> {
     }
 }
 
-/// The program that holders are started from, told from any other that had its path.
-pub(super) fn is_running(program: &Path, holder: &Holder) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let running = std::fs::metadata(PathBuf::from(format!("/proc/{}/exe", holder.holder.pid)));
-    match (running, std::fs::metadata(program)) {
-        (Ok(running), Ok(present)) => (running.dev(), running.ino()) == (present.dev(), present.ino()),
-        // Where the system does not say, none is taken for an older one.
-        _ => true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,10 +324,31 @@ mod tests {
             (running.clone(), Left { keeper: false, ..all }, SurvivalLevel::Live, true, "the daemon keeps"),
             (running.clone(), Left { daemon: false, ..all }, SurvivalLevel::Live, true, "its keeper keeps"),
             (running, none, SurvivalLevel::Live, false, "its holder alone"),
-            (Session { state: SessionState::Unknown, message: Some("the machine was restarted".into()), ..talking.clone() },
-                all, SurvivalLevel::Resumable, false, "the machine was restarted; `orxctl resume`"),
-            (Session { state: SessionState::Failed, ..talking.clone() }, none, SurvivalLevel::None, false, "did not start"),
-            (Session { state: SessionState::Ended, ..session.clone() }, all, SurvivalLevel::Replay, false, "was recorded"),
+            (
+                Session {
+                    state: SessionState::Unknown,
+                    message: Some("the machine was restarted".into()),
+                    ..talking.clone()
+                },
+                all,
+                SurvivalLevel::Resumable,
+                false,
+                "the machine was restarted; `orxctl resume`",
+            ),
+            (
+                Session { state: SessionState::Failed, ..talking.clone() },
+                none,
+                SurvivalLevel::None,
+                false,
+                "did not start",
+            ),
+            (
+                Session { state: SessionState::Ended, ..session.clone() },
+                all,
+                SurvivalLevel::Replay,
+                false,
+                "was recorded",
+            ),
             (Session { state: SessionState::Ended, ..session }, none, SurvivalLevel::None, false, "nothing of it"),
         ] {
             let survival = survival(&session, left);

@@ -1,20 +1,18 @@
 //! After a start of the daemon: every session that was not known to have ended is held against what really runs.
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use orx_protocol::SessionId;
 use orx_protocol::api::session::SessionState;
+use orx_protocol::clock;
 use orx_protocol::event::kind;
 use orx_protocol::hold::{Ended, Holder};
 use orx_protocol::life::Life;
 use orx_protocol::places::variable;
 use orx_protocol::process::{EndReason, ProcessIdentity};
-use orx_protocol::clock;
 use orx_sandbox::{identity, tree};
 use orx_store::{SessionRow, StoreError, events, sessions as table};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Sessions, end_row, holder, lost};
 
@@ -60,7 +58,7 @@ impl Sessions {
             let session = row.session.session;
             let directory = self.directory(session);
             if row.session.state == SessionState::Starting {
-                until_started(&directory).await;
+                holder::until_started(&directory).await;
             }
             let can_be_replaced = wanted_terminals.contains(&session);
             match truth(&row, &directory, can_be_replaced, &mut orphans) {
@@ -125,28 +123,6 @@ pub(super) fn end_left(left: Vec<ProcessIdentity>) {
     }
 }
 
-/// How long a holder may still be at its start when the daemon comes back.
-const STARTING: Duration = Duration::from_secs(10);
-/// How often it is looked at.
-const STARTING_LOOK: Duration = Duration::from_millis(20);
-
-/// Waits for the outcome of a start that another daemon began: whoever starts or holds a session has its directory locked.
-async fn until_started(directory: &Path) {
-    let give_up = Instant::now() + STARTING;
-    while Instant::now() < give_up
-        && holder::read_holder(directory).is_none()
-        && holder::read_ended(directory).is_none()
-        && is_locked(directory)
-    {
-        tokio::time::sleep(STARTING_LOOK).await;
-    }
-}
-
-fn is_locked(directory: &Path) -> bool {
-    let Ok(opened) = std::fs::File::open(directory) else { return false };
-    matches!(Flock::lock(opened, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
-}
-
 fn truth(
     row: &SessionRow,
     directory: &Path,
@@ -162,7 +138,8 @@ fn truth(
         if !process.is_of_boot(identity::boot().as_deref()) {
             return Truth::Lost("the machine was restarted", Vec::new());
         }
-        let kept = process.keeper.is_some_and(identity::is_alive) || (can_be_replaced && identity::is_alive(process.child));
+        let kept =
+            process.keeper.is_some_and(identity::is_alive) || (can_be_replaced && identity::is_alive(process.child));
         if kept || identity::is_alive(process.holder) {
             return Truth::Runs(process.clone());
         }

@@ -1,6 +1,7 @@
 //! Holders of an older version: each goes on as the present one, with its session, where that is possible.
 
 use futures_util::{StreamExt, stream};
+use orx_protocol::api::Empty;
 use orx_protocol::api::session::{NotUpgraded, SessionState, UpgradeParams, Upgraded, Upgrades};
 use orx_protocol::event::kind;
 use orx_protocol::hold::{self, method};
@@ -9,7 +10,7 @@ use orx_store::{SessionRow, sessions as table};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Sessions, holder, keeper};
+use super::{Sessions, holder};
 
 /// Holders that are replaced at a time: each reads its screen again, which takes a processor a moment.
 const AT_ONCE: usize = 4;
@@ -71,16 +72,17 @@ impl Sessions {
 
     async fn upgrade_one(&self, row: SessionRow) -> One {
         let session = row.session.session;
-        let known = holder::read_holder(&self.directory(session)).or(row.holder);
-        if known.is_some_and(|known| keeper::is_running(&self.0.program, &known)) {
+        let socket = Path::new(&row.socket);
+        let status: Result<hold::Status, RpcError> = holder::ask_now(socket, method::STATUS, &Empty {}).await;
+        let present = orx_sandbox::file::which(&self.0.program).unwrap_or_default();
+        if status.is_ok_and(|status| !present.is_empty() && status.program == present) {
             return One::Current(session);
         }
         let program = self.0.program.to_string_lossy().into_owned();
         let params = hold::UpgradeParams { program: Some(program) };
         let mut tries = 0;
         let outcome = loop {
-            let asked: Result<hold::Upgraded, RpcError> =
-                holder::ask(Path::new(&row.socket), method::UPGRADE, &params, LIMIT).await;
+            let asked: Result<hold::Upgraded, RpcError> = holder::ask(socket, method::UPGRADE, &params, LIMIT).await;
             match asked {
                 Err(error) if error.kind() == ErrorKind::Unavailable && tries < TRIES => tries += 1,
                 outcome => break outcome,

@@ -69,6 +69,14 @@ pub(crate) async fn run(context: &Context, arguments: &Down) -> Result<Status, F
     Ok(Status::Done)
 }
 
+/// Ends the daemon that runs, to make place for another.
+pub(crate) async fn end_running(context: &Context, grace: Duration) -> Result<(), Failure> {
+    let client = context.connect().await?;
+    let (process, _) = identify(&client).await?;
+    drop(client);
+    end(context, process, grace).await
+}
+
 /// The daemon's process. It answers both before and after the look at it, so that the identity is the daemon's and not
 /// that of a later process with its pid.
 async fn identify(client: &Client) -> Result<(ProcessIdentity, daemon::Status), Failure> {

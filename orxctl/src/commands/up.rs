@@ -14,6 +14,7 @@ use orx_protocol::places::variable;
 use orx_sandbox::{environment, file, find_program, spawn};
 use serde_json::json;
 
+use crate::commands::down;
 use crate::context::Context;
 use crate::failure::{Failure, Status};
 use crate::progress::Progress;
@@ -35,10 +36,16 @@ const TAIL_BYTES: u64 = 16 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   orxctl up
+  orxctl up --replace
   orxctl --home /tmp/orx --socket /tmp/orx/s.sock up
+
+After a new version was installed, `orxctl up --replace` is all there is to do: sessions, runs and attached viewers go on.
 
 To run the daemon in the foreground, start `orchestratord` itself.")]
 pub struct Up {
+    /// End the daemon that runs, if one does, and start the one that is installed
+    #[arg(long)]
+    pub replace: bool,
     /// How long the daemon may take to become healthy
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = figures::parse_duration)]
     pub timeout: Duration,
@@ -69,6 +76,11 @@ fn absent(error: ClientError) -> Result<Found, Failure> {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Up) -> Result<Status, Failure> {
+    if arguments.replace && let Found::Daemon(_) = ask(&context.places.socket).await? {
+        // What could not be started must not cost the daemon that runs.
+        program()?;
+        down::end_running(context, arguments.timeout).await?;
+    }
     if let Some(done) = running(context, arguments).await? {
         return Ok(done);
     }

@@ -1,5 +1,6 @@
 //! How results look: functions from values to text, so that each can be compared with a golden file.
 
+pub(crate) mod activity;
 pub(crate) mod approvals;
 pub(crate) mod daemon;
 pub(crate) mod doctor;

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use orx_protocol::SessionId;
+use orx_client::ClientError;
 use orx_protocol::api::session::AttachMode;
 use orx_protocol::hold::TerminalSize;
 use orx_protocol::terminal::{FromViewer, ToViewer};
+use orx_protocol::{ErrorKind, SessionId};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
@@ -23,6 +24,10 @@ use crate::terminal::{Left, size};
 const SEQUENCE: Duration = Duration::from_millis(25);
 /// How long a remark stands on the last row.
 const REMARK: Duration = Duration::from_secs(5);
+/// How long another holder, or the daemon that knows of it, is waited for.
+const AGAIN_LIMIT: Duration = Duration::from_secs(20);
+/// How often it is asked for.
+const AGAIN: Duration = Duration::from_millis(50);
 /// The size where the terminal does not say its own.
 const USUAL: TerminalSize = TerminalSize { cols: 80, rows: 24 };
 const HELP: &str = "Ctrl+B, then: d leave, w take control, r redraw, Ctrl+B send it | Ctrl+Q leave";
@@ -31,9 +36,9 @@ const HELP: &str = "Ctrl+B, then: d leave, w take control, r redraw, Ctrl+B send
 ///
 /// # Errors
 /// When it cannot be attached to; the terminal is then as it was.
-pub(crate) async fn view(path: &Path, session: SessionId, mode: AttachMode) -> Result<Left, Failure> {
+pub(crate) async fn view(path: &Path, session: SessionId, mode: AttachMode, everything: bool) -> Result<Left, Failure> {
     let own = size().unwrap_or(USUAL);
-    let link = Link::open(path, session, own, mode).await?;
+    let link = Link::open(path, session, own, mode, everything).await?;
     let failed = |error: std::io::Error| Failure::failed(format!("the terminal cannot be read: {error}"));
     let signals = Signals::new().map_err(failed)?;
     let raw = Raw::enter()?;
@@ -43,6 +48,7 @@ pub(crate) async fn view(path: &Path, session: SessionId, mode: AttachMode) -> R
         path,
         session,
         mode,
+        everything,
         size: own,
         screen,
         modes: Modes::default(),
@@ -122,6 +128,8 @@ struct Viewer<'a> {
     path: &'a Path,
     session: SessionId,
     mode: AttachMode,
+    /// Also what reaches beyond the screen.
+    everything: bool,
     size: TerminalSize,
     screen: Screen,
     modes: Modes,
@@ -139,6 +147,8 @@ struct Viewer<'a> {
 enum Next {
     Go,
     Redraw,
+    /// The connection ended without a word: the session's holder was killed, and another one takes its place.
+    Again,
     Leave(Left),
 }
 
@@ -150,7 +160,7 @@ impl Viewer<'_> {
             let next = tokio::select! {
                 frame = link.reader.next(), if pending.is_none() => match frame {
                     Ok(Some(frame)) => self.frame(frame, &mut pending),
-                    Ok(None) => Next::Leave(Left::Lost("the session's holder closed it".to_owned())),
+                    Ok(None) => Next::Again,
                     Err(error) => Next::Leave(Left::Lost(error.to_string())),
                 },
                 place = self.screen.reserve(), if pending.is_some() => match (place, pending.take()) {
@@ -189,6 +199,13 @@ impl Viewer<'_> {
                     link.close().await;
                     return left;
                 }
+                Next::Again => match self.find_again(&mut signals.fatal).await {
+                    Ok(fresh) => {
+                        pending = None;
+                        std::mem::replace(&mut link, fresh).close().await;
+                    }
+                    Err(left) => return left,
+                },
                 Next::Redraw => {
                     self.remark = None;
                     if let Some(fresh) = self.attach_anew().await {
@@ -203,12 +220,37 @@ impl Viewer<'_> {
     /// A second connection, which begins with the whole screen. While the daemon is away there is none, and the one that
     /// is there is kept: it needs no daemon.
     async fn attach_anew(&mut self) -> Option<Link> {
-        let fresh = Link::open(self.path, self.session, self.size, self.mode).await.ok()?;
+        let fresh = Link::open(self.path, self.session, self.size, self.mode, self.everything).await.ok()?;
         if self.held == Some(true) {
             // The older connection still holds it.
             self.regaining = fresh.send(FromViewer::TakeControl).is_ok();
         }
         Some(fresh)
+    }
+
+    /// A connection to the holder that takes the place of the one that was killed.
+    async fn find_again(&mut self, fatal: &mut Fatal) -> Result<Link, Left> {
+        self.remark("the session's holder was killed; waiting for the next one");
+        let give_up = Instant::now() + AGAIN_LIMIT;
+        loop {
+            let refused = match Link::open(self.path, self.session, self.size, self.mode, self.everything).await {
+                Ok(fresh) => {
+                    // Whether this viewer types is decided anew, and said by the new holder.
+                    self.remark = None;
+                    return Ok(fresh);
+                }
+                Err(error) => error,
+            };
+            let ended = matches!(&refused, ClientError::Rpc(error)
+                if matches!(error.kind(), ErrorKind::FailedPrecondition | ErrorKind::NotFound));
+            if ended || Instant::now() >= give_up {
+                return Err(Left::Lost(format!("the session's holder closed it, and no other answers: {refused}")));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = fatal.recv() => return Err(Left::Signalled),
+            }
+        }
     }
 
     fn frame(&mut self, frame: ToViewer, pending: &mut Option<Vec<u8>>) -> Next {

@@ -122,11 +122,12 @@ enum Source {
 }
 
 impl Holder {
-    /// Starts the program of `settings` with all that it needs. The keeper is at the other end of `link`; `starter` started
+    /// Starts the program of `settings` with all that it needs. `keeper` is at the other end of `link`; `starter` started
     /// this process.
     pub(super) fn start(
         settings: Settings,
         link: Option<OwnedFd>,
+        keeper: Option<ProcessIdentity>,
         starter: Option<ProcessIdentity>,
     ) -> Result<Self, HoldError> {
         let now = Instant::now();
@@ -137,7 +138,6 @@ impl Holder {
         let listener = Listener::bind(Path::new(&settings.spec.socket))?;
         let (session, pid) = open_session(&settings, started_at_ms, now)?;
         let child = child::identity_of(pid);
-        let keeper = link.is_some().then(keeper).flatten();
         let record = Record { holder, child, started_at_ms, keeper, boot: identity::boot() };
         let watch = Watch::own(child);
         let link = link.map(Link::from);
@@ -460,6 +460,7 @@ impl Holder {
             self.take_frames(token, now);
         }
         self.type_input(now);
+        self.tell_watchers(now);
         for connection in self.connections.values_mut() {
             connection.send();
         }
@@ -493,11 +494,6 @@ fn deadline(spec: &HoldSpec, started_at_ms: u64, now: Instant) -> Option<Instant
 /// This process.
 pub(super) fn own_identity() -> Result<ProcessIdentity, HoldError> {
     identity::own().ok_or_else(|| failed("its own identity")(std::io::Error::other("it is not in /proc")))
-}
-
-/// The keeper: the parent.
-pub(super) fn keeper() -> Option<ProcessIdentity> {
-    identity::of(nix::unistd::getppid().as_raw())
 }
 
 fn open_session(settings: &Settings, started_at_ms: u64, now: Instant) -> Result<(Session, i32), HoldError> {

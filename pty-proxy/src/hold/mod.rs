@@ -11,6 +11,7 @@ mod take_over;
 mod terminal;
 mod upgrade;
 mod viewers;
+mod watch;
 
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -100,7 +101,7 @@ fn begin(directory: &Path) -> Result<Done, StartFailure> {
     let settings = Settings::load(directory, None)?;
     apart(settings, |settings, detached| {
         let directory = settings.directory.clone();
-        match Holder::start(settings, detached.link, detached.starter) {
+        match Holder::start(settings, detached.link, detached.keeper, detached.starter) {
             Ok(holder) => {
                 detached.report.send(&Started::Running(holder.record()));
                 holder.serve();
@@ -131,7 +132,7 @@ fn go_on(directory: &Path, number: i32) -> Result<Done, StartFailure> {
         return Ok(Done::Ended(ExitCode::SUCCESS));
     }
     apart(settings, |settings, detached| {
-        given.set_link(detached.link);
+        given.set_keeper(detached.link, detached.keeper);
         match Holder::take_over(settings, given, detached.starter) {
             Ok(holder) => {
                 detached.report.send(&Started::Running(holder.record()));
@@ -163,10 +164,12 @@ fn apart(settings: Settings, work: impl FnOnce(Settings, Detached)) -> Result<Do
     }
 }
 
-/// Stays in nobody's way: no directory is kept busy by a holder, and it leaves no core behind.
+/// Stays in nobody's way: no directory is kept busy by a holder, it leaves no core behind, and no agent looks into it.
 fn settle() {
     let _ = std::env::set_current_dir("/");
-    let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
+    if let Err(error) = orx_sandbox::hardening::close_to_others() {
+        journal::note(&format!("other processes of this user can look into this one: {error}"));
+    }
 }
 
 /// Writes the record of the end.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use orx_protocol::hold::{
-    AdoptParams, AttachParams, KeysParams, RowText, SendParams, Status, StopParams, TerminalSize, method,
+    AdoptParams, AttachParams, KeysParams, NoticeParams, RowText, SendParams, Status, StopParams, TerminalSize, method,
 };
 use orx_protocol::limits::IN_FLIGHT_PER_CONNECTION;
 use orx_protocol::rpc::{self, CallId, Incoming};
@@ -21,10 +21,11 @@ use crate::input::keys::{self, type_keys};
 use crate::input::paste::paste;
 use crate::input::typist::{InputFull, Step};
 use crate::link::connection::{Connection, Use};
+use crate::process::keeping::running_program;
 use crate::terminal::answers::from_hex;
 
 /// Every method, for the one who named another.
-const METHODS: [&str; 15] = [
+const METHODS: [&str; 16] = [
     method::STATUS,
     method::SCREEN,
     method::SCROLLBACK,
@@ -32,6 +33,7 @@ const METHODS: [&str; 15] = [
     method::SEND,
     method::KEYS,
     method::RESIZE,
+    method::NOTICE,
     method::PAUSE,
     method::CONTINUE,
     method::STOP,
@@ -155,6 +157,10 @@ impl Holder {
                 self.apply_size(now, false);
                 Ok(Outcome::Now(serde_json::json!({})))
             }
+            method::NOTICE => {
+                let notice: NoticeParams = rpc::params(name, raw)?;
+                Ok(Outcome::Now(serde_json::json!({"viewers": self.notify_viewers(&notice)})))
+            }
             method::PAUSE | method::CONTINUE => {
                 let _: Nothing = rpc::params(name, raw)?;
                 if name == method::PAUSE {
@@ -220,6 +226,10 @@ impl Holder {
     }
 
     fn status(&mut self, now: Instant) -> Status {
+        let looked_at = match &self.session {
+            Session::Terminal(terminal) => terminal.control.is_looked_at(now),
+            Session::Pipes(_) => false,
+        };
         let (terminal, viewers, title, lost_bytes) = match &mut self.session {
             Session::Terminal(terminal) => {
                 let screen = terminal.emulator.screen();
@@ -233,10 +243,12 @@ impl Holder {
             terminal,
             output_bytes: self.output_bytes,
             viewers: u32::try_from(viewers).unwrap_or(u32::MAX),
+            looked_at,
             quiet_ms: u64::try_from(now.saturating_duration_since(self.last_output).as_millis()).unwrap_or(u64::MAX),
             title,
             lost_bytes,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            program: running_program(),
         }
     }
 

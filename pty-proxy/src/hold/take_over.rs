@@ -14,7 +14,7 @@ use orx_protocol::rpc::CallId;
 use orx_sandbox::{descriptors, identity};
 use serde::{Deserialize, Serialize};
 
-use super::holder::{HoldError, Holder, Parts, Session, failed, keeper, own_identity};
+use super::holder::{HoldError, Holder, Parts, Session, failed, own_identity};
 use super::pipes::{self, PipesSession};
 use super::settings::Settings;
 use super::signals::Signals;
@@ -64,6 +64,8 @@ pub(super) struct Viewer {
     pub(super) mode: AttachMode,
     pub(super) size: TerminalSize,
     pub(super) types: bool,
+    #[serde(default)]
+    pub(super) raw: bool,
 }
 
 /// What was handed over, with the descriptors taken.
@@ -75,6 +77,7 @@ pub(super) struct Given {
     listener: Option<OwnedFd>,
     pub(super) lock: Option<OwnedFd>,
     link: Option<OwnedFd>,
+    keeper: Option<ProcessIdentity>,
     exit: Option<orx_protocol::process::Exit>,
     serving: Option<(Serving, Vec<OwnedFd>)>,
 }
@@ -115,8 +118,8 @@ impl Given {
             }
             None => None,
         };
-        let HandOver { child, started_at_ms, exit, .. } = told;
-        Ok(Self { child, started_at_ms, outputs, listener, lock, link, exit, serving })
+        let HandOver { child, started_at_ms, exit, keeper, .. } = told;
+        Ok(Self { child, started_at_ms, outputs, listener, lock, link, keeper, exit, serving })
     }
 
     /// Whether this process is below its keeper already, or goes on without one: then it must not detach again.
@@ -125,8 +128,8 @@ impl Given {
     }
 
     /// A keeper, where this process detached and got one.
-    pub(super) fn set_link(&mut self, link: Option<OwnedFd>) {
-        self.link = link;
+    pub(super) fn set_keeper(&mut self, link: Option<OwnedFd>, keeper: Option<ProcessIdentity>) {
+        (self.link, self.keeper) = (link, keeper);
     }
 }
 
@@ -145,9 +148,8 @@ impl Holder {
             Some(listener) => Listener::go_on(listener, socket).map_err(failed("the socket"))?,
             None => Listener::bind(socket)?,
         };
-        let keeper = given.link.is_some().then(keeper).flatten();
         let holder = own_identity()?;
-        let Given { child, started_at_ms, .. } = given;
+        let Given { child, started_at_ms, keeper, .. } = given;
         let record = Record { holder, child, started_at_ms, keeper, boot: identity::boot() };
         // Another version of the same process is still the program's parent.
         let is_own = given.serving.as_ref().is_some_and(|(serving, _)| serving.is_own);
@@ -182,7 +184,7 @@ impl Holder {
             let stream = UnixStream::from(descriptor);
             if let Some(viewer) = handed.viewer {
                 self.connections.insert(token, Connection::go_on(stream, &[], handed.unsent, 0));
-                let params = AttachParams { size: viewer.size, mode: viewer.mode };
+                let params = AttachParams { size: viewer.size, mode: viewer.mode, raw: viewer.raw };
                 self.attach(token, &params, &handed.received, now);
                 if viewer.types {
                     typing = Some(token);

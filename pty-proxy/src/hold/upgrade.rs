@@ -22,7 +22,7 @@ use super::requests::Outcome;
 use super::signals::Signals;
 use super::take_over::{Handed, Serving, Viewer};
 use crate::journal;
-use crate::link::connection::Use;
+use crate::link::connection::{Connection, Use};
 use crate::process::keeping::arguments;
 
 /// Output after which the screen is kept before the other version starts: less is read again from the log.
@@ -168,7 +168,10 @@ impl Holder {
             Session::Terminal(terminal) => terminal
                 .control
                 .viewers()
-                .map(|(token, mode, size)| (token, Viewer { mode, size, types: terminal.control.holds(token) }))
+                .map(|(token, mode, size)| {
+                    let raw = self.connections.get(&token).is_some_and(Connection::is_raw);
+                    (token, Viewer { mode, size, types: terminal.control.holds(token), raw })
+                })
                 .collect(),
             Session::Pipes(_) => Vec::new(),
         };
@@ -207,6 +210,7 @@ impl Holder {
             listener: Some(listener),
             lock: Some(lock),
             link,
+            keeper: self.record.keeper,
             exit: None,
             serving: Some(serde_json::to_value(serving)?),
         };

@@ -41,6 +41,8 @@ pub struct Detached {
     pub starter: Option<ProcessIdentity>,
     /// The link to the keeper, which is the parent; `None` where there is no keeper.
     pub link: Option<OwnedFd>,
+    /// That keeper.
+    pub keeper: Option<ProcessIdentity>,
 }
 
 /// The way to tell the starter how the start went; the starter ends when this is told or dropped.
@@ -99,6 +101,8 @@ pub fn detach(directory: &Path, lock: BorrowedFd<'_>) -> Result<Side, DetachErro
 fn below_a_keeper(directory: &Path, lock: BorrowedFd<'_>, report: Report, starter: Option<ProcessIdentity>) -> Side {
     // As subreaper the keeper becomes the parent of what a dead holder leaves, and so learns how the program ends.
     let begun = super::child::adopt_orphans().and_then(|()| super::keeper::link());
+    // Known from itself: a holder whose keeper was killed already has another parent, whose children are none of its own.
+    let keeper = identity::own();
     let forked = begun.and_then(|ends| Ok((ends, fork_here()?)));
     match forked {
         Ok(((keepers, holders), ForkResult::Parent { child })) => {
@@ -110,7 +114,7 @@ fn below_a_keeper(directory: &Path, lock: BorrowedFd<'_>, report: Report, starte
         }
         Ok(((keepers, holders), ForkResult::Child)) => {
             drop(keepers);
-            Side::Holder(Detached { report, starter, link: Some(holders) })
+            Side::Holder(Detached { report, starter, link: Some(holders), keeper })
         }
         Err(error) => {
             report.send(&Started::Failed(format!("the holder could not be put below a keeper: {error}")));
@@ -123,7 +127,7 @@ fn below_a_keeper(directory: &Path, lock: BorrowedFd<'_>, report: Report, starte
 #[cfg(not(target_os = "linux"))]
 fn below_a_keeper(_directory: &Path, _lock: BorrowedFd<'_>, report: Report, starter: Option<ProcessIdentity>) -> Side {
     match fork_here() {
-        Ok(ForkResult::Child) => Side::Holder(Detached { report, starter, link: None }),
+        Ok(ForkResult::Child) => Side::Holder(Detached { report, starter, link: None, keeper: None }),
         Ok(ForkResult::Parent { .. }) => Side::Keeper(ExitCode::SUCCESS),
         Err(_) => Side::Keeper(ExitCode::FAILURE),
     }

@@ -18,7 +18,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::ForkResult;
 use orx_protocol::hold::{HAND_OVER_VERSION, HandOver};
 use orx_protocol::process::Exit;
-use orx_sandbox::{descriptors, tree};
+use orx_sandbox::{descriptors, identity, tree};
 
 use super::child;
 use super::keeping::{Kept, MESSAGE, Reaped, arguments};
@@ -87,6 +87,9 @@ impl Deaths {
 pub fn keep(directory: &Path, lock: BorrowedFd<'_>, link: OwnedFd, holder: i32) -> ExitCode {
     // Told from the holders in a list of processes, and spared by whoever kills those by name.
     let _ = nix::sys::prctl::set_name(c"orx-keeper");
+    if let Err(error) = orx_sandbox::hardening::close_to_others() {
+        journal::note(&format!("other processes of this user can look into this one: {error}"));
+    }
     let mut keeper =
         Keeper { directory, lock, link, holder: Some(holder), kept: None, exit: None, deaths: Deaths::default() };
     match keeper.run() {
@@ -226,6 +229,7 @@ impl Keeper<'_> {
             listener: Some(listener.as_raw_fd()),
             lock: Some(self.lock.as_raw_fd()),
             link: Some(its_end.as_raw_fd()),
+            keeper: identity::own(),
             exit: self.exit,
             serving: None,
         };

@@ -96,3 +96,13 @@ pub fn own_program() -> PathBuf {
     let text = path.as_os_str().as_bytes();
     text.strip_suffix(b" (deleted)").map_or(path.clone(), |path| PathBuf::from(std::ffi::OsStr::from_bytes(path)))
 }
+
+/// Which file this process runs, also where another one has its name by now; empty where the system does not say.
+#[must_use]
+pub fn running_program() -> String {
+    #[cfg(target_os = "linux")]
+    let running = orx_sandbox::file::which(Path::new("/proc/self/exe"));
+    #[cfg(not(target_os = "linux"))]
+    let running = std::env::current_exe().and_then(|path| orx_sandbox::file::which(&path));
+    running.unwrap_or_default()
+}

@@ -4,6 +4,7 @@ pub mod child;
 pub mod confined;
 pub mod detach;
 pub mod ending;
+pub mod foreground;
 #[cfg(target_os = "linux")]
 pub mod keeper;
 pub mod keeping;

@@ -1,11 +1,14 @@
 //! The suites, one file a room. A file that is not listed here would never run, so its absence fails.
 
 mod bad_input;
+mod channels;
 mod cli;
 mod engines;
 mod frames;
 mod full_disk;
 mod http;
+mod inbox;
+mod inbox_rights;
 mod interactive;
 mod life;
 mod lifecycle;
@@ -20,6 +23,8 @@ mod scripted;
 mod settings;
 mod socket;
 mod survival;
+mod takeover;
+mod upgrade;
 
 use std::path::Path;
 
