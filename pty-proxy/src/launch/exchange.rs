@@ -11,12 +11,15 @@ use serde_json::value::RawValue;
 
 /// Longest noise that is kept, in bytes.
 const NOISE: usize = 1024;
+/// Most lines of noise that are kept: an agent that writes for people must not fill the disk.
+const NOISE_LINES: u32 = 1000;
 
 /// The open record.
 #[derive(Debug)]
 pub(super) struct Exchange {
     file: File,
     bytes: u64,
+    noise_lines: u32,
 }
 
 impl Exchange {
@@ -24,7 +27,7 @@ impl Exchange {
     pub(super) fn open(directory: &Path) -> Result<Self> {
         let file = files::private_append(&directory.join(file::EXCHANGE))?;
         file.set_len(0)?;
-        Ok(Self { file, bytes: 0 })
+        Ok(Self { file, bytes: 0, noise_lines: 0 })
     }
 
     /// Bytes so far.
@@ -44,6 +47,10 @@ impl Exchange {
 
     /// Adds a line that is no message.
     pub(super) fn noise(&mut self, line: &[u8]) -> Result<()> {
+        if self.noise_lines >= NOISE_LINES {
+            return Ok(());
+        }
+        self.noise_lines += 1;
         let noise = String::from_utf8_lossy(line.get(..NOISE).unwrap_or(line)).into_owned();
         self.append(&Record { at_ms: now_ms(), by: Writer::Agent, message: None, note: None, noise: Some(noise) })
     }

@@ -1,0 +1,157 @@
+//! What a session's record and directory have of its structured channel. What goes over it is the business of
+//! [`crate::channels`].
+
+use orx_engines::channel::{ChannelKind, with_address};
+use orx_protocol::api::session::SessionState;
+use orx_protocol::event::kind;
+use orx_protocol::launch::{LaunchSpec, Ready, Relay, Serve, file};
+use orx_protocol::limits::SOCKET_PATH;
+use orx_protocol::{ErrorKind, RpcError, SessionId};
+use orx_store::{SessionRow, StoreError, sessions as table};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+use super::Sessions;
+use super::create::Plan;
+use crate::channels::choose::{ChannelPlan, Programs};
+
+/// The socket in a session's directory, of a server or a relay.
+pub(super) const SOCKET: &str = "channel.sock";
+/// What the daemon keeps of a session's channel, in the session's directory.
+pub(super) const KEPT: &str = "channel.json";
+/// How long a server may take to answer: opencode takes ten seconds on a busy machine.
+const SERVER_LIMIT_MS: u64 = 60_000;
+/// What stands before the address in what opencode's server says.
+const SAID: &str = "listening on ";
+
+/// What is needed to open a channel again after the daemon's own end.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Kept {
+    /// The password of the session's server. It opens nothing else, and ends with the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// The conversation that the agent is to take up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<String>,
+    /// What it is asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_prompt: Option<String>,
+}
+
+impl Kept {
+    /// Reads what is kept in a session's directory.
+    #[must_use]
+    pub fn load(directory: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(directory.join(KEPT)).ok()?).ok()
+    }
+}
+
+/// The socket of the channel in a session's directory.
+#[must_use]
+pub fn socket(directory: &Path) -> PathBuf {
+    directory.join(SOCKET)
+}
+
+impl Sessions {
+    /// Puts the launcher of a plan's channel in front of its programs. Once done, it stays.
+    pub(super) fn lay_channel(&self, plan: &mut Plan) {
+        if plan.channel.is_none() {
+            return;
+        }
+        let directory = self.directory(plan.session);
+        let length = socket(&directory).as_os_str().len();
+        if length > SOCKET_PATH && plan.channel.as_ref().is_some_and(|channel| channel.kind == ChannelKind::AppServer) {
+            // It has a terminal all the same.
+            tracing::warn!(session = %plan.session, length, "The session's directory is too long for a channel's socket.");
+            plan.channel = None;
+            return;
+        }
+        plan.argv = vec![
+            self.0.program.to_string_lossy().into_owned(),
+            "launch".to_owned(),
+            "--directory".to_owned(),
+            directory.to_string_lossy().into_owned(),
+        ];
+    }
+
+    /// Writes what the launcher of a plan's channel is told, and what is needed to open the channel.
+    pub(super) fn write_channel(&self, session: SessionId, channel: &ChannelPlan) -> Result<(), RpcError> {
+        let directory = self.directory(session);
+        let spec = spec(channel, &socket(&directory))?;
+        let kept = Kept {
+            password: channel.password.clone(),
+            resumed: channel.resumed.clone(),
+            first_prompt: channel.first_prompt.clone(),
+        };
+        let written = (|| {
+            orx_sandbox::file::private_directory(&directory)?;
+            let spec = serde_json::to_vec(&spec).map_err(std::io::Error::other)?;
+            let kept = serde_json::to_vec(&kept).map_err(std::io::Error::other)?;
+            orx_sandbox::file::replace(&directory.join(file::SPEC), &spec)?;
+            orx_sandbox::file::replace(&directory.join(KEPT), &kept)
+        })();
+        written.map_err(|error: std::io::Error| {
+            RpcError::new(ErrorKind::Storage, format!("{} cannot be written: {error}", directory.display()))
+        })
+    }
+
+    /// Sessions that run with a channel that is not lost.
+    ///
+    /// # Errors
+    /// As the store cannot be read.
+    pub async fn with_channels(&self) -> Result<Vec<SessionRow>, StoreError> {
+        let mut rows = self.store().read(table::unfinished).await?;
+        rows.retain(|row| {
+            let session = &row.session;
+            session.state == SessionState::Running && session.channel.is_some() && session.channel_lost.is_none()
+        });
+        Ok(rows)
+    }
+
+    /// Records that a session's channel is lost, and why.
+    pub async fn record_channel_lost(&self, session: SessionId, why: String) {
+        let record = || {
+            let why = why.clone();
+            self.update(session, move |row| {
+                if row.session.state.is_final() || row.session.channel_lost.is_some() {
+                    return None;
+                }
+                let data = serde_json::json!({"channel": row.session.channel, "lost": why});
+                row.session.channel_lost = Some(why);
+                Some((kind::SESSION_CHANNEL, data))
+            })
+        };
+        self.insist(session, record).await;
+    }
+}
+
+/// What the launcher is told.
+fn spec(channel: &ChannelPlan, socket: &Path) -> Result<LaunchSpec, RpcError> {
+    let path = socket.to_string_lossy().into_owned();
+    let length = path.len();
+    if length > SOCKET_PATH && channel.kind != ChannelKind::Serve {
+        return Err(RpcError::new(
+            ErrorKind::FailedPrecondition,
+            format!("the socket {path} of the session's channel has {length} bytes, the kernel takes {SOCKET_PATH}"),
+        )
+        .with_hint("set ORX_HOME to a shorter path, or `channel: off`"));
+    }
+    Ok(match &channel.programs {
+        Programs::Agent(agent) => LaunchSpec::Relay(Relay { agent: agent.clone(), socket: path }),
+        Programs::Served(served, alone) => {
+            let (server, ready) = match channel.kind {
+                ChannelKind::Serve => (served.server.clone(), Ready::Line(SAID.to_owned())),
+                ChannelKind::AppServer | ChannelKind::Acp => {
+                    (with_address(&served.server, &format!("unix://{path}")), Ready::Socket(path))
+                }
+            };
+            LaunchSpec::Serve(Serve {
+                server,
+                ready,
+                limit_ms: SERVER_LIMIT_MS,
+                interface: served.interface.clone(),
+                alone: alone.clone(),
+            })
+        }
+    })
+}
