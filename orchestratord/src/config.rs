@@ -10,6 +10,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::approvals::policy::{FileApprovals, Policy};
+use crate::notify::Roads;
+use crate::notify::settings::FileNotifications;
+use crate::confinement::{Confinements, FileCaps, FileSandbox};
+
 /// The daemon of orx: sessions, runs and workers behind one socket.
 ///
 /// It runs in the foreground and logs to standard error; `orxctl up` puts it in the background.
@@ -83,7 +88,11 @@ struct File {
     workers: BTreeMap<String, u32>,
     engines: FileEngines,
     runs: FileRuns,
+    sandbox: FileSandbox,
+    caps: FileCaps,
     sessions: FileSessions,
+    approvals: FileApprovals,
+    notifications: FileNotifications,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -165,6 +174,12 @@ pub struct Settings {
     pub endpoint: Option<Endpoint>,
     /// Engines' programs that are not to be looked up on `PATH`.
     pub binaries: BTreeMap<String, String>,
+    /// How approvals that nobody decides end.
+    pub approvals: Policy,
+    /// How people are told.
+    pub notifications: Roads,
+    /// What sessions may touch and use.
+    pub confinements: Confinements,
     /// Runs at work at once; further ones wait.
     pub concurrent_runs: usize,
     /// Sessions of people that run at once; further ones wait. 0: any number.
@@ -249,6 +264,9 @@ impl Settings {
             workers,
             endpoint: file.engines.endpoint.map(endpoint).transpose()?,
             binaries: binaries(file.engines.binaries)?,
+            confinements: Confinements::read(file.sandbox, &file.caps).map_err(|(key, why)| bad(key, why))?,
+            notifications: file.notifications.read().map_err(|(key, why)| bad(key, why))?,
+            approvals: file.approvals.read().map_err(|(key, why)| bad(key, why))?,
             concurrent_runs: range("runs.concurrent", file.runs.concurrent, 4, 1, 256)?,
             concurrent_sessions: range("sessions.concurrent", file.sessions.concurrent, 0, 1, 10_000)?,
             places,
@@ -361,7 +379,12 @@ mod tests {
             ("engines: {binaries: {cloude: /bin/claude}}\n", "cloude"),
             ("engines: {endpoint: {url: 'ftp://x', key: k}}\n", "ftp"),
             ("runs: {concurrent: 0}\n", "concurrent"),
+            ("approvals: {expire_after: 5w}\n", "approvals.expire_after"),
+            ("approvals: {on_expiry: allow}\n", "allow"),
             ("sessions: {concurrent: 0}\n", "sessions.concurrent"),
+            ("notifications: {command: [notify-me]}\n", "notifications.command"),
+            ("notifications: {topics: [test]}\n", "notifications.topics"),
+            ("notifications: {terminal: osc8}\n", "osc8"),
             ("http: [1\n", "line"),
         ] {
             let error = load(Some(file), &[], &none).unwrap_err();

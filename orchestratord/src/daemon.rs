@@ -21,6 +21,7 @@ use crate::config::{Limits, Settings};
 use crate::hooks::Witnesses;
 use crate::journal::Journal;
 use crate::listen::connections::Connections;
+use crate::notify::Notifier;
 use crate::runs::Runs;
 use crate::sessions::Sessions;
 use crate::sessions::activity::Activities;
@@ -50,6 +51,8 @@ pub struct Daemon {
     pub sessions: Sessions,
     /// What the agents in sessions do.
     pub activities: Activities,
+    /// Telling people.
+    pub notifier: Notifier,
     /// Texts on their way into sessions.
     pub deliveries: Deliveries,
     /// Runs of pipelines.
@@ -115,6 +118,14 @@ impl Daemon {
             parts.tasks.clone(),
             parts.draining.clone(),
         );
+        let notifier = Notifier::new(
+            parts.store.clone(),
+            parts.sessions.clone(),
+            parts.environment.clone(),
+            parts.settings.notifications.clone(),
+            parts.tasks.clone(),
+            parts.draining.clone(),
+        );
         let channels = Channels::new(channels::Parts {
             sessions: parts.sessions.clone(),
             activities: parts.activities.clone(),
@@ -138,6 +149,7 @@ impl Daemon {
             supervised_roles: Mutex::new(Vec::new()),
             settings: RwLock::new(Arc::new(parts.settings)),
             environment: parts.environment,
+            notifier,
             deliveries,
             channels,
             store: parts.store,
@@ -169,6 +181,7 @@ impl Daemon {
         self.runs.reload(engines(&self.environment, &settings));
         self.sessions.set_places(settings.concurrent_sessions);
         self.approvals.set_policy(settings.approvals);
+        self.notifier.set_roads(settings.notifications.clone());
         self.sessions.set_confinement(confinement(&self.environment, &settings, &old.places));
         let settings = Settings { places: old.places.clone(), http: old.http.clone(), ..settings };
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);

@@ -3,10 +3,15 @@
 
 pub mod access;
 pub mod api;
+pub mod approvals;
+pub mod channels;
 pub mod config;
+pub mod confinement;
 pub mod daemon;
+pub mod hooks;
 pub mod journal;
 pub mod listen;
+pub mod notify;
 pub mod reply;
 pub mod runs;
 pub mod sessions;

@@ -131,6 +131,7 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     daemon.sessions.queue_again(&daemon.engines()).await?;
     daemon.sessions.learn_conversations(&daemon.engines()).await?;
     daemon.deliveries.take_up().await?;
+    daemon.notifier.follow().await?;
     daemon.sessions.keep_places(daemon.draining.clone());
     daemon.hooks.add(Arc::new(daemon.activities.clone()));
     daemon.activities.begin();

@@ -46,6 +46,8 @@ pub mod kind {
     pub const SESSION_HOLDER_REPLACED: &str = "session.holder_replaced";
     /// The engine's own name of a session's conversation became known.
     pub const SESSION_CONVERSATION: &str = "session.conversation";
+    /// A session's structured channel stands, or is lost.
+    pub const SESSION_CHANNEL: &str = "session.channel";
     /// A checkpoint of a session was taken.
     pub const SESSION_CHECKPOINTED: &str = "session.checkpointed";
     /// A session was set back to a checkpoint.

@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub mod api;
+pub mod cast;
 pub mod clock;
 pub mod codec;
 pub mod error;

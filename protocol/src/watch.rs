@@ -42,6 +42,21 @@ pub struct Changed {
     pub processes: Option<u32>,
 }
 
+/// A line of what `pty-proxy replay` prints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Played {
+    /// What a watcher would have been told.
+    Changed(Changed),
+    /// The recording is over.
+    Ended {
+        /// How long it is, in milliseconds.
+        length_ms: u64,
+        /// With what status the program ended; `None` when the recording does not tell of its end.
+        exit: Option<String>,
+    },
+}
+
 /// A notification that a program sent through its terminal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {

@@ -6,4 +6,5 @@ pub mod activity;
 pub mod approval;
 pub mod delivery;
 pub mod life;
+pub mod notify;
 pub mod screen;

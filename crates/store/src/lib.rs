@@ -28,6 +28,7 @@ mod lock;
 pub mod messages;
 mod migrations;
 mod names;
+pub mod notifications;
 mod readers;
 pub mod records;
 pub mod runs;

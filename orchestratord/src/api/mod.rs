@@ -5,8 +5,10 @@ mod approval;
 mod config;
 mod daemon;
 mod event;
+mod look;
 mod hook;
 mod life;
+mod notification;
 mod record;
 pub mod rest;
 mod rule;
@@ -148,6 +150,8 @@ static METHODS: &[Method] = &[
     later!("session.keys", "Presses keys", session::keys),
     later!("session.resize", "Changes the terminal's size", session::resize),
     later!("session.screen", "The screen as text", session::screen),
+    later!("session.scrollback", "Lines that scrolled out of the screen, by number", look::scrollback),
+    later!("session.recording", "The screen of the recording at a moment", look::recording),
     later!("session.log", "What the process wrote, as lines", session::log),
     later!("session.wait", "Waits for a state", session::wait),
     later!("session.explain", "By what a session's activity is concluded", session::explain),
@@ -172,6 +176,8 @@ static METHODS: &[Method] = &[
     by!("rule.remove", "Removes a standing decision", rule::remove),
     connected!("hook.report", "What an engine's hook was told; answered with what it prints", hook::report),
     by!("hook.delivered", "A hook handed a decision to its engine", hook::delivered),
+    later!("notification.list", "What people were told, and whether it arrived", notification::list),
+    later!("notification.test", "Tells by every road that is on that this is a trial", notification::test),
     later!("run.start", "Starts a pipeline on a task", run::start),
     later!("run.list", "Runs, newest first", run::list),
     later!("run.get", "One run", run::get),

@@ -15,6 +15,7 @@ pub mod host;
 pub mod keeper;
 pub mod life;
 pub mod log;
+pub mod look;
 pub mod places;
 pub mod ready;
 pub mod reconcile;
@@ -143,7 +144,7 @@ impl Sessions {
         })
     }
 
-    async fn find(&self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
+    pub(crate) async fn find(&self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
         self.store().read(move |reader| table::get(reader, session)).await
     }
 

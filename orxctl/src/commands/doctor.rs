@@ -2,6 +2,8 @@
 
 use clap::Args;
 use orx_protocol::api::{Empty, daemon};
+use orx_sandbox::confine::Abilities;
+use orx_sandbox::environment;
 
 use crate::context::Context;
 use crate::failure::{Failure, Status};
@@ -36,8 +38,27 @@ pub(crate) async fn run(context: &Context, _arguments: &Doctor) -> Result<Status
 async fn checks(context: &Context) -> Vec<Check> {
     let mut checks = places::checks(&context.places, context.config_named);
     checks.extend(reachable(context).await);
+    checks.push(sandbox().await);
     checks.extend(programs::checks().await);
     checks
+}
+
+/// What sessions are confined with.
+async fn sandbox() -> Check {
+    let own = environment::own();
+    let found = Abilities::probe(own.get("PATH").map(String::as_str)).await;
+    match (&found.bubblewrap, found.landlock) {
+        (Ok(_), _) => Check::ok("sandbox", found.shortcomings()),
+        (Err(_), Some(_)) => {
+            let install = "apt-get install bubblewrap: with Landlock alone, sockets by path and the network stay open";
+            Check::warn("sandbox", found.shortcomings(), install)
+        }
+        (Err(_), None) => Check::warn(
+            "sandbox",
+            found.shortcomings(),
+            "apt-get install bubblewrap: engines are refused without a sandbox",
+        ),
+    }
 }
 
 async fn reachable(context: &Context) -> Vec<Check> {

@@ -9,6 +9,7 @@ use orx_protocol::api::session::{AttachMode, CreateParams, Created};
 use orx_protocol::life::Priority;
 
 use crate::commands::attach;
+use crate::confinement::Confinement;
 use crate::context::{self, Context};
 use crate::failure::{Failure, Status};
 use crate::progress::Progress;
@@ -24,6 +25,7 @@ const COMMAND: &str = "command";
   orxctl new codex --worktree --prompt \"fix the flaky test\" --detach
   orxctl new gemini --cwd ../api -- --model gemini-2.5-pro
   orxctl new command -- bash -l
+  orxctl new claude --network gateway --memory 4G --cpu 2
 
 With --json the session is started and not attached to.")]
 pub struct New {
@@ -53,6 +55,13 @@ pub struct New {
     /// How long it may run, such as 90m
     #[arg(long, value_name = "DURATION", value_parser = figures::parse_duration)]
     pub max_duration: Option<Duration>,
+    /// The structured channel beside the terminal: auto, off, app-server, serve, or acp, which has no terminal
+    /// [default: auto]
+    #[arg(long, value_name = "CHANNEL")]
+    pub channel: Option<String>,
+    /// What it may touch and use.
+    #[command(flatten)]
+    pub confinement: Confinement,
     /// Do not attach; print the session's identifier
     #[arg(short, long)]
     pub detach: bool,
@@ -81,6 +90,7 @@ pub(crate) async fn run(context: &Context, arguments: New) -> Result<Status, Fai
         terminal::require()?;
     }
     let size = terminal::size();
+    let (sandbox, limits) = arguments.confinement.params()?;
     let params = CreateParams {
         engine: arguments.engine,
         argv: arguments.arguments,
@@ -93,6 +103,9 @@ pub(crate) async fn run(context: &Context, arguments: New) -> Result<Status, Fai
         prompt: arguments.prompt.as_deref().map(|prompt| words::read(prompt, "prompt")).transpose()?,
         priority: arguments.priority.unwrap_or_default(),
         max_duration_ms: arguments.max_duration.map(figures::milliseconds),
+        sandbox,
+        limits,
+        channel: arguments.channel,
         ..CreateParams::default()
     };
     let client = context.connect().await?;
@@ -113,5 +126,5 @@ pub(crate) async fn run(context: &Context, arguments: New) -> Result<Status, Fai
             .text(&format!("{session}: waits for a place; `orxctl wait {session} --until running` waits with it"))?;
         return Ok(Status::Done);
     }
-    attach::attach(context, created.session, AttachMode::Control).await
+    attach::attach(context, created.session, AttachMode::Control, false).await
 }

@@ -82,7 +82,7 @@ pub(crate) async fn take_up(
     if detach || again.pid.is_none() || terminal::require().is_err() {
         return Ok(Status::Done);
     }
-    attach::attach(context, again.session, AttachMode::Control).await
+    attach::attach(context, again.session, AttachMode::Control, false).await
 }
 
 fn said(again: &Again) -> String {

@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, arguments: &Screen) -> Result<Status,
 }
 
 /// The rows down to the last one that shows something.
-fn as_text(screen: &ScreenText) -> String {
+pub(crate) fn as_text(screen: &ScreenText) -> String {
     let rows = screen.lines.iter().rposition(|line| !line.trim().is_empty()).map_or(0, |last| last + 1);
     screen
         .lines

@@ -22,6 +22,51 @@ pub enum Until {
     Running,
     /// The process ended, in whatever way
     Ended,
+    /// Its agent works
+    Working,
+    /// Its agent takes a prompt and has nothing to do
+    Idle,
+    /// Its agent asked its user something
+    WaitingInput,
+    /// Its agent waits for a permission
+    Blocked,
+    /// Its provider refuses calls for a time
+    RateLimited,
+    /// Its turn is over while helpers work
+    SubagentsRunning,
+    /// Its agent is idle, or somebody is needed before it goes on
+    Rest,
+}
+
+impl Until {
+    const fn asked(self) -> session::Until {
+        match self {
+            Self::Running => session::Until::Running,
+            Self::Ended => session::Until::Ended,
+            Self::Working => session::Until::Working,
+            Self::Idle => session::Until::Idle,
+            Self::WaitingInput => session::Until::WaitingInput,
+            Self::Blocked => session::Until::Blocked,
+            Self::RateLimited => session::Until::RateLimited,
+            Self::SubagentsRunning => session::Until::SubagentsRunning,
+            Self::Rest => session::Until::Rest,
+        }
+    }
+
+    /// How it is said that it did not come.
+    const fn missed(self) -> &'static str {
+        match self {
+            Self::Running => "does not run",
+            Self::Ended => "has not ended",
+            Self::Working => "does not work",
+            Self::Idle => "is not idle",
+            Self::WaitingInput => "asks nothing",
+            Self::Blocked => "waits for no permission",
+            Self::RateLimited => "is not limited",
+            Self::SubagentsRunning => "has no helpers that work",
+            Self::Rest => "is not at rest",
+        }
+    }
 }
 
 /// Arguments of `wait`.
@@ -29,8 +74,10 @@ pub enum Until {
 #[command(after_help = "Examples:
   orxctl wait 5FAV
   orxctl wait 5FAV --until running --timeout 10s
+  orxctl wait 5FAV --until idle --timeout 10m
+  orxctl wait 5FAV --until rest
 
-Exit code 1 when the time is over, or when a session that should run has ended.")]
+Exit code 1 when the time is over, or when the session has ended before that.")]
 pub struct Wait {
     /// The session: its identifier, or a unique beginning or end of it
     pub session: String,
@@ -43,13 +90,23 @@ pub struct Wait {
 }
 
 /// Whether a state is the one that is waited for, or rules it out.
-const fn reached(until: Until, state: SessionState) -> Option<bool> {
+fn reached(until: Until, waited: &Waited) -> Option<bool> {
+    let states = until.asked().agent_states();
+    if !states.is_empty() {
+        let is_over = waited.state.is_final().then_some(false);
+        return if states.contains(&waited.activity.state) { Some(true) } else { is_over };
+    }
+    process_reached(until, waited.state)
+}
+
+/// The same for states of the process.
+const fn process_reached(until: Until, state: SessionState) -> Option<bool> {
     match (until, state) {
         (Until::Running, SessionState::Running) => Some(true),
         (Until::Running, SessionState::Starting) => None,
         (Until::Running, SessionState::Ended | SessionState::Failed | SessionState::Unknown) => Some(false),
-        (Until::Ended, SessionState::Starting | SessionState::Running) => None,
-        (Until::Ended, SessionState::Ended | SessionState::Failed | SessionState::Unknown) => Some(true),
+        (_, SessionState::Ended | SessionState::Failed | SessionState::Unknown) => Some(true),
+        (_, SessionState::Starting | SessionState::Running) => None,
     }
 }
 
@@ -65,10 +122,7 @@ pub(crate) async fn run(context: &Context, arguments: &Wait) -> Result<Status, F
     match outcome {
         Some(reached) => Ok(Status::of_success(reached)),
         None => {
-            let wanted = match arguments.until {
-                Until::Running => "does not run",
-                Until::Ended => "has not ended",
-            };
+            let wanted = arguments.until.missed();
             let after = arguments.timeout.map_or(0, figures::milliseconds);
             Err(Failure::failed(format!("the session {wanted} after {}", figures::duration_ms(after))))
         }
@@ -83,15 +137,12 @@ async fn wait(
 ) -> Result<(Option<bool>, session::Session), Failure> {
     let started = Instant::now();
     let client = context.connect().await?;
-    let until = match arguments.until {
-        Until::Running => session::Until::Running,
-        Until::Ended => session::Until::Ended,
-    };
+    let until = arguments.until.asked();
     loop {
         let left = arguments.timeout.map_or(SLICE, |timeout| timeout.saturating_sub(started.elapsed()).min(SLICE));
         let params = WaitParams { session, until, timeout_ms: figures::milliseconds(left) };
         let waited: Waited = client.call_idempotent("session.wait", &params, left + MARGIN).await?;
-        let outcome = reached(arguments.until, waited.state);
+        let outcome = reached(arguments.until, &waited);
         if outcome.is_some() || arguments.timeout.is_some_and(|timeout| started.elapsed() >= timeout) {
             let shown = client.call_idempotent("session.get", &SessionParams { session }, MARGIN).await?;
             return Ok((outcome, shown));
@@ -102,13 +153,26 @@ async fn wait(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orx_protocol::activity::{Activity, AgentState};
 
     #[test]
     fn a_state_is_reached_ruled_out_or_still_to_come() {
-        assert_eq!(reached(Until::Ended, SessionState::Unknown), Some(true));
-        assert_eq!(reached(Until::Ended, SessionState::Running), None);
-        assert_eq!(reached(Until::Running, SessionState::Running), Some(true));
-        assert_eq!(reached(Until::Running, SessionState::Starting), None);
-        assert_eq!(reached(Until::Running, SessionState::Failed), Some(false));
+        let waited = |state, agent| Waited { state, activity: Activity { state: agent, ..Activity::default() } };
+        let of_process = |until, state| reached(until, &waited(state, AgentState::Unknown));
+        assert_eq!(of_process(Until::Ended, SessionState::Unknown), Some(true));
+        assert_eq!(of_process(Until::Ended, SessionState::Running), None);
+        assert_eq!(of_process(Until::Running, SessionState::Running), Some(true));
+        assert_eq!(of_process(Until::Running, SessionState::Starting), None);
+        assert_eq!(of_process(Until::Running, SessionState::Failed), Some(false));
+        for (until, state, agent, outcome) in [
+            (Until::Idle, SessionState::Running, AgentState::Working, None),
+            (Until::Idle, SessionState::Running, AgentState::Idle, Some(true)),
+            (Until::Idle, SessionState::Ended, AgentState::Done, Some(false)),
+            (Until::Rest, SessionState::Running, AgentState::Blocked, Some(true)),
+            (Until::Rest, SessionState::Running, AgentState::Unknown, None),
+            (Until::Rest, SessionState::Failed, AgentState::Failed, Some(true)),
+        ] {
+            assert_eq!(reached(until, &waited(state, agent)), outcome, "{until:?} {state:?} {agent:?}");
+        }
     }
 }

@@ -9,6 +9,7 @@ pub mod event;
 pub mod explain;
 pub mod hook;
 pub mod life;
+pub mod notification;
 pub mod record;
 pub mod run;
 pub mod session;

@@ -332,6 +332,10 @@ pub struct AttachParams {
     /// Whether it types.
     #[serde(default)]
     pub mode: AttachMode,
+    /// Whether the program reaches beyond the viewer's screen: may set its clipboard (OSC 52), show notifications and the
+    /// like, which is kept from every other viewer.
+    #[serde(default)]
+    pub raw: bool,
 }
 
 /// Result of `session.attach`, the last JSON body on the connection.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use orx_protocol::codec;
-use orx_protocol::hold::{AttachParams, TerminalSize};
+use orx_protocol::hold::{AttachParams, NoticeForm, NoticeParams, TerminalSize};
 use orx_protocol::terminal::{FromViewer, ToViewer};
 
 use super::holder::{Holder, Session};
@@ -17,14 +17,14 @@ impl Holder {
     /// Makes a connection the viewer that `params` describes; `rest` are bytes that it sent before.
     pub(super) fn attach(&mut self, token: u64, params: &AttachParams, rest: &[u8], now: Instant) {
         let Session::Terminal(terminal) = &mut self.session else { return };
-        let change = terminal.control.join(token, params.mode, screen::usable(params.size));
+        let change = terminal.control.join(token, params.mode, screen::usable(params.size), now);
         // The size first, so that the first screen that the viewer gets is already its own.
         if let Some(size) = change.size {
             terminal.want_size(size);
         }
         self.apply_size(now, true);
         if let Some(connection) = self.connections.get_mut(&token) {
-            connection.become_viewer(rest);
+            connection.become_viewer(rest, params.raw);
         }
         self.show_screen(token);
         if change.control {
@@ -46,6 +46,7 @@ impl Holder {
         self.waiting.retain(|(waiting, _)| *waiting != token);
         let Session::Terminal(terminal) = &mut self.session else { return };
         terminal.screens.retain(|(waiting, _)| *waiting != token);
+        terminal.watchers.forget(token);
         if terminal.control.holds(token) {
             terminal.typist.viewer_left();
         }
@@ -77,16 +78,22 @@ impl Holder {
     /// Shows every viewer what the program wrote.
     pub(super) fn show_output(&mut self) {
         let Session::Terminal(terminal) = &self.session else { return };
-        let bytes = &terminal.passed.bytes;
-        let mut viewers =
-            self.connections.values_mut().filter(|connection| connection.usage() == Use::Viewer).peekable();
-        if bytes.is_empty() || viewers.peek().is_none() || codec::output_frame(bytes, &mut self.frames).is_err() {
-            return;
-        }
-        let frame = self.frames.split().freeze();
-        for connection in viewers {
-            connection.output(&frame);
-            connection.send();
+        let passed = &terminal.passed;
+        for raw in [false, true] {
+            let mut viewers = self
+                .connections
+                .values_mut()
+                .filter(|connection| connection.usage() == Use::Viewer && connection.is_raw() == raw)
+                .peekable();
+            let bytes = if raw { passed.bytes.as_slice().into() } else { passed.on_screen() };
+            if bytes.is_empty() || viewers.peek().is_none() || codec::output_frame(&bytes, &mut self.frames).is_err() {
+                continue;
+            }
+            let frame = self.frames.split().freeze();
+            for connection in viewers {
+                connection.output(&frame);
+                connection.send();
+            }
         }
     }
 
@@ -165,10 +172,25 @@ impl Holder {
         }
     }
 
+    /// Shows a notice on the terminals of all viewers; gives how many there are.
+    pub(super) fn notify_viewers(&mut self, notice: &NoticeParams) -> usize {
+        let Session::Terminal(terminal) = &self.session else { return 0 };
+        let frame = viewer_frame(&ToViewer::Output(sequence_of(notice)));
+        let tokens = terminal.control.tokens();
+        for token in &tokens {
+            if let Some(connection) = self.connections.get_mut(token) {
+                connection.output(&frame);
+                connection.send();
+            }
+        }
+        tokens.len()
+    }
+
     fn take_viewer_frame(&mut self, token: u64, frame: FromViewer, now: Instant) {
         let Session::Terminal(terminal) = &mut self.session else { return };
         match frame {
             FromViewer::Input(bytes) => {
+                terminal.control.typed(token, &bytes, now);
                 if terminal.control.holds(token) {
                     terminal.typist.viewer(&bytes, now);
                 }
@@ -193,6 +215,17 @@ impl Holder {
             }
         }
     }
+}
+
+/// What a terminal is sent. A control character or the separator of OSC 777 in a text would end or split it.
+fn sequence_of(notice: &NoticeParams) -> Vec<u8> {
+    let clean = |text: &str| text.chars().filter(|c| !c.is_control() && *c != ';').collect::<String>();
+    let (title, body) = (clean(&notice.title), clean(&notice.body));
+    match notice.form {
+        NoticeForm::Osc9 => format!("\x1b]9;{title}: {body}\x07"),
+        NoticeForm::Osc777 => format!("\x1b]777;notify;{title};{body}\x07"),
+    }
+    .into_bytes()
 }
 
 fn size_frame(size: TerminalSize) -> Bytes {

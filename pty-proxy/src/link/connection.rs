@@ -15,7 +15,7 @@ use orx_protocol::terminal::ToViewer;
 use super::socket;
 
 /// Bytes that may wait for a slow viewer before it skips to now.
-const VIEWER_BACKLOG: usize = 1024 * 1024;
+const VIEWER_BACKLOG: usize = 256 * 1024;
 /// How long a peer may take from the first to the last byte of a request.
 const FRAME_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes read at once.
@@ -36,6 +36,8 @@ pub struct Connection {
     stream: UnixStream,
     decoder: FrameDecoder,
     usage: Use,
+    /// This viewer gets what the program sends beyond the screen, too.
+    raw: bool,
     queue: VecDeque<Bytes>,
     queued: usize,
     /// Bytes of the first frame of the queue that were sent.
@@ -75,6 +77,7 @@ impl Connection {
             stream,
             decoder: FrameDecoder::new(FRAME_KNOWN),
             usage: Use::Requests,
+            raw: false,
             queue: VecDeque::new(),
             queued: 0,
             sent: 0,
@@ -122,11 +125,18 @@ impl Connection {
     }
 
     /// Makes this the connection of a viewer, which has sent `rest` already beyond what was read here.
-    pub fn become_viewer(&mut self, rest: &[u8]) {
+    pub fn become_viewer(&mut self, rest: &[u8], raw: bool) {
         self.usage = Use::Viewer;
+        self.raw = raw;
         self.decoder.set_limit(FRAME_TERMINAL);
         self.decoder.buffer().extend_from_slice(rest);
         self.descriptor = None;
+    }
+
+    /// Whether this viewer gets what the program sends beyond the screen, too.
+    #[must_use]
+    pub fn is_raw(&self) -> bool {
+        self.raw
     }
 
     /// What it is used for.

@@ -2,6 +2,9 @@
 
 use orx_protocol::api::session::AttachMode;
 use orx_protocol::hold::TerminalSize;
+use std::time::Instant;
+
+use super::attention::Attention;
 
 /// A viewer of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +12,7 @@ struct Viewer {
     token: u64,
     mode: AttachMode,
     size: TerminalSize,
+    attention: Attention,
 }
 
 /// The viewers, oldest first, and which of them types.
@@ -29,9 +33,22 @@ pub struct Change {
 
 impl Control {
     /// A viewer came. The first that wants to type, does.
-    pub fn join(&mut self, token: u64, mode: AttachMode, size: TerminalSize) -> Change {
-        self.viewers.push(Viewer { token, mode, size });
+    pub fn join(&mut self, token: u64, mode: AttachMode, size: TerminalSize, now: Instant) -> Change {
+        self.viewers.push(Viewer { token, mode, size, attention: Attention::new(now) });
         if mode == AttachMode::Control && self.holder.is_none() { self.give(Some(token)) } else { Change::default() }
+    }
+
+    /// A viewer's person did something.
+    pub fn typed(&mut self, token: u64, bytes: &[u8], now: Instant) {
+        if let Some(viewer) = self.viewers.iter_mut().find(|viewer| viewer.token == token) {
+            viewer.attention.typed(bytes, now);
+        }
+    }
+
+    /// Whether somebody looks at the session.
+    #[must_use]
+    pub fn is_looked_at(&self, now: Instant) -> bool {
+        self.viewers.iter().any(|viewer| viewer.attention.looks(now))
     }
 
     /// A viewer left. When it typed, the oldest of the others that want to, does.
@@ -98,10 +115,13 @@ mod tests {
     #[test]
     fn control_goes_to_the_first_that_wants_it_and_on_to_the_oldest() {
         let mut control = Control::default();
-        assert_eq!(control.join(1, AttachMode::View, SMALL), Change::default());
-        assert_eq!(control.join(2, AttachMode::Control, LARGE), Change { control: true, size: Some(LARGE) });
-        assert_eq!(control.join(3, AttachMode::Control, SMALL), Change::default());
-        assert_eq!(control.join(4, AttachMode::Control, LARGE), Change::default());
+        assert_eq!(control.join(1, AttachMode::View, SMALL, Instant::now()), Change::default());
+        assert_eq!(
+            control.join(2, AttachMode::Control, LARGE, Instant::now()),
+            Change { control: true, size: Some(LARGE) }
+        );
+        assert_eq!(control.join(3, AttachMode::Control, SMALL, Instant::now()), Change::default());
+        assert_eq!(control.join(4, AttachMode::Control, LARGE, Instant::now()), Change::default());
         assert_eq!(control.take(1), Change::default());
         assert_eq!(control.take(4), Change { control: true, size: Some(LARGE) });
         assert_eq!(control.leave(2), Change::default());
@@ -114,8 +134,8 @@ mod tests {
     #[test]
     fn only_the_size_of_the_one_that_types_counts() {
         let mut control = Control::default();
-        control.join(1, AttachMode::Control, SMALL);
-        control.join(2, AttachMode::Control, SMALL);
+        control.join(1, AttachMode::Control, SMALL, Instant::now());
+        control.join(2, AttachMode::Control, SMALL, Instant::now());
         assert_eq!(control.resized(2, LARGE).size, None);
         assert_eq!(control.resized(1, LARGE).size, Some(LARGE));
         assert_eq!(control.take(2).size, Some(LARGE));

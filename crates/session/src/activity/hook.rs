@@ -15,6 +15,9 @@ const HELPERS: usize = 1000;
 /// Tools that ask the user something, of which the permission dialog is the question itself.
 const QUESTIONS: [&str; 4] = ["AskUserQuestion", "ExitPlanMode", "ask_user_question", "request_user_input"];
 
+/// Prompts by which a CLI is left.
+const LEAVING: [&str; 3] = ["/exit", "/quit", "/bye"];
+
 /// Reads the hooks of one session: helpers are counted from call to call.
 #[derive(Debug, Clone, Default)]
 pub struct HookReader {
@@ -30,6 +33,8 @@ impl HookReader {
         let event = text("hook_event_name");
         let helper = Some(text("agent_id")).filter(|name| !name.is_empty());
         let (state, reason) = match event {
+            // A prompt that ends the CLI is no work.
+            "UserPromptSubmit" if LEAVING.contains(&text("prompt").trim()) => return None,
             "UserPromptSubmit" | "BeforeAgent" => {
                 self.is_over = false;
                 (AgentState::Working, "a prompt was submitted".to_owned())
@@ -107,7 +112,9 @@ impl HookReader {
             let kind = text("type");
             (kind.contains("agent") || kind.is_empty()) && !matches!(text("status"), "completed" | "failed" | "killed")
         };
-        let name = |task: &Value| ["agent_id", "id", "task_id"].iter().find_map(|name| task.get(name)?.as_str().map(str::to_owned));
+        let name = |task: &Value| {
+            ["agent_id", "id", "task_id"].iter().find_map(|name| task.get(name)?.as_str().map(str::to_owned))
+        };
         self.helpers = tasks.iter().filter(is_helper).filter_map(name).take(HELPERS).collect();
     }
 
@@ -150,6 +157,7 @@ mod tests {
         for (call, state) in [
             (json!({"hook_event_name": "SessionStart", "source": "startup"}), None),
             (json!({"hook_event_name": "UserPromptSubmit"}), Some(Working)),
+            (json!({"hook_event_name": "UserPromptSubmit", "prompt": "/exit"}), None),
             (json!({"hook_event_name": "PreToolUse", "tool_name": "Write"}), Some(Working)),
             (json!({"hook_event_name": "PermissionRequest", "tool_name": "Write"}), Some(Blocked)),
             (json!({"hook_event_name": "PermissionRequest", "tool_name": "AskUserQuestion"}), Some(WaitingInput)),

@@ -15,7 +15,14 @@ const QUIET_MS: u64 = 500;
 #[must_use]
 pub fn observe(mark: Option<PromptMark>, reader: Option<Reader>, quiet_ms: u64, at_ms: u64) -> Option<Observation> {
     let said = |state, reason: &str, confidence| {
-        Some(Observation { source: Source::Process, state, reason: reason.to_owned(), confidence, at_ms, until_ms: None })
+        Some(Observation {
+            source: Source::Process,
+            state,
+            reason: reason.to_owned(),
+            confidence,
+            at_ms,
+            until_ms: None,
+        })
     };
     match (mark, reader) {
         (Some(PromptMark::Prompt), _) => said(AgentState::Idle, "OSC 133: its shell shows a prompt", MARKED),
@@ -50,7 +57,11 @@ mod tests {
             (Some(PromptMark::Running), Some(Reader::Other), 0, Some(Working)),
             (Some(PromptMark::Running), Some(Reader::Other), 900, Some(WaitingInput)),
         ] {
-            assert_eq!(observe(mark, reader, quiet_ms, 1).map(|said| said.state), state, "{mark:?} {reader:?} {quiet_ms}");
+            assert_eq!(
+                observe(mark, reader, quiet_ms, 1).map(|said| said.state),
+                state,
+                "{mark:?} {reader:?} {quiet_ms}"
+            );
         }
     }
 }

@@ -153,11 +153,8 @@ fn takes_away(told: &Word, seen: &Word, now_ms: u64) -> bool {
     {
         return false;
     }
-    let (began, needed) = if seen.since_ms > told.last.at_ms {
-        (seen.since_ms, NEWER_MS)
-    } else {
-        (told.last.at_ms, OLDER_MS)
-    };
+    let (began, needed) =
+        if seen.since_ms > told.last.at_ms { (seen.since_ms, NEWER_MS) } else { (told.last.at_ms, OLDER_MS) };
     now_ms.saturating_sub(began) >= needed
 }
 
