@@ -36,15 +36,37 @@ impl Sessions {
         Ok(Self { processes, names })
     }
 
-    /// The session in which a process runs.
+    /// The session from whose processes a process descends.
+    fn by_descent(&self, pid: i32) -> Option<SessionId> {
+        descent::chain(pid).into_iter().find_map(|process| self.processes.get(&process).copied())
+    }
+
+    /// The session in which a process runs, also when it left the session's processes or pretends to be in one: for what
+    /// an agent may not do, a false alarm is the better mistake.
     fn of(&self, pid: i32) -> Option<SessionId> {
-        descent::chain(pid).into_iter().find_map(|process| {
-            self.processes.get(&process).copied().or_else(|| {
+        self.by_descent(pid).or_else(|| {
+            descent::chain(pid).into_iter().find_map(|process| {
                 let named = descent::variable(process.pid, variable::SESSION)?.parse().ok()?;
                 self.names.contains(&named).then_some(named)
             })
         })
     }
+}
+
+/// The session from whose processes a call on the Unix socket comes, whatever the caller's environment says; `None` for
+/// everybody else. For what is believed of a session because it says so.
+///
+/// # Errors
+/// As the store cannot be read.
+pub async fn session_behind(daemon: &Daemon, caller: &Caller) -> Result<Option<SessionId>, RpcError> {
+    let Some(process) = caller.process.filter(|_| caller.door == Door::Unix) else { return Ok(None) };
+    let sessions = Sessions::read(daemon).await?;
+    tokio::task::spawn_blocking(move || {
+        let session = sessions.by_descent(process.pid);
+        session.filter(|_| identity::is_alive(process))
+    })
+    .await
+    .map_err(|error| RpcError::new(ErrorKind::Internal, format!("the caller could not be looked at: {error}")))
 }
 
 /// The session from which a call comes; `None` for a person.

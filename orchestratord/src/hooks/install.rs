@@ -3,6 +3,7 @@
 
 use orx_engines::EngineKind;
 use orx_protocol::SessionId;
+use orx_protocol::api::confinement::Confinement;
 use orx_protocol::places::variable;
 use orx_store::{StoreError, sessions as table};
 use std::io;
@@ -24,36 +25,45 @@ pub struct Place {
 }
 
 impl Place {
-    /// Adds the hooks of the plan's engine to a plan on a terminal, and gives whether there are any.
+    /// Adds the hooks of the plan's engine to a plan on a terminal, and gives the file in which they are, if any.
     ///
     /// # Errors
     /// When the session's directory cannot be written.
-    pub fn install(&self, plan: &mut Plan, directory: &Path) -> io::Result<bool> {
+    pub fn install(&self, plan: &mut Plan, directory: &Path) -> io::Result<Option<PathBuf>> {
         let kind = plan.engine.parse::<EngineKind>();
-        let (Ok(kind), Some(_)) = (kind, plan.terminal) else { return Ok(false) };
+        let (Ok(kind), Some(_)) = (kind, plan.terminal) else { return Ok(None) };
         let cwd = PathBuf::from(&plan.cwd);
         let read = |path: &str| std::fs::read_to_string(cwd.join(path)).ok();
         let program = self.program.to_string_lossy();
         let Some(installation) = orx_engines::hooks::install(kind, &plan.argv, &program, directory, &read) else {
-            return Ok(false);
+            return Ok(None);
         };
         orx_sandbox::file::private_directory(directory)?;
-        orx_sandbox::file::replace(&directory.join(installation.file), installation.content.as_bytes())?;
+        let file = directory.join(installation.file);
+        orx_sandbox::file::replace(&file, installation.content.as_bytes())?;
         plan.argv = installation.argv;
         plan.environment.insert(variable::SOCKET.to_owned(), self.socket.to_string_lossy().into_owned());
-        Ok(true)
+        file.canonicalize().map(Some)
     }
 }
 
 impl Sessions {
     /// Adds hooks to what is about to start, where its engine has some. Without them the session runs all the same, and
-    /// its engine asks at its own terminal alone.
-    pub(crate) async fn install_hooks(&self, plan: &mut Plan, directory: &Path) {
+    /// its engine asks at its own terminal alone. A sandbox lets the engine read the file, which lies among what is hidden.
+    pub(crate) async fn install_hooks(
+        &self,
+        plan: &mut Plan,
+        directory: &Path,
+        confinement: Option<&mut Confinement>,
+    ) {
         let Some(place) = self.hooks() else { return };
         let session = plan.session;
         match place.install(plan, directory) {
-            Ok(false) => {}
-            Ok(true) => {
+            Ok(None) => {}
+            Ok(Some(file)) => {
+                if let Some(confinement) = confinement {
+                    confinement.read.push(file.to_string_lossy().into_owned());
+                }
                 if let Err(error) = self.record_hooks(session).await {
                     tracing::warn!(%session, %error, "That a session has hooks could not be recorded.");
                 }

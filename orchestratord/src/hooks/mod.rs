@@ -112,7 +112,7 @@ pub async fn delivered(daemon: &Arc<Daemon>, caller: &Caller, params: DeliveredP
 
 /// The session of a caller, which must be the one that it names.
 async fn session(daemon: &Daemon, caller: &Caller, claimed: Option<SessionId>) -> Result<SessionId, RpcError> {
-    let Some(session) = standing::session_of(daemon, caller).await? else {
+    let Some(session) = standing::session_behind(daemon, caller).await? else {
         return Err(RpcError::new(
             ErrorKind::PermissionDenied,
             "a hook was called from outside a session of this daemon",
