@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod engines;
 mod golden;
+mod peers;
 mod judge;
 mod rows;
 mod setup;
