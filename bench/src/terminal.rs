@@ -154,7 +154,7 @@ async fn held(daemon: &Daemon, client: &Client, kind: &str) -> Result<(Created, 
         ..CreateParams::default()
     };
     let created: Created = client.call("session.create", &params).await?;
-    let attach = AttachParams { session: created.session, cols: 120, rows: 40, mode: AttachMode::Control };
+    let attach = AttachParams { session: created.session, cols: 120, rows: 40, mode: AttachMode::Control, raw: false };
     let terminal = Terminal::attach(&daemon.socket(), attach).await?;
     Ok((created, terminal))
 }

@@ -34,13 +34,13 @@ impl Sessions {
                 ErrorKind::FailedPrecondition,
                 format!("session {} runs on pipes and has no screen", row.session.session),
             )
-            .with_hint("`session.log` reads what it writes"));
+            .with_hint("`session.log` (`orxctl logs`) reads what it writes, `session.send` (`orxctl send`) prompts an agent"));
         }
         let answer =
             rpc::success(&request.id, &Attached { session: row.session.session, codec: TERMINAL_CODEC.to_owned() })?;
         let size = TerminalSize { cols: request.params.cols, rows: request.params.rows }.clamped();
         let params = AdoptParams {
-            attach: AttachParams { size, mode: request.params.mode },
+            attach: AttachParams { size, mode: request.params.mode, raw: request.params.raw },
             rest: rest.iter().map(|byte| format!("{byte:02x}")).collect(),
             answer: String::from_utf8_lossy(&answer).into_owned(),
         };

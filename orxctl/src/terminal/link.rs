@@ -41,8 +41,10 @@ impl Link {
         session: SessionId,
         size: TerminalSize,
         mode: AttachMode,
+        raw: bool,
     ) -> Result<Self, ClientError> {
-        let terminal = Terminal::attach(path, AttachParams { session, cols: size.cols, rows: size.rows, mode }).await?;
+        let terminal =
+            Terminal::attach(path, AttachParams { session, cols: size.cols, rows: size.rows, mode, raw }).await?;
         let (reader, mut writer) = terminal.split();
         let (queue, mut messages) = mpsc::channel(QUEUE);
         let mut sender = JoinSet::new();

@@ -4,8 +4,9 @@ mod encoded;
 mod input;
 mod keys;
 mod link;
-mod modes;
+pub(crate) mod modes;
 mod raw;
+pub(crate) mod safe;
 mod screen;
 mod viewer;
 

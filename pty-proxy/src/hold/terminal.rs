@@ -189,7 +189,7 @@ impl TerminalSession {
         self.typist.reply(&replies);
         let emulator = &self.emulator;
         self.typist.look(|| emulator.text().lines);
-        self.files.recording.output(&self.passed.recorded(), now);
+        self.files.recording.output(&self.passed.on_screen(), now);
         self.keep_moment();
         self.keep_scrolled(now);
         filled

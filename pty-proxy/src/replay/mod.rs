@@ -1,6 +1,5 @@
 //! Recordings, played again through the model of the screen on their own clock: what a watcher would have been told.
 
-pub mod cast;
 mod moment;
 mod play;
 
@@ -9,6 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use orx_protocol::watch::Played;
+
+pub use orx_protocol::cast;
 
 pub use moment::{MomentError, screen_at};
 pub use play::play;

@@ -41,14 +41,14 @@ impl Timeout for NoBuffering {
 pub struct Passed {
     /// Whole sequences, without queries.
     pub bytes: Vec<u8>,
-    /// Parts of `bytes` that no recording keeps.
+    /// Parts of `bytes` that reach beyond the screen: only raw viewers get them, and no recording keeps them.
     pub private: Vec<Range<usize>>,
 }
 
 impl Passed {
-    /// What a recording keeps.
+    /// What recordings keep, and viewers get that are not raw ones.
     #[must_use]
-    pub fn recorded(&self) -> std::borrow::Cow<'_, [u8]> {
+    pub fn on_screen(&self) -> std::borrow::Cow<'_, [u8]> {
         if self.private.is_empty() {
             return std::borrow::Cow::Borrowed(&self.bytes);
         }

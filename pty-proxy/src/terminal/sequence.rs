@@ -19,7 +19,7 @@ pub enum Sequence<'a> {
     SoftReset(&'a [u8]),
     /// A title, as the program wrote it: the model's parser would take the blanks at its ends away.
     Title(&'a [u8], &'a [u8]),
-    /// What viewers get and recordings do not (a text for the clipboard).
+    /// What reaches beyond the screen, such as a text for the clipboard: only raw viewers get it.
     Private(&'a [u8]),
     /// REP: the last character again, so many times. A viewer that joined since does not know which that was.
     Repeat(u16, &'a [u8]),
@@ -61,8 +61,11 @@ impl<'a> Sequence<'a> {
             b'[' => control(bytes),
             b']' => system_command(bytes),
             b'P' => device_control(bytes),
-            // Kitty graphics: the terminal answers each transfer, and the model has no graphics.
-            b'_' if bytes.get(2) == Some(&b'G') => Some(Self::Refused(bytes)),
+            // Kitty graphics (which a terminal answers), and what else the model knows nothing of.
+            b'_' | b'^' | b'X' => Some(Self::Refused(bytes)),
+            // Other encodings, and rows of double size.
+            b'%' | b' ' => Some(Self::Refused(bytes)),
+            b'#' if matches!(bytes.get(2), Some(b'3'..=b'6')) => Some(Self::Refused(bytes)),
             b'Z' => Some(Self::ModelQuery(bytes)),
             _ => None,
         }
@@ -141,6 +144,8 @@ fn control(bytes: &[u8]) -> Option<Sequence<'_>> {
         },
         (None | Some(b'?'), [b'$'], b'p') => Some(Sequence::ModelQuery(bytes)),
         (None, [], b'b') => Some(Sequence::Repeat(first().max(1), bytes)),
+        // Printing, and the level of conformance.
+        (None | Some(b'?'), [], b'i') | (None, [b'"'], b'p') => Some(Sequence::Refused(bytes)),
         (None, [b'!'], b'p') => Some(Sequence::SoftReset(bytes)),
         (Some(b'>'), [], b'q') => query(Query::Version),
         (None, [], b't') => match first() {
@@ -209,24 +214,25 @@ fn system_command(bytes: &[u8]) -> Option<Sequence<'_>> {
         b"0" | b"2" => body.get(number.len() + 1..).map(|title| Sequence::Title(title, bytes)),
         b"4" | b"10" | b"11" | b"12" => asks().then_some(Sequence::ModelQuery(bytes)),
         // Reading the user's clipboard is never a program's business here.
-        b"52" if asks() => Some(Sequence::Query(Query::Silent, bytes)),
-        b"52" => Some(Sequence::Private(bytes)),
+        b"52" | b"5522" if asks() => Some(Sequence::Query(Query::Silent, bytes)),
         // The text-sizing protocol draws text that the model would not see.
         b"66" => Some(Sequence::Refused(bytes)),
+        b"21" if body.contains(&b'?') => Some(Sequence::Query(Query::Silent, bytes)),
         b"60" | b"61" => Some(Sequence::Query(Query::Silent, bytes)),
-        b"21" => body.contains(&b'?').then_some(Sequence::Query(Query::Silent, bytes)),
         b"99" => {
             let asks = members.next().is_some_and(|keys| keys.split(|byte| *byte == b':').any(|key| key == b"p=?"));
-            asks.then_some(Sequence::Query(Query::Silent, bytes))
+            Some(if asks { Sequence::Query(Query::Silent, bytes) } else { Sequence::Private(bytes) })
         }
         b"1337" => {
             let name = members.next().unwrap_or_default();
             let asks = [&b"ReportCellSize"[..], b"Capabilities", b"ReportVariable", b"RequestUpload"];
-            asks.iter().any(|ask| name.starts_with(ask)).then_some(Sequence::Query(Query::Silent, bytes))
+            let is_query = asks.iter().any(|ask| name.starts_with(ask));
+            Some(if is_query { Sequence::Query(Query::Silent, bytes) } else { Sequence::Private(bytes) })
         }
-        b"3" | b"5" | b"13" | b"14" | b"15" | b"16" | b"17" | b"18" | b"19" | b"22" | b"50" | b"701" | b"702"
-        | b"708" => asks().then_some(Sequence::Query(Query::Silent, bytes)),
-        _ => None,
+        b"1" | b"7" | b"8" | b"104" | b"110" | b"111" | b"112" | b"133" => None,
+        _ if asks() => Some(Sequence::Query(Query::Silent, bytes)),
+        // The clipboard, notifications, fonts, pointers, files, and whatever terminals will think of.
+        _ => Some(Sequence::Private(bytes)),
     }
 }
 
@@ -241,11 +247,8 @@ fn device_control(bytes: &[u8]) -> Option<Sequence<'_>> {
     if body.starts_with(b"+Q") {
         return Some(Sequence::Query(Query::Silent, bytes));
     }
-    // A multiplexer around a viewer would unwrap what is in it, queries included.
-    if body.starts_with(b"tmux;") {
-        return Some(Sequence::Refused(bytes));
-    }
-    None
+    // Pictures, keys with meanings, sequences for a multiplexer around a viewer: nothing that the model knows.
+    Some(Sequence::Refused(bytes))
 }
 
 /// The control characters within a sequence that is not passed on; a terminal would still have obeyed them.
@@ -315,6 +318,44 @@ mod tests {
         ];
         for draw in drawing {
             assert_eq!(Sequence::to_decide(draw.as_bytes()), None, "{draw:?}");
+        }
+    }
+
+    #[test]
+    fn what_reaches_beyond_the_screen_is_private_or_refused() {
+        for private in [
+            "\x1b]52;c;aGVsbG8=\x07",
+            "\x1b]50;font\x07",
+            "\x1b]9;done\x07",
+            "\x1b]777;notify;a;b\x1b\\",
+            "\x1b]99;i=1;hello\x1b\\",
+            "\x1b]1337;Copy=:aGVsbG8=\x07",
+            "\x1b]5522;type=write\x1b\\",
+            "\x1b]31337;anything\x07",
+        ] {
+            assert_eq!(
+                Sequence::to_decide(private.as_bytes()),
+                Some(Sequence::Private(private.as_bytes())),
+                "{private:?}"
+            );
+        }
+        for refused in [
+            "\x1bPq#0~\x1b\\",
+            "\x1bP0;1|17/646\x1b\\",
+            "\x1bPtmux;\x1b\x1b[6n\x1b\\",
+            "\x1b_Ga=T;AAAA\x1b\\",
+            "\x1b^private message\x1b\\",
+            "\x1b[5i",
+            "\x1b%@",
+            "\x1b#6",
+            "\x1b[61\"p",
+            "\x1b[8;200;200t",
+        ] {
+            assert_eq!(
+                Sequence::to_decide(refused.as_bytes()),
+                Some(Sequence::Refused(refused.as_bytes())),
+                "{refused:?}"
+            );
         }
     }
 

@@ -8,7 +8,7 @@ use orx_protocol::{ErrorKind, SessionId, codec};
 use serde_json::json;
 
 fn params() -> AttachParams {
-    AttachParams { session: SessionId::generate(), cols: 80, rows: 24, mode: AttachMode::Control }
+    AttachParams { session: SessionId::generate(), cols: 80, rows: 24, mode: AttachMode::Control, raw: false }
 }
 
 /// The answer to `request` with what follows it in the same write.
