@@ -99,7 +99,7 @@ async fn a_killed_daemon_costs_a_run_and_two_attached_sessions_a_pause_at_most()
         let params = json!({"engine": "command", "argv": ["/bin/cat"], "cwd": "/tmp"});
         let created = house.daemon.call("session.create", &params);
         let session: SessionId = created["session"].as_str().unwrap().parse().unwrap();
-        let params = AttachParams { session, cols: 80, rows: 24, mode: AttachMode::Control };
+        let params = AttachParams { session, cols: 80, rows: 24, mode: AttachMode::Control, raw: false };
         viewers.push((session, Terminal::attach(house.daemon.socket(), params).await.unwrap()));
     }
     house.daemon.kill9();
@@ -110,7 +110,7 @@ async fn a_killed_daemon_costs_a_run_and_two_attached_sessions_a_pause_at_most()
     house.daemon.restart();
     for (session, viewer) in &mut viewers {
         type_and_see(viewer, "after it came back").await;
-        let params = AttachParams { session: *session, cols: 80, rows: 24, mode: AttachMode::View };
+        let params = AttachParams { session: *session, cols: 80, rows: 24, mode: AttachMode::View, raw: false };
         let mut second = Terminal::attach(house.daemon.socket(), params).await.unwrap();
         see(&mut second, "while it was away").await;
     }
