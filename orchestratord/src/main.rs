@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
+    // Before anything secret is in its memory.
+    let hardened = orx_sandbox::hardening::close_to_others();
     let environment = orx_sandbox::environment::own();
     let settings = match Settings::load(&flags, &|name| environment.get(name).cloned()) {
         Ok(settings) => settings,
@@ -16,6 +18,9 @@ fn main() -> ExitCode {
             name: "log".to_owned(),
             message: error,
         }));
+    }
+    if let Err(error) = hardened {
+        tracing::warn!(%error, "Other processes of this user can look into this one.");
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("orchestratord").build() {
         Ok(runtime) => runtime,

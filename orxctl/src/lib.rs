@@ -5,6 +5,7 @@
 
 pub mod arguments;
 mod commands;
+mod confinement;
 mod context;
 pub mod failure;
 mod figures;
@@ -16,6 +17,7 @@ mod render;
 mod table;
 mod terminal;
 mod text;
+mod visible;
 mod words;
 
 use std::ffi::OsString;

@@ -1,5 +1,6 @@
 //! `session.*`.
 
+use orx_engines::channel::ChannelKind;
 use orx_protocol::api::Empty;
 use orx_protocol::api::delivery::{Messages, SendParams, Sent};
 use orx_protocol::api::explain::{DetectParams, Detection, Explanation, RulesListed, RulesParams};
@@ -123,7 +124,12 @@ pub(super) async fn log(daemon: Arc<Daemon>, params: LogParams) -> Result<Log, R
     let row = daemon.sessions.row(params.session).await?;
     let directory: PathBuf = daemon.sessions.directory(params.session);
     let ended = row.session.state.is_final();
+    // An agent without a terminal writes for its channel, not for people.
+    let speaks_acp = row.session.channel.as_deref() == Some(ChannelKind::Acp.name());
     let reading = tokio::task::spawn_blocking(move || {
+        if speaks_acp && !params.stderr {
+            return output::exchange(&directory, params.from.unwrap_or(0), limit as usize, ended);
+        }
         output::read(&directory, params.stderr, params.from.unwrap_or(0), limit as usize, ended)
     });
     reading.await.map_err(|error| RpcError::new(ErrorKind::Internal, format!("reading the output failed: {error}")))?

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Next};
 use super::outbox::{Outbox, Touched};
-use crate::access::{Caller, Door, peer};
-use crate::api::session::AttachRequest;
+use crate::access::{Caller, peer, rights};
+use crate::api::session::{ATTACH, AttachRequest};
 use crate::daemon::Daemon;
 
 /// Why the socket could not be opened.
@@ -223,7 +223,7 @@ pub async fn serve(daemon: Arc<Daemon>, bound: Bound, stop: CancellationToken) {
         let credentials = peer::of(&stream);
         match credentials {
             Ok(credentials) if peer::is_allowed(credentials) => {
-                let caller = Caller { door: Door::Unix, pid: credentials.pid };
+                let caller = Caller::on_socket(credentials.pid);
                 let daemon = Arc::clone(&daemon);
                 let tasks = daemon.tasks.clone();
                 tasks.spawn(async move {
@@ -247,7 +247,7 @@ async fn converse(daemon: Arc<Daemon>, caller: Caller, stream: UnixStream) {
     let mut decoder = FrameDecoder::new(daemon.limits().frame);
     let handed_over = loop {
         match read(&connection, &stream, &mut decoder).await {
-            End::Attach(request) => match hand_over(&daemon, &request, &outbox, &stream, decoder.buffer()).await {
+            End::Attach(request) => match hand_over(&connection, &request, &outbox, &stream, decoder.buffer()).await {
                 Ok(()) => break true,
                 Err(error) => outbox.send(&rpc::failure(Some(&request.id), &error)),
             },
@@ -275,12 +275,14 @@ async fn converse(daemon: Arc<Daemon>, caller: Caller, stream: UnixStream) {
 
 /// Gives the connection to a session's holder; on an error it is still ours, with what was read beyond the request.
 async fn hand_over(
-    daemon: &Daemon,
+    connection: &Connection,
     request: &AttachRequest,
     outbox: &Outbox,
     stream: &UnixStream,
     beyond: &mut BytesMut,
 ) -> Result<(), RpcError> {
+    let daemon = &connection.daemon;
+    rights::check(daemon, &connection.caller, ATTACH, None).await?;
     if outbox.owes() {
         return Err(RpcError::new(
             ErrorKind::FailedPrecondition,

@@ -1,5 +1,6 @@
 //! From what a caller wants to a process that runs: checked first, recorded next, started last.
 
+use orx_engines::channel::ChannelKind;
 use orx_engines::{Context, EngineKind, InteractiveRequest, Launch};
 use orx_protocol::api::session::{CreateParams, Session};
 use orx_protocol::event::kind;
@@ -8,13 +9,16 @@ use orx_protocol::life::{Life, Priority, Terms};
 use orx_protocol::places::variable;
 use orx_protocol::process::EndReason;
 use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
+use orx_sandbox::confine::Confined;
 use orx_sandbox::environment::Environment;
+use orx_sandbox::limits;
 use orx_store::{SessionRow, StoreError, events, sessions as table};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Sessions, holder};
+use super::{Sessions, confine, holder};
+use crate::channels::choose::{self, ChannelPlan, Programs};
 
 /// What is to be held, checked and complete.
 #[derive(Debug, Clone)]
@@ -43,6 +47,22 @@ pub struct Plan {
     pub priority: Priority,
     /// The conversation that it begins or takes up, where its name is known before the start.
     pub conversation: Option<String>,
+    /// What it may touch and use, as its caller wishes.
+    pub wish: confine::Wish,
+    /// How it is confined, once that is decided.
+    pub confined: Option<Confined>,
+    /// Its structured channel.
+    pub channel: Option<ChannelPlan>,
+}
+
+impl Plan {
+    /// The program and arguments that a person means: without a launcher in front.
+    fn shown_argv(&self) -> Vec<String> {
+        match self.channel.as_ref().map(|channel| &channel.programs) {
+            Some(Programs::Served(_, argv) | Programs::Agent(argv)) => argv.clone(),
+            None => self.argv.clone(),
+        }
+    }
 }
 
 /// Shortest and longest time that a session may be given, in milliseconds.
@@ -92,6 +112,9 @@ pub fn check(
         let (least, most) = (DURATION_MS.start(), DURATION_MS.end());
         return Err(invalid(format!("`max_duration_ms` is {duration}, it must be {least} to {most}")));
     }
+    if choose::choose(kind, params)? == Some(ChannelKind::Acp) {
+        return Ok((kind, choose::agent(kind, params, engines)?));
+    }
     let request = InteractiveRequest {
         cwd: params.cwd.clone(),
         prompt: params.prompt.clone(),
@@ -109,16 +132,20 @@ pub fn plan(params: &CreateParams, engines: &Context) -> Result<Plan, RpcError> 
     let session = SessionId::generate();
     let conversation = conversation_of(params, session);
     let (kind, launch) = check(params, engines, conversation.as_deref())?;
-    complete(session, kind, launch, conversation, params, engines)
+    complete(session, kind, launch, conversation, None, params, engines)
 }
 
 /// The name that the conversation of a session is given at its launch, where its engine takes one.
 pub(super) fn conversation_of(params: &CreateParams, named_after: SessionId) -> Option<String> {
     let kind: EngineKind = params.engine.parse().ok()?;
+    // An agent on pipes names its conversation itself.
+    if choose::choose(kind, params).ok()? == Some(ChannelKind::Acp) {
+        return None;
+    }
     orx_engines::conversation_at_launch(kind).then(|| orx_engines::conversation_name(named_after))
 }
 
-/// The plan of a launch, with what its engine relies on made ready.
+/// The plan of a launch, with what its engine relies on made ready. `resumed` is the conversation that the launch takes up.
 ///
 /// # Errors
 /// When the engine's private home cannot be written.
@@ -127,12 +154,17 @@ pub(super) fn complete(
     kind: EngineKind,
     launch: Launch,
     conversation: Option<String>,
+    resumed: Option<&str>,
     params: &CreateParams,
     engines: &Context,
 ) -> Result<Plan, RpcError> {
     orx_engines::prepare(kind, engines, &params.cwd)?;
-    let mut environment = launch.environment;
+    let wanted = choose::choose(kind, params)?;
+    let mut environment = launch.environment.clone();
     environment.extend(params.env.clone());
+    let channel = wanted
+        .map(|wanted| choose::plan(kind, wanted, &launch, params, resumed, &mut environment))
+        .transpose()?;
     let size = TerminalSize { cols: params.cols.unwrap_or(SIZE.cols), rows: params.rows.unwrap_or(SIZE.rows) };
     Ok(Plan {
         session,
@@ -141,13 +173,25 @@ pub(super) fn complete(
         cwd: params.cwd.clone(),
         environment,
         input: None,
-        terminal: Some(size.clamped()),
+        terminal: (wanted != Some(ChannelKind::Acp)).then(|| size.clamped()),
         title: params.title.clone(),
         owner: None,
         deadline: params.max_duration_ms.map(Duration::from_millis),
         priority: params.priority,
         conversation,
+        wish: confine::Wish {
+            sandbox: params.sandbox.clone(),
+            limits: params.limits,
+            own_repository: params.worktree,
+        },
+        confined: None,
+        channel,
     })
+}
+
+/// The end of a session that did not start.
+fn not_started(why: String) -> Ended {
+    Ended { exit: None, reason: EndReason::SpawnFailed, message: Some(why), ended_at_ms: clock::now_ms() }
 }
 
 impl Sessions {
@@ -156,6 +200,8 @@ impl Sessions {
     /// # Errors
     /// As the store does not take the record; `Upstream` when the process does not start, which is recorded too.
     pub async fn start(&self, plan: Plan) -> Result<Holder, RpcError> {
+        let mut plan = plan;
+        self.confine(&mut plan).await?;
         self.record_new(&plan, Life::Pending).await?;
         self.launch(plan).await
     }
@@ -169,7 +215,7 @@ impl Sessions {
                 cols: plan.terminal.map_or(0, |size| size.cols),
                 rows: plan.terminal.map_or(0, |size| size.rows),
                 title: plan.title.clone(),
-                argv: plan.argv.clone(),
+                argv: plan.shown_argv(),
                 owner: plan.owner.clone(),
                 directory: self.directory(session).to_string_lossy().into_owned(),
                 life,
@@ -180,6 +226,8 @@ impl Sessions {
                     ..Terms::default()
                 },
                 conversation: plan.conversation.clone(),
+                channel: plan.channel.as_ref().map(|channel| channel.kind.name().to_owned()),
+                sandbox: confine::shown(plan.confined.as_ref()),
                 ..Session::starting(session, &plan.engine, &plan.cwd, now_ms)
             },
             holder: None,
@@ -187,6 +235,7 @@ impl Sessions {
         };
         let data = serde_json::json!({
             "engine": plan.engine, "cwd": plan.cwd, "title": plan.title, "owner": plan.owner, "life": life,
+            "sandbox": confine::shown(plan.confined.as_ref()),
         });
         self.store()
             .write(move |tx| {
@@ -204,9 +253,32 @@ impl Sessions {
     /// # Errors
     /// `Upstream` when it does not start, which is recorded too.
     pub(super) async fn launch(&self, plan: Plan) -> Result<Holder, RpcError> {
+        let mut plan = plan;
         let session = plan.session;
+        let confined = match self.confine(&mut plan).await {
+            Ok(()) => self.hold_confined(&plan).await,
+            Err(error) => Err(error),
+        };
+        let (mut confinement, caps) = match confined {
+            Ok(confined) => confined,
+            Err(error) => {
+                self.insist_on_end(session, not_started(error.message.clone())).await;
+                return Err(error);
+            }
+        };
         let directory = self.directory(session);
+        match &plan.channel {
+            // Its launcher is the program; the engine says over the channel what hooks would.
+            Some(channel) => {
+                if let Err(error) = self.write_channel(session, channel) {
+                    self.insist_on_end(session, not_started(error.message.clone())).await;
+                    return Err(error);
+                }
+            }
+            None => self.install_hooks(&mut plan, &directory, confinement.as_mut()).await,
+        }
         let socket = self.socket(session);
+        let groups = limits::groups(caps.as_ref());
         let spec = HoldSpec {
             session,
             argv: plan.argv,
@@ -215,8 +287,8 @@ impl Sessions {
             feed_input: plan.input.is_some(),
             deadline_ms: plan.deadline.map(milliseconds),
             socket: socket.to_string_lossy().into_owned(),
-            confinement: None,
-            caps: None,
+            confinement,
+            caps,
         };
         let mut environment = plan.environment;
         environment.insert(variable::SESSION.to_owned(), session.to_string());
@@ -234,13 +306,9 @@ impl Sessions {
                     Ok(holder)
                 }
                 Err(why) => {
-                    let ended = Ended {
-                        exit: None,
-                        reason: EndReason::SpawnFailed,
-                        message: Some(why.clone()),
-                        ended_at_ms: clock::now_ms(),
-                    };
-                    sessions.insist_on_end(session, ended).await;
+                    // A panic there is logged by the runtime; the session's end is recorded all the same.
+                    let _ = tokio::task::spawn_blocking(move || limits::remove(&groups)).await;
+                    sessions.insist_on_end(session, not_started(why.clone())).await;
                     Err(RpcError::new(ErrorKind::Upstream, format!("session {session} did not start: {why}")))
                 }
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Sessions;
+use super::confine::Wish;
 use super::create::Plan;
 
 /// Longest single wait; it is renewed after that.
@@ -81,6 +82,9 @@ impl SessionHost for Host {
             deadline: Some(Duration::from_millis(request.deadline_ms)),
             priority: Priority::default(),
             conversation: None,
+            wish: Wish { own_repository: true, ..Wish::default() },
+            confined: None,
+            channel: None,
         };
         match self.sessions.start(plan).await {
             Ok(_) => Ok(()),

@@ -28,7 +28,7 @@ pub(crate) fn status(status: &Status, output: Output) -> String {
     );
     out.push_str(&table::pairs(
         &[
-            ("sessions", format!("{} running", status.sessions)),
+            ("sessions", sessions(status)),
             ("runs", format!("{} under way", status.runs)),
             ("journal", figures::plural(status.journal_seq, "event")),
             ("connections", status.connections.to_string()),
@@ -47,6 +47,14 @@ pub(crate) fn status(status: &Status, output: Output) -> String {
         out.push_str(&workers);
     }
     out
+}
+
+/// How many run, and how many of them could do all that their user can.
+fn sessions(status: &Status) -> String {
+    match status.unconfined {
+        0 => format!("{} running", status.sessions),
+        open => format!("{} running, {open} WITHOUT A SANDBOX", status.sessions),
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +80,7 @@ mod tests {
             socket: "/run/user/1000/orx/orchestratord.sock".into(),
             http: None,
             sessions: 3,
+            unconfined: 1,
             runs: 1,
             journal_seq: 4711,
             workers: workers::samples::workers().workers,

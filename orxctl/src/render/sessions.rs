@@ -1,5 +1,6 @@
 //! Sessions as a table, and how one ended.
 
+use orx_protocol::api::confinement::{Mechanism, Network};
 use orx_protocol::api::session::{Session, SessionState};
 
 use crate::figures;
@@ -9,13 +10,15 @@ use crate::text;
 
 /// A table of sessions.
 pub(crate) fn list(sessions: &[Session], now_ms: u64, output: Output) -> String {
-    let mut table = Table::new(&["SESSION", "ENGINE", "STATE", "AGE", "PID", "TITLE", "DIRECTORY"]);
+    let mut table = Table::new(&["SESSION", "ENGINE", "STATE", "AGENT", "SANDBOX", "AGE", "PID", "TITLE", "DIRECTORY"]);
     for session in sessions {
         let title = session.title.as_deref().or(session.owner.as_deref()).unwrap_or("-");
         table.row(vec![
             Cell::new(session.session.to_string()),
             Cell::new(&session.engine),
             Cell::word(state(session)),
+            Cell::new(agent(session)),
+            Cell::new(sandbox(session)),
             Cell::new(figures::age(session.created_at_ms, now_ms)),
             Cell::new(session.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string())),
             Cell::new(title),
@@ -25,11 +28,38 @@ pub(crate) fn list(sessions: &[Session], now_ms: u64, output: Output) -> String 
     table.render(output)
 }
 
+/// Most characters of what an agent does, with the reason.
+const AGENT: usize = 44;
+
+/// What the agent does and why; of a process that ended its state says enough.
+fn agent(session: &Session) -> String {
+    if session.state.is_final() {
+        return "-".to_owned();
+    }
+    let line = super::activity::line(&session.activity);
+    if line.chars().count() <= AGENT {
+        return line;
+    }
+    let kept: String = line.chars().take(AGENT - 1).collect();
+    format!("{}…", kept.trim_end())
+}
+
 /// The state, with the exit where the process ended badly.
 fn state(session: &Session) -> String {
     match (session.state, session.exit) {
         (SessionState::Ended, Some(exit)) if !exit.is_success() => format!("ended, {exit}"),
         (state, _) => state.as_str().to_owned(),
+    }
+}
+
+/// By what a session is confined, and what it reaches; a session without a sandbox is shown in capitals.
+fn sandbox(session: &Session) -> String {
+    let Some(sandbox) = &session.sandbox else { return "NONE".to_owned() };
+    let gaps = if sandbox.not_enforced.is_empty() { "" } else { ", in part" };
+    match (sandbox.mechanism, sandbox.network) {
+        (Mechanism::None, _) => "NONE".to_owned(),
+        (mechanism, Network::On) => format!("{}{gaps}", mechanism.as_str()),
+        (mechanism, network) => format!("{}, network {}{gaps}", mechanism.as_str(), network.as_str()),
     }
 }
 
@@ -48,6 +78,7 @@ pub(crate) fn ending(session: &Session) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orx_protocol::api::confinement::Sandbox;
     use orx_protocol::api::session::Sessions;
     use orx_protocol::process::{EndReason, Exit};
 
@@ -57,6 +88,12 @@ mod tests {
             pid: Some(4321),
             cols: 120,
             rows: 40,
+            sandbox: Some(Sandbox {
+                mechanism: Mechanism::Bubblewrap,
+                network: Network::Off,
+                write: vec!["/home/ann/src/service".into()],
+                ..Sandbox::default()
+            }),
             title: Some("\u{1b}[31mflaky\u{1b}[0m 漢字 test\n".into()),
             argv: vec!["claude".into()],
             directory: "/home/ann/.local/state/orx/sessions/x".into(),
@@ -74,6 +111,7 @@ mod tests {
             pid: None,
             ended_at_ms: Some(1_700_000_100_000),
             exit: Some(Exit::Signal(9)),
+            sandbox: None,
             reason: Some(EndReason::Stopped),
             title: None,
             owner: Some("run_01ARZ3NDEKTSV4RRFFQ69G5FAV/implement".into()),

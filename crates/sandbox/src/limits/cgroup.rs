@@ -11,8 +11,8 @@ use orx_protocol::process::ProcessIdentity;
 
 use crate::identity;
 
-/// The group below its own into which a delegated service moves itself, since a group with processes may not give its
-/// controllers on.
+/// The group below its unit's own in which systemd starts the daemon (`DelegateSubgroup=`), so that others can be made
+/// beside it.
 const OWN_LEAF: &str = "daemon";
 /// Microseconds over which processor time is shared out.
 const PERIOD: u64 = 100_000;
@@ -120,8 +120,12 @@ fn make_unified(hierarchy: &Hierarchy, wanted: &[&str], wished: &LimitParams, na
     let base = if is_leaf { own.parent().unwrap_or(own) } else { own };
     let given = words(&base.join("cgroup.subtree_control"));
     if !wanted.iter().all(|controller| given.contains(*controller)) {
+        // A group with processes may not give its controllers on, and moving them would keep systemd from restarting it.
         if !is_leaf {
-            leave(base)?;
+            return Err(format!(
+                "{} is shared with other programs: run orchestratord as the systemd unit that comes with it, under systemd 254 or newer",
+                base.display()
+            ));
         }
         let plus: Vec<String> = wanted.iter().map(|controller| format!("+{controller}")).collect();
         set(base, "cgroup.subtree_control", &plus.join(" "))?;
@@ -141,26 +145,6 @@ fn make_unified(hierarchy: &Hierarchy, wanted: &[&str], wished: &LimitParams, na
         wished.processes.map_or(Ok(()), |count| set(&group, "pids.max", &count.to_string()))
     })();
     limited.map(|()| group.clone()).inspect_err(|_: &String| drop(fs::remove_dir(&group)))
-}
-
-/// Moves a service of its own out of the group that is to be shared out. Another group's processes are not ours to move.
-fn leave(base: &Path) -> Result<(), String> {
-    if base.extension().is_none_or(|extension| extension != "service") {
-        return Err(format!(
-            "{} is not a delegated service's own: run orchestratord as the systemd unit that comes with it",
-            base.display()
-        ));
-    }
-    let leaf = base.join(OWN_LEAF);
-    match fs::create_dir(&leaf) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(&leaf)(error)),
-        _ => {}
-    }
-    for pid in words(&base.join("cgroup.procs")) {
-        // One that ended meanwhile needs no move; one that cannot be moved shows in the next step.
-        let _ = fs::write(leaf.join("cgroup.procs"), pid);
-    }
-    Ok(())
 }
 
 fn make_split(
@@ -277,24 +261,21 @@ mod tests {
     #[test]
     fn a_group_of_version_two_holds_what_was_wished() {
         let top = tempfile::tempdir().unwrap();
-        let own = top.path().join("x.service");
-        fs::create_dir(&own).unwrap();
+        let unit = top.path().join("x.service");
+        let own = unit.join(OWN_LEAF);
+        fs::create_dir_all(&own).unwrap();
         fs::write(own.join("cgroup.controllers"), "cpu memory pids").unwrap();
-        fs::write(own.join("cgroup.subtree_control"), "").unwrap();
-        fs::write(own.join("cgroup.procs"), "1\n").unwrap();
+        fs::write(unit.join("cgroup.subtree_control"), "").unwrap();
         let wished = LimitParams { memory_bytes: Some(1 << 30), cpu_percent: Some(150), processes: Some(64) };
         assert!(offers(&own, &wanted(&wished)));
-        let hierarchy = Hierarchy { own: own.clone(), controllers: Vec::new() };
+        let hierarchy = Hierarchy { own, controllers: Vec::new() };
         let group = make_unified(&hierarchy, &wanted(&wished), &wished, "ses_1").unwrap();
+        assert_eq!(group, unit.join("ses_1"));
         let read = |path: PathBuf| fs::read_to_string(path).unwrap();
         assert_eq!(read(group.join("memory.max")), (1_u64 << 30).to_string());
         assert_eq!(read(group.join("cpu.max")), "150000 100000");
         assert_eq!(read(group.join("pids.max")), "64");
-        assert_eq!(read(own.join("cgroup.subtree_control")), "+memory +cpu +pids");
-        assert_eq!(read(own.join("daemon/cgroup.procs")), "1");
-        // Once it sits in its leaf, the service makes further groups beside it.
-        let leaf = Hierarchy { own: own.join("daemon"), controllers: Vec::new() };
-        assert_eq!(make_unified(&leaf, &wanted(&wished), &wished, "ses_2").unwrap(), own.join("ses_2"));
+        assert_eq!(read(unit.join("cgroup.subtree_control")), "+memory +cpu +pids");
     }
 
     #[test]
@@ -304,8 +285,8 @@ mod tests {
         let wished = LimitParams { memory_bytes: Some(1 << 30), ..LimitParams::default() };
         let hierarchy = Hierarchy { own: top.path().to_owned(), controllers: Vec::new() };
         let refused = make_unified(&hierarchy, &wanted(&wished), &wished, "ses_1").unwrap_err();
-        assert!(refused.contains("delegated"), "{refused}");
-        assert!(!top.path().join(OWN_LEAF).exists());
+        assert!(refused.contains("shared with other programs"), "{refused}");
+        assert!(!top.path().join("ses_1").exists());
     }
 
     #[test]
