@@ -156,7 +156,7 @@ fn result(outcome: &mut Outcome, event: &Value) {
         let message = match text(event, "/result") {
             Some(message) if !message.is_empty() => message.to_owned(),
             _ if !listed.is_empty() => format!("{subtype}: {}", listed.join("; ")),
-            _ => subtype.to_owned(),
+            _ => text(event, "/error/message").unwrap_or(subtype).to_owned(),
         };
         report.failure = Some(told(&message, count(event, "/api_error_status")));
     }

@@ -6,20 +6,14 @@ use orx_protocol::api::run::Tokens;
 use serde_json::{Map, Value, json};
 
 use crate::driver::Driver;
-use crate::report::{Outcome, count, events, microusd, shown_path, text, told};
-use crate::request::PROMPT_ARGUMENT_MAX;
-use crate::{Context, Endpoint, EngineError, EngineKind, HeadlessRequest, Launch, Mode, home};
+use crate::report::{EngineFailure, FailureKind, Outcome, count, events, microusd, shown_path, text, told};
+use crate::{Context, Endpoint, EngineError, EngineKind, HeadlessRequest, Launch, home};
 
 /// The engine.
 pub(crate) struct Cline;
 
 impl Driver for Cline {
     fn headless(&self, launch: &mut Launch, context: &Context, request: &HeadlessRequest) -> Result<(), EngineError> {
-        // It reads no prompt from standard input.
-        if request.prompt.len() > PROMPT_ARGUMENT_MAX {
-            return Err(EngineError::PromptTooLong { size: request.prompt.len(), limit: PROMPT_ARGUMENT_MAX });
-        }
-        launch.input = None;
         // With the user's own login too, a call that ends must not leave a server behind.
         launch.environment.insert("CLINE_SESSION_BACKEND_MODE".to_owned(), "local".to_owned());
         launch.add(&["--json"]);
@@ -27,12 +21,8 @@ impl Driver for Cline {
         launch.add_option("--model", request.model.as_deref());
         launch.add_option("--thinking", request.reasoning_effort.as_deref());
         launch.argv.extend(request.extra_args.iter().cloned());
-        launch.add(match request.mode {
-            Mode::Text => &["--plan", "--auto-approve", "false"],
-            Mode::Apply => &["--auto-approve", "true"],
-        });
-        launch.add(&["--", &request.prompt]);
-        Ok(())
+        launch.add(&["--auto-approve", "true"]);
+        launch.prompt_as_arguments(&["--", "{prompt}"])
     }
 
     fn terminal(&self, launch: &mut Launch, context: &Context, cwd: &str) {
@@ -81,7 +71,8 @@ impl Driver for Cline {
                 (Some("agent_event"), Some("content_end")) if text(&event, "/event/contentType") == Some("text") => {
                     report.text = text(&event, "/event/text").unwrap_or_default().to_owned();
                 }
-                (Some("error"), _) => {
+                (Some("agent_event"), Some("error")) => report.failure = Some(error(&event)),
+                (Some("error"), _) if report.failure.is_none() => {
                     report.failure = Some(told(text(&event, "/message").unwrap_or("it reported an error"), None));
                 }
                 (Some("run_result"), _) => {
@@ -126,6 +117,15 @@ impl Driver for Cline {
             }
             _ => None,
         }
+    }
+}
+
+/// An error that it already sorted.
+fn error(event: &Value) -> EngineFailure {
+    let failure = told(text(event, "/event/error/message").unwrap_or("it reported an error"), None);
+    match text(event, "/event/errorClass") {
+        Some("auth") => EngineFailure { kind: FailureKind::NotLoggedIn, ..failure },
+        _ => failure,
     }
 }
 

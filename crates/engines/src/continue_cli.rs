@@ -37,9 +37,9 @@ impl Driver for Continue {
             ],
             Mode::Apply => &["--auto"],
         });
-        // Whatever follows this one is taken for the prompt, and standard input is then not read.
+        // What it reads from a pipe ends where nothing has come in yet, so the prompt is an argument.
         launch.add(&["--print"]);
-        Ok(())
+        launch.prompt_as_arguments(&["--", "{prompt}"])
     }
 
     /// Writes `config.yaml` where the CLI looks for it: the endpoint as the one model.

@@ -139,7 +139,7 @@ pub struct TerminalUse {
     /// Arguments of every session.
     #[serde(default)]
     pub arguments: Vec<String>,
-    /// Arguments of sessions whose model is an endpoint.
+    /// Arguments of sessions whose model is an endpoint: `{home}` is their private home.
     #[serde(default)]
     pub endpoint_arguments: Vec<String>,
     /// Arguments that hand over a first prompt, `{prompt}`; empty where it takes none.

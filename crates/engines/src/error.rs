@@ -37,9 +37,9 @@ pub enum EngineError {
         /// Where they are to be given.
         missing: &'static str,
     },
-    /// A prompt for an interactive session is handed over as an argument, and arguments have a limit.
+    /// A prompt that is handed over as an argument, and arguments have a limit.
     #[error(
-        "the prompt has {size} bytes, a session can be started with {limit} at most; start it without one and send the text"
+        "the prompt has {size} bytes, and {limit} at most can be handed over at the start; a session can be started without one and be sent the text"
     )]
     PromptTooLong {
         /// Bytes of the prompt.

@@ -70,6 +70,14 @@ engines! {
     Mini "mini" crate::mini::Mini,
     /// OpenHands.
     Openhands "openhands" crate::openhands::Openhands,
+    /// Cursor CLI.
+    Cursor "cursor" crate::cursor::Cursor,
+    /// Goose.
+    Goose "goose" crate::goose::Goose,
+    /// Amp.
+    Amp "amp" crate::amp::Amp,
+    /// Crush.
+    Crush "crush" crate::crush::Crush,
     /// Any program: its arguments come from the settings, its prompt on standard input, its answer is what it prints.
     Command "command" crate::command::Command,
 }

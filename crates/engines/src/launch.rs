@@ -78,7 +78,8 @@ fn in_a_terminal(
     argv.extend(named);
     argv.extend(known.arguments.iter().cloned());
     if context.endpoint.is_some() {
-        argv.extend(known.endpoint_arguments.iter().cloned());
+        let private = text(&home::of(kind, context, cwd));
+        argv.extend(known.endpoint_arguments.iter().map(|argument| argument.replace("{home}", &private)));
     }
     argv.extend(further.iter().cloned());
     argv.extend(prompt);

@@ -5,6 +5,7 @@
 //! holding the process is the caller's.
 
 mod aider;
+mod amp;
 pub mod channel;
 mod claude;
 mod cline;
@@ -13,6 +14,8 @@ mod command;
 mod composer;
 mod continue_cli;
 mod copilot;
+mod crush;
+mod cursor;
 mod descriptor;
 mod draft;
 mod driver;
@@ -21,6 +24,7 @@ mod error;
 mod gemini;
 #[cfg(test)]
 mod golden;
+mod goose;
 mod home;
 pub mod hooks;
 mod kind;

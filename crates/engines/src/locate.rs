@@ -64,7 +64,9 @@ pub async fn version(kind: EngineKind, context: &Context) -> Result<Version, Eng
     if !captured.exit.is_success() {
         return Err(failed(format!("`{question}` ended with {}", captured.exit)));
     }
-    let printed = captured.stdout_text();
+    // pi says it on standard error.
+    let printed =
+        Some(captured.stdout_text()).filter(|text| !text.is_empty()).unwrap_or_else(|| captured.stderr_text());
     parse(kind, &printed).ok_or_else(|| failed(format!("`{question}` printed {:?}", first_line(&printed))))
 }
 

@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 
 use crate::driver::Driver;
 use crate::report::{Outcome, first_line, told};
-use crate::request::PROMPT_ARGUMENT_MAX;
 use crate::{Context, EngineError, HeadlessRequest, Launch};
 
 /// Columns of what it prints: lines are broken there, and with them the answer.
@@ -15,11 +14,6 @@ pub(crate) struct Mini;
 
 impl Driver for Mini {
     fn headless(&self, launch: &mut Launch, context: &Context, request: &HeadlessRequest) -> Result<(), EngineError> {
-        // It reads no prompt from standard input.
-        if request.prompt.len() > PROMPT_ARGUMENT_MAX {
-            return Err(EngineError::PromptTooLong { size: request.prompt.len(), limit: PROMPT_ARGUMENT_MAX });
-        }
-        launch.input = None;
         launch.environment.insert("COLUMNS".to_owned(), COLUMNS.to_owned());
         launch.environment.insert("MSWEA_SILENT_STARTUP".to_owned(), "1".to_owned());
         let model = match (&context.endpoint, request.model.as_deref()) {
@@ -29,8 +23,7 @@ impl Driver for Mini {
         launch.add_option("--model", model.as_deref());
         launch.argv.extend(request.extra_args.iter().cloned());
         launch.add(&["--yolo", "--exit-immediately"]);
-        launch.argv.push(format!("--task={}", request.prompt));
-        Ok(())
+        launch.prompt_as_arguments(&["--task={prompt}"])
     }
 
     fn read(&self, stdout: &[u8]) -> Outcome {

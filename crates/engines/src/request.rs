@@ -138,6 +138,16 @@ impl Launch {
         self.argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
     }
 
+    /// Hands the input over as arguments instead: for a CLI that reads no standard input.
+    pub(crate) fn prompt_as_arguments(&mut self, template: &[&str]) -> Result<(), crate::EngineError> {
+        let prompt = self.input.take().unwrap_or_default();
+        if prompt.len() > PROMPT_ARGUMENT_MAX {
+            return Err(crate::EngineError::PromptTooLong { size: prompt.len(), limit: PROMPT_ARGUMENT_MAX });
+        }
+        self.argv.extend(template.iter().map(|argument| argument.replace("{prompt}", &prompt)));
+        Ok(())
+    }
+
     /// Adds an option with its value, where there is one.
     pub(crate) fn add_option(&mut self, option: &str, value: Option<&str>) {
         if let Some(value) = value {

@@ -16,11 +16,16 @@ fn rules_of(name: &str) -> Option<&'static str> {
 /// The rules of every engine that has some, by name.
 pub const ALL: &[(&str, &str)] = &[
     ("claude", include_str!("../data/claude.rules.yaml")),
-    ("continue", include_str!("../data/continue.rules.yaml")),
-    ("pi", include_str!("../data/pi.rules.yaml")),
     ("codex", include_str!("../data/codex.rules.yaml")),
     ("gemini", include_str!("../data/gemini.rules.yaml")),
     ("opencode", include_str!("../data/opencode.rules.yaml")),
+    ("qwen", include_str!("../data/qwen.rules.yaml")),
+    ("copilot", include_str!("../data/copilot.rules.yaml")),
+    ("pi", include_str!("../data/pi.rules.yaml")),
+    ("continue", include_str!("../data/continue.rules.yaml")),
+    ("cline", include_str!("../data/cline.rules.yaml")),
+    ("aider", include_str!("../data/aider.rules.yaml")),
+    ("openhands", include_str!("../data/openhands.rules.yaml")),
 ];
 
 #[cfg(test)]

@@ -92,13 +92,13 @@ pub(super) fn calls(conversation: &Conversation, action: &Action, full: impl Fn(
                 Family::Qwen => call("edit", json!({ "file_path": place, "old_string": old, "new_string": new })),
                 Family::Copilot => call("edit", json!({ "path": place, "old_str": old, "new_str": new })),
                 Family::Pi => call("edit", json!({ "path": place, "edits": [{ "oldText": old, "newText": new }] })),
-                Family::Continue => call("Edit", json!({ "file_path": place, "old_string": old, "new_string": new })),
                 Family::Cline => call("editor", json!({ "path": place, "old_text": old, "new_text": new })),
                 Family::OpenHands => call(
                     "file_editor",
                     json!({ "command": "str_replace", "path": place, "old_str": old, "new_str": new, "security_risk": "LOW" }),
                 ),
-                Family::Shell | Family::Blocks => {
+                // Continue refuses to edit what was not read in an earlier round.
+                Family::Continue | Family::Shell | Family::Blocks => {
                     let program =
                         "import sys; p, a, b = sys.argv[1:]; t = open(p).read(); open(p, 'w').write(t.replace(a, b))";
                     let parts = [program, path, old, new].map(quoted);

@@ -82,6 +82,20 @@ pub(super) fn is_of_the_user(text: &str) -> bool {
     !text.is_empty() && !NOT_THE_USER.iter().any(|start| text.starts_with(start))
 }
 
+/// The user's words without what the CLI put around them.
+pub(super) fn unwrapped(text: &str) -> &str {
+    let before = |text: &'_ str, end: &str| text.find(end).unwrap_or(text.len());
+    let own = text.split_once("</current_datetime>\n\n").map_or(text, |(_, rest)| rest);
+    let own = own
+        .strip_prefix("<user_input mode=\"act\">")
+        .and_then(|rest| rest.strip_suffix("</user_input>"))
+        .unwrap_or(own);
+    let own = own
+        .strip_prefix("Please solve this issue: ")
+        .map_or(own, |rest| &rest[..before(rest, "\n\nYou can execute bash commands and edit files")]);
+    &own[..before(own, "\n\n\n# *SEARCH/REPLACE block* Rules:")]
+}
+
 /// The newest prompt, and the rounds of tool calls since.
 pub(super) fn newest(messages: &[Message]) -> (String, usize) {
     let last = messages.iter().rposition(|message| matches!(message, Message::Prompt(_)));
@@ -95,8 +109,15 @@ pub(super) fn newest(messages: &[Message]) -> (String, usize) {
 }
 
 /// How the CLIs introduce the directory that they work in.
-const INTRODUCTIONS: [&str; 4] =
-    ["Primary working directory: ", "Working directory: ", "<cwd>", "- **Workspace Directories:**\n  - "];
+const INTRODUCTIONS: [&str; 7] = [
+    "Primary working directory: ",
+    "Working directory: ",
+    "<cwd>",
+    "- **Workspace Directories:**\n  - ",
+    "urrent working directory: ",
+    "urrent working directory is: ",
+    "working in the directory: ",
+];
 
 /// The working directory that a text states.
 pub(super) fn stated_cwd(text: &str) -> Option<String> {

@@ -175,28 +175,31 @@ fn shortened(message: &str) -> String {
     cut
 }
 
-/// Whether a text names an HTTP status: the number by itself, near a word that says so.
+/// Whether a text names an HTTP status: the number by itself, as the first word or near a word that says so.
 fn names(text: &str, status: u16) -> bool {
     let number = status.to_string();
-    [
-        "status ",
-        "status: ",
-        "status code ",
-        "status code: ",
-        "error ",
-        "error: ",
-        "error (",
-        "code\":",
-        "code\": ",
-        "http ",
-    ]
-    .iter()
-    .any(|before| {
-        let wanted = format!("{before}{number}");
-        text.match_indices(&wanted).any(|(at, found)| {
-            !text.get(at + found.len()..).unwrap_or_default().starts_with(|c: char| c.is_ascii_digit())
+    let is_first = text.split_whitespace().next().is_some_and(|word| word.trim_end_matches(':') == number);
+    is_first
+        || [
+            "status ",
+            "status: ",
+            "status code ",
+            "status code: ",
+            "error ",
+            "error: ",
+            "error (",
+            "message\":\"",
+            "code\":",
+            "code\": ",
+            "http ",
+        ]
+        .iter()
+        .any(|before| {
+            let wanted = format!("{before}{number}");
+            text.match_indices(&wanted).any(|(at, found)| {
+                !text.get(at + found.len()..).unwrap_or_default().starts_with(|c: char| c.is_ascii_digit())
+            })
         })
-    })
 }
 
 /// When to try again, where the message says so: "try again in 1m30s", "retry after 20 seconds".
@@ -248,6 +251,7 @@ mod tests {
         check("stream disconnected before completion", None, FailureKind::Overloaded);
         check("prompt is too long: 210000 tokens", None, FailureKind::Refused);
         check("something else, 4290 of them", None, FailureKind::Crashed);
+        check("401 No such key", None, FailureKind::NotLoggedIn);
         check("", None, FailureKind::Crashed);
     }
 

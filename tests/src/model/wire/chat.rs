@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::conversation::{
-    Conversation, Message, Wire, asks_for_a_title, is_of_the_user, newest, stated_cwd, strings,
+    Conversation, Message, Wire, asks_for_a_title, is_of_the_user, newest, stated_cwd, strings, unwrapped,
 };
 use super::super::tools::Arguments;
 use super::{Answer, list, member, names, parts};
@@ -19,7 +19,8 @@ pub(super) fn read(body: &Value) -> Conversation {
                     Value::String(text) => vec![text.as_str()],
                     content => content.as_array().into_iter().flatten().map(|part| member(part, "text")).collect(),
                 };
-                let own: Vec<&str> = own.into_iter().filter(|text| is_of_the_user(text)).collect();
+                let own = own.into_iter().map(unwrapped);
+                let own: Vec<&str> = own.filter(|text| is_of_the_user(text)).collect();
                 if !own.is_empty() {
                     messages.push(Message::Prompt(own.join("\n")));
                 }
