@@ -211,15 +211,14 @@ fn programs_that_ask_are_answered_once_whether_or_not_somebody_looks() {
     let expected = model.take_replies();
     let ask = |name: &str| {
         format!(
-            "{}; printf '{queries}'; dd bs=1 count={} of={name} 2>/dev/null; printf '\\r\\n{name} done'",
+            "{}; printf '\\033[H\\033[2J{queries}'; dd bs=1 count={} of={name} 2>/dev/null; printf '\\r\\n{name} done'",
             when(&format!("ask-{name}")),
             expected.len()
         )
     };
     // What came beyond the answers is kept as well: nothing is to.
-    let rest = "printf '\\033[H\\033[2J'; dd bs=1 count=1 of=rest 2>/dev/null & sleep 600";
-    let session =
-        Session::shell(&format!("stty raw -echo; {}; printf '\\033[H\\033[2J'; {}; {rest}", ask("alone"), ask("seen")));
+    let rest = "dd bs=1 count=1 of=rest 2>/dev/null & sleep 600";
+    let session = Session::shell(&format!("stty raw -echo; {}; {}; {rest}", ask("alone"), ask("seen")));
     go(&session, "ask-alone");
     session.shows("alone done");
     assert_eq!(std::fs::read(session.file("alone")).unwrap(), expected);
