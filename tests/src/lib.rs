@@ -1,5 +1,6 @@
 //! What the tests of orx share: a scripted model, and the handling of real processes.
 
+pub mod activity;
 pub mod calculator;
 pub mod harness;
 pub mod model;

@@ -28,9 +28,27 @@ pub const ALL: &[(&str, &str)] = &[
     ("openhands", include_str!("../data/openhands.rules.yaml")),
 ];
 
+/// How dialogs of engines are answered by keys, by name: `data/<engine>.answers.yaml`, read by `orx-session`.
+pub const ANSWERS: &[(&str, &str)] = &[
+    ("claude", include_str!("../data/claude.answers.yaml")),
+    ("codex", include_str!("../data/codex.answers.yaml")),
+    ("copilot", include_str!("../data/copilot.answers.yaml")),
+    ("gemini", include_str!("../data/gemini.answers.yaml")),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_file_of_answers_is_listed() {
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let Some(engine) = name.strip_suffix(".answers.yaml") else { continue };
+            assert!(ANSWERS.iter().any(|(listed, _)| *listed == engine), "data/{name} is in no program");
+        }
+    }
 
     #[test]
     fn every_rule_file_is_listed() {

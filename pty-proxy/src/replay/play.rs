@@ -115,7 +115,8 @@ mod tests {
         assert_eq!(played, Ok((Duration::from_millis(3605), Some("3".to_owned()))));
         let titles: Vec<_> = all.iter().filter_map(|news| news.title.clone()).collect();
         assert_eq!(titles, ["", "busy"]);
-        let drawn: Vec<_> = all.iter().filter_map(|news| Some((news.at_ms, news.screen.clone()?.lines.concat()))).collect();
+        let drawn: Vec<_> =
+            all.iter().filter_map(|news| Some((news.at_ms, news.screen.clone()?.lines.concat()))).collect();
         assert_eq!(drawn.last().unwrap().1, "onetwo");
         assert!((100..=350).contains(&drawn.last().unwrap().0), "{drawn:?}");
         let notices: Vec<_> = all.iter().flat_map(|news| news.notices.clone()).collect();

@@ -61,5 +61,6 @@ pub fn act(action: &Action, root: &Path, read_only: bool) -> anyhow::Result<Acte
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             if output.status.success() { Ok(Acted::Done(text)) } else { Ok(Acted::Refused(text)) }
         }
+        Action::Call { tool, .. } => Ok(Acted::Refused(format!("there is no tool `{tool}` here"))),
     }
 }

@@ -2,6 +2,7 @@
 //! stands in for the model alone; the coding CLIs that call it are the real ones.
 
 mod act;
+mod chat_tools;
 mod conversation;
 mod scenario;
 mod schema;
@@ -12,4 +13,4 @@ mod wire;
 pub use act::{Acted, act};
 pub use conversation::{Conversation, Wire};
 pub use scenario::{Action, Failure, Rule, Scenario, Step, Usage, When};
-pub use server::{Options, Request, ScriptedModel};
+pub use server::{Happened, Moment, Options, Request, ScriptedModel};

@@ -67,6 +67,9 @@ pub struct Step {
     /// What goes wrong, one a request, before the answer is given.
     #[serde(default)]
     pub failures: Vec<Failure>,
+    /// How long the first failure takes to come, in milliseconds.
+    #[serde(default)]
+    pub failure_delay_ms: u64,
     /// The answer waits until this file exists: an absolute path, or one below the CLI's working directory.
     #[serde(default)]
     pub wait_for_file: Option<String>,
@@ -107,6 +110,13 @@ pub enum Action {
     Run {
         /// The command line.
         command: String,
+    },
+    /// Call a tool of one CLI alone, as that CLI declares it: questions, helpers.
+    Call {
+        /// The tool.
+        tool: String,
+        /// Its arguments, handed over as they are.
+        arguments: serde_json::Value,
     },
 }
 

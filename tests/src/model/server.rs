@@ -17,6 +17,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use orx_protocol::clock::now_ms;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -70,12 +71,50 @@ pub struct Request {
     pub outcome: String,
 }
 
+/// Something that happened to a request, for whoever must know when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// The request's number.
+    pub number: u64,
+    /// When, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// What.
+    pub what: Happened,
+}
+
+/// What can happen to a request of the conversation; side calls are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Happened {
+    /// It came.
+    Came {
+        /// The newest prompt.
+        prompt: String,
+    },
+    /// Its answer begins to be handed over.
+    Answering {
+        /// How many tools the answer asks for.
+        calls: usize,
+    },
+    /// All of its answer was handed to the kernel.
+    Answered {
+        /// How many tools the answer asked for.
+        calls: usize,
+    },
+    /// It was refused with this status.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+    },
+}
+
 type Body = BoxBody<Bytes, std::io::Error>;
 
 struct Shared {
     scenario: Scenario,
     options: Options,
     log: Mutex<Vec<Request>>,
+    moments: Mutex<Vec<Moment>>,
     failures: Mutex<HashMap<(usize, usize), usize>>,
     count: watch::Sender<u64>,
 }
@@ -118,6 +157,7 @@ impl ScriptedModel {
             scenario,
             options,
             log: Mutex::default(),
+            moments: Mutex::default(),
             failures: Mutex::default(),
             count: watch::Sender::new(0),
         });
@@ -130,6 +170,12 @@ impl ScriptedModel {
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         locked(&self.shared.log).clone()
+    }
+
+    /// When the requests of the conversation came and were answered, so far.
+    #[must_use]
+    pub fn moments(&self) -> Vec<Moment> {
+        locked(&self.shared.moments).clone()
     }
 
     /// Waits for a request of this kind and gives it.
@@ -198,8 +244,13 @@ async fn answer(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> Resul
         let number = note("side_call");
         let usage = Usage { input: 10, output: 5, cached: 0 };
         let answer = Answer { number, text, calls: Vec::new(), usage };
-        return Ok(written(&conversation, &answer, &Step::default(), false));
+        return Ok(written(&conversation, &answer, &Step::default(), false, || {}));
     }
+    let happened = {
+        let shared = Arc::clone(&shared);
+        move |number, what| locked(&shared.moments).push(Moment { number, at_ms: now_ms(), what })
+    };
+    let came = || Happened::Came { prompt: conversation.prompt.clone() };
     let step = match (found, &shared.scenario.otherwise) {
         (Some((_, rule)), _) => rule.step(conversation.turn),
         (None, Some(step)) => step.clone(),
@@ -209,9 +260,15 @@ async fn answer(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> Resul
         }
     };
     let place = (found.map_or(usize::MAX, |(index, _)| index), conversation.turn);
+    let is_first = locked(&shared.failures).get(&place).is_none_or(|served| *served == 0);
     let midway = match next_failure(&shared, place, &step) {
         Some(Failure::Status { code, retry_after_s }) => {
-            note(&format!("status {code}"));
+            let number = note(&format!("status {code}"));
+            happened(number, came());
+            if is_first {
+                tokio::time::sleep(Duration::from_millis(step.failure_delay_ms)).await;
+            }
+            happened(number, Happened::Refused { status: code });
             return Ok(refused(wire, code, "scripted failure", retry_after_s));
         }
         Some(Failure::Drop) => {
@@ -222,13 +279,16 @@ async fn answer(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> Resul
         None => false,
     };
     let number = note(if midway { "drop_midway" } else { "answer" });
+    happened(number, came());
     if let Some(file) = &step.wait_for_file {
         wait_for(&Path::new(conversation.cwd.as_deref().unwrap_or("/")).join(file)).await;
     }
     tokio::time::sleep(Duration::from_millis(step.delay_ms)).await;
-    let calls = tools::calls(&conversation, &step.tools);
-    let answer = Answer { number, text: step.text.clone(), calls, usage: step.usage };
-    Ok(written(&conversation, &answer, &step, midway))
+    let (text, calls) = tools::answer(&conversation, &step);
+    happened(number, Happened::Answering { calls: calls.len() });
+    let answered = Happened::Answered { calls: calls.len() };
+    let answer = Answer { number, text, calls, usage: step.usage };
+    Ok(written(&conversation, &answer, &step, midway, move || happened(number, answered)))
 }
 
 /// The answer to calls that only look for a title, or for a value of a schema.
@@ -334,8 +394,15 @@ fn refused(wire: Wire, status: u16, message: &str, retry_after_s: Option<u64>) -
     response
 }
 
-fn written(conversation: &Conversation, answer: &Answer, step: &Step, midway: bool) -> Response<Body> {
+fn written(
+    conversation: &Conversation,
+    answer: &Answer,
+    step: &Step,
+    midway: bool,
+    ended: impl FnOnce() + Send + 'static,
+) -> Response<Body> {
     if !conversation.stream && !midway {
+        ended();
         return json_body(StatusCode::OK, &wire::whole(conversation, answer));
     }
     let mut pieces: Vec<Result<String, std::io::Error>> =
@@ -352,6 +419,8 @@ fn written(conversation: &Conversation, answer: &Answer, step: &Step, midway: bo
         }
         piece.map(|text| Frame::data(Bytes::from(text)))
     });
+    let ending = futures_util::stream::once(async move { ended() }).filter_map(|()| std::future::ready(None));
+    let frames = frames.chain(ending);
     let mut response = Response::new(BodyExt::boxed(StreamBody::new(SyncStream(Mutex::new(Box::pin(frames))))));
     response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("text/event-stream"));
     response

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::chat_tools;
 use super::conversation::{Conversation, Wire};
-use super::scenario::Action;
+use super::scenario::{Action, Step};
 
 /// A call of a tool.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,14 +32,22 @@ fn call(name: &str, arguments: Value) -> Call {
 
 /// The calls that do what the scenario asks for. Where the CLI did not declare a fitting tool, the one that it has when it
 /// may write is called all the same: a model may ask for anything, and the CLI must refuse.
-#[must_use]
-pub fn calls(conversation: &Conversation, actions: &[Action]) -> Vec<Call> {
+fn calls(conversation: &Conversation, actions: &[Action]) -> Vec<Call> {
     actions.iter().flat_map(|action| of_action(conversation, action)).collect()
+}
+
+/// What a step says and calls, as the CLI takes it.
+#[must_use]
+pub fn answer(conversation: &Conversation, step: &Step) -> (String, Vec<Call>) {
+    chat_tools::answer(conversation, step).unwrap_or_else(|| (step.text.clone(), calls(conversation, &step.tools)))
 }
 
 fn of_action(conversation: &Conversation, action: &Action) -> Vec<Call> {
     let root = PathBuf::from(conversation.cwd.as_deref().unwrap_or("."));
     let full = |path: &str| root.join(path).to_string_lossy().into_owned();
+    if let Some(calls) = chat_tools::calls(conversation, action, full) {
+        return calls;
+    }
     let exists = |path: &str| Path::new(&full(path)).exists();
     match conversation.wire {
         Wire::Anthropic => match action {
@@ -54,6 +63,7 @@ fn of_action(conversation: &Conversation, action: &Action) -> Vec<Call> {
                 call("Edit", json!({ "file_path": full(path), "old_string": old, "new_string": new })),
             ],
             Action::Run { command } => vec![call("Bash", json!({ "command": command, "description": "Run" }))],
+            Action::Call { tool, arguments } => vec![call(tool, arguments.clone())],
         },
         Wire::Gemini => match action {
             Action::ReadFile { path } => vec![call("read_file", json!({ "file_path": full(path) }))],
@@ -67,6 +77,7 @@ fn of_action(conversation: &Conversation, action: &Action) -> Vec<Call> {
             Action::Run { command } => {
                 vec![call("run_shell_command", json!({ "command": command, "description": "Run" }))]
             }
+            Action::Call { tool, arguments } => vec![call(tool, arguments.clone())],
         },
         Wire::Chat => match action {
             Action::ReadFile { path } => vec![call("read", json!({ "filePath": full(path) }))],
@@ -80,12 +91,15 @@ fn of_action(conversation: &Conversation, action: &Action) -> Vec<Call> {
                 call("edit", json!({ "filePath": full(path), "oldString": old, "newString": new })),
             ],
             Action::Run { command } => vec![call("bash", json!({ "command": command, "description": "Run" }))],
+            Action::Call { tool, arguments } => vec![call(tool, arguments.clone())],
         },
         Wire::Responses => match action {
             Action::ReadFile { path } => vec![shell(conversation, &format!("cat {}", quoted(path)))],
             Action::WriteFile { path, content } => vec![patch(conversation, whole_file(path, content, exists(path)))],
             Action::EditFile { path, old, new } => vec![patch(conversation, replacement(path, old, new))],
             Action::Run { command } => vec![shell(conversation, command)],
+            Action::Call { tool, arguments } if declares(conversation, "exec") => vec![program(tool, arguments)],
+            Action::Call { tool, arguments } => vec![call(tool, arguments.clone())],
         },
     }
 }
@@ -139,6 +153,6 @@ fn replacement(path: &str, old: &str, new: &str) -> String {
     format!("*** Begin Patch\n*** Update File: {path}\n@@\n{}{}*** End Patch", prefixed(old, '-'), prefixed(new, '+'))
 }
 
-fn quoted(path: &str) -> String {
+pub(super) fn quoted(path: &str) -> String {
     format!("'{}'", path.replace('\'', "'\\''"))
 }

@@ -125,6 +125,11 @@ impl Fusion {
         }
         let state = verdict.map_or(AgentState::Unknown, |verdict| verdict.word.last.state);
         let source = verdict.map(|verdict| verdict.word.last.source);
+        // A hook's word that the terminal took away does not come back when the terminal shows nothing for a moment.
+        let seen = matches!(source, Some(Source::Screen | Source::Title | Source::Notification));
+        let taken = seen.then(|| self.words.get(&Source::Hook)).flatten();
+        let taken =
+            taken.is_some_and(|hook| hook.last.state != state && hook.last.state != AgentState::SubagentsRunning);
         // A protocol does not flicker.
         let held_ms = if source == Some(Source::Protocol) { 0 } else { must_hold(state) };
         let since_ms = match self.next {
@@ -142,9 +147,12 @@ impl Fusion {
             state,
             reason: verdict.map_or_else(|| UNKNOWN.to_owned(), |verdict| verdict.word.last.reason.clone()),
             confidence: verdict.map_or(0, |verdict| verdict.confidence),
-            since_ms: if state == self.told.state { self.told.since_ms } else { since_ms },
+            since_ms: if state == self.told.state { self.told.since_ms } else { since_ms.max(self.told.since_ms) },
             until_ms: verdict.and_then(|verdict| verdict.word.last.until_ms),
         };
+        if taken {
+            self.words.remove(&Source::Hook);
+        }
         let before = std::mem::replace(&mut self.told, told);
         let told = &self.told;
         let same = before.state == told.state && before.reason == told.reason && before.until_ms == told.until_ms;

@@ -18,8 +18,6 @@ const UNTOLD_MS: u64 = 2000;
 const NOTIFICATION_MS: u64 = 10_000;
 /// How long a line of a transcript counts that nothing else confirms.
 const TRANSCRIPT_MS: u64 = 30_000;
-/// A title that says `working` and was not set again for so long does not outweigh a screen that says `idle`.
-const TITLE_MS: u64 = 3000;
 /// How long a limit may be over before it is believed to be.
 const LIMIT_SLACK_MS: u64 = 2000;
 
@@ -84,7 +82,7 @@ fn strongest<'a>(word: &impl Fn(Source) -> Option<&'a Word>, now_ms: u64) -> Opt
     if let Some(ended) = process.filter(|word| is_final(word.last.state)) {
         return Some(ended);
     }
-    let seen = seen(word, now_ms);
+    let seen = seen(word);
     if let Some(told) = word(Source::Protocol) {
         return Some(match seen {
             Some(seen) if is_untold_dialog(told, seen, now_ms) => seen,
@@ -102,18 +100,9 @@ fn strongest<'a>(word: &impl Fn(Source) -> Option<&'a Word>, now_ms: u64) -> Opt
 
 /// What the terminal shows, by title, screen and notification: whatever needs somebody before what does not, of two of
 /// that sort the surer one, and `idle` last, since a false `idle` is the worst answer.
-fn seen<'a>(word: &impl Fn(Source) -> Option<&'a Word>, now_ms: u64) -> Option<&'a Word> {
+fn seen<'a>(word: &impl Fn(Source) -> Option<&'a Word>) -> Option<&'a Word> {
     let screen = word(Source::Screen);
-    let stands = |title: &&Word| {
-        let stale = now_ms.saturating_sub(title.last.at_ms) > TITLE_MS;
-        let outweighed = screen.is_some_and(|screen| {
-            screen.last.state == AgentState::Idle
-                && screen.last.confidence >= CERTAIN
-                && now_ms.saturating_sub(screen.since_ms) > TITLE_MS
-        });
-        !(title.last.state == AgentState::Working && stale && outweighed)
-    };
-    let title = word(Source::Title).filter(stands);
+    let title = word(Source::Title);
     // A notification is old news once the screen says something that began after it.
     let news = word(Source::Notification)
         .filter(|news| screen.is_none_or(|screen| screen.since_ms <= news.last.at_ms) && title.is_none());
@@ -168,8 +157,6 @@ pub(super) fn turning_points(words: &Words) -> impl Iterator<Item = u64> + '_ {
             last + UNTOLD_MS,
             word.since_ms + NEWER_MS,
             word.since_ms + UNTOLD_MS,
-            word.since_ms + TITLE_MS + 1,
-            last + TITLE_MS + 1,
             last + NOTIFICATION_MS + 1,
             last + TRANSCRIPT_MS + 1,
             word.last.until_ms.map_or(last, |until| until.saturating_add(LIMIT_SLACK_MS + 1)),

@@ -8,6 +8,9 @@ use super::super::conversation::{
 use super::super::tools::Arguments;
 use super::{Answer, list, member, names, parts};
 
+/// What the CLI says in the user's name when the user interrupted it.
+const INTERRUPT: &str = "[Request interrupted";
+
 fn texts(content: &Value) -> Vec<String> {
     match content {
         Value::String(text) => vec![text.clone()],
@@ -28,10 +31,14 @@ pub(super) fn read(body: &Value) -> Conversation {
         if member(message, "role") == "assistant" {
             let asks = blocks.iter().any(|block| member(block, "type") == "tool_use");
             messages.push(if asks { Message::Calls } else { Message::Other(String::new()) });
-        } else if member(message, "role") == "user"
-            && !blocks.iter().any(|block| member(block, "type") == "tool_result")
-        {
-            let own: Vec<String> = texts(content).into_iter().filter(|text| is_of_the_user(text)).collect();
+        } else if member(message, "role") == "user" {
+            let mut said = texts(content);
+            if blocks.iter().any(|block| member(block, "type") == "tool_result") {
+                // After an interrupt the next prompt comes in one message with the tools that were not run.
+                let interrupt = said.iter().rposition(|text| text.starts_with(INTERRUPT));
+                said = interrupt.map_or_else(Vec::new, |at| said.split_off(at + 1));
+            }
+            let own: Vec<String> = said.into_iter().filter(|text| is_of_the_user(text)).collect();
             if !own.is_empty() {
                 messages.push(Message::Prompt(own.join("\n")));
             }
