@@ -5,13 +5,14 @@
 
 mod support;
 
-use std::process::Command;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use orx_protocol::api::session::{Recorded, ScrollbackPage};
 use orx_protocol::cast::{Cast, Happening};
 use orx_protocol::hold::{ScreenText, TerminalSize, file, method};
 use orx_protocol::terminal::ToViewer;
+use orx_sandbox::spawn;
 use pty_proxy::terminal::emulator::Emulator;
 use serde_json::json;
 use support::{SIZE, Session, Viewer};
@@ -52,13 +53,12 @@ fn seen_until(viewer: &mut Viewer, text: &str) -> String {
 }
 
 fn look(session: &Session, arguments: &[&str]) -> Vec<u8> {
-    let out = Command::new(env!("CARGO_BIN_EXE_pty-proxy"))
-        .args(arguments)
-        .arg("--directory")
-        .arg(session.path())
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let directory = session.path().display().to_string();
+    let argv = [&[env!("CARGO_BIN_EXE_pty-proxy")], arguments, &["--directory", &directory]].concat();
+    let streams = [Stdio::null(), Stdio::piped(), Stdio::inherit()];
+    let child = spawn::on_streams(&support::words(&argv), session.path(), &support::environment(), streams).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{argv:?}");
     out.stdout
 }
 

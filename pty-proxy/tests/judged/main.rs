@@ -8,10 +8,11 @@ mod corpus;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use orx_protocol::hold::TerminalSize;
+use orx_sandbox::{environment, locate, spawn};
 use pty_proxy::terminal::emulator::Emulator;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -58,13 +59,10 @@ impl Judge {
             .map_or_else(|| root().join("target/engines"), PathBuf::from)
             .join("xterm");
         assert!(xterm.exists(), "{} is missing: `cargo xtask setup` installs it", xterm.display());
-        let mut child = Command::new("node")
-            .arg(root().join("tests/terminal/judge.mjs"))
-            .arg(&xterm)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node runs");
+        let node = locate::find_program("node", std::env::var("PATH").ok().as_deref()).expect("node is installed");
+        let argv = [node, root().join("tests/terminal/judge.mjs"), xterm].map(|path| path.display().to_string());
+        let streams = [Stdio::piped(), Stdio::piped(), Stdio::inherit()];
+        let mut child = spawn::on_streams(&argv, &root(), &environment::own(), streams).expect("node runs");
         let answers = BufReader::new(child.stdout.take().unwrap());
         Self { child, answers }
     }
