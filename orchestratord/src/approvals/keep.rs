@@ -1,6 +1,7 @@
-//! What happens to approvals by itself: they expire, they end with their session, and after a restart of the daemon those
-//! that nobody takes up again are ended.
+//! What happens to approvals by itself: they expire, they end with their session, begin with a dialog on a screen, and
+//! after a restart of the daemon those that nobody takes up again are ended.
 
+use orx_protocol::activity::AgentState;
 use orx_protocol::api::approval::{Approval, ApprovalState, Delivery};
 use orx_protocol::api::session::SessionState;
 use orx_protocol::event::{Event, kind};
@@ -30,6 +31,7 @@ impl Approvals {
         self.read_rules().await.map_err(|error| StoreError::Internal(error.message))?;
         let from = *self.store().head().borrow();
         self.end_with_sessions().await.map_err(|error| StoreError::Internal(error.message))?;
+        self.attend_screens().await.map_err(|error| StoreError::Internal(error.message))?;
         let approvals = self.clone();
         self.0.tasks.spawn(async move {
             tokio::select! {
@@ -53,10 +55,10 @@ impl Approvals {
         Ok(())
     }
 
-    /// Ends what a session asked when the journal tells of its end.
+    /// Ends what a session asked when the journal tells of its end, and looks at its screen when it is blocked.
     async fn follow_sessions(&self, mut seen: u64) {
         let mut head = self.store().head();
-        let kinds = vec![kind::SESSION_ENDED.to_owned(), kind::SESSION_LOST.to_owned()];
+        let kinds = [kind::SESSION_ENDED, kind::SESSION_LOST, kind::SESSION_ACTIVITY].map(str::to_owned).to_vec();
         loop {
             let newest = *head.borrow_and_update();
             let wanted = kinds.clone();
@@ -71,7 +73,7 @@ impl Approvals {
                 }
             };
             for event in &page {
-                self.session_ended(event).await;
+                self.session_changed(event).await;
             }
             let full = page.len() >= PAGE as usize;
             let last = page.last().map_or(seen, |event| event.seq);
@@ -82,8 +84,14 @@ impl Approvals {
         }
     }
 
-    async fn session_ended(&self, event: &Event) {
+    async fn session_changed(&self, event: &Event) {
         let Ok(session) = event.subject.parse::<SessionId>() else { return };
+        if event.kind == kind::SESSION_ACTIVITY {
+            if is_blocked(event) {
+                self.attend_screen(session);
+            }
+            return;
+        }
         let state = if event.kind == kind::SESSION_LOST { SessionState::Unknown } else { SessionState::Ended };
         if let Err(error) = self.withdraw_of(session, &ended(state), |_| true).await {
             tracing::error!(%session, %error, "The questions of an ended session cannot be ended.");
@@ -197,4 +205,10 @@ fn expired(row: &mut Approval, on_expiry: OnExpiry) {
 
 fn ended(state: SessionState) -> String {
     format!("its session is {}", state.as_str())
+}
+
+/// Whether an event of a session's activity says that it waits for a permission.
+fn is_blocked(event: &Event) -> bool {
+    let data: Option<serde_json::Value> = serde_json::from_str(event.data.get()).ok();
+    data.is_some_and(|data| data["state"] == AgentState::Blocked.as_str())
 }

@@ -8,6 +8,7 @@ mod keep;
 mod located;
 pub mod policy;
 mod rules;
+mod screen;
 mod who;
 
 pub use ask::{Asked, NewApproval};
@@ -20,7 +21,7 @@ use orx_protocol::event::kind;
 use orx_protocol::{ApprovalId, RpcError, RuleId, SessionId, clock};
 use orx_session::approval::Rules;
 use orx_store::{Store, StoreError, Transaction, approvals as table, events};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -68,6 +69,10 @@ struct Inner {
     rules: RwLock<Arc<Rules>>,
     /// Who waits for which decision.
     waiting: Mutex<HashMap<ApprovalId, Waiting>>,
+    /// Dialogs that are answered by keys.
+    dialogs: screen::Dialogs,
+    /// Sessions whose screen is being attended to.
+    attended: Mutex<HashSet<SessionId>>,
     /// Grows with every change, so that the keeper of expiries looks again.
     changed: watch::Sender<u64>,
 }
@@ -89,6 +94,8 @@ impl Approvals {
             policy: RwLock::new(policy),
             rules: RwLock::new(Arc::new(Rules::default())),
             waiting: Mutex::new(HashMap::new()),
+            dialogs: screen::Dialogs::known(),
+            attended: Mutex::default(),
             changed: watch::Sender::new(0),
         }))
     }
@@ -124,7 +131,7 @@ impl Approvals {
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, approval: ApprovalId) -> Result<Approval, RpcError> {
-        Ok(self.store().read(move |reader| table::get(reader, approval)).await.map_err(no_approval)?)
+        self.store().read(move |reader| table::get(reader, approval)).await.map_err(no_approval)
     }
 
     /// Notes whether the engine heard a decision.

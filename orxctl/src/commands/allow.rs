@@ -73,7 +73,7 @@ async fn chosen(context: &Context, approvals: &[ApprovalId], answer: String) -> 
     };
     let asked: Approval = context.call("approval.get", &ApprovalParams { approval: *approval }).await?;
     let choices = &asked.subject.choices;
-    if choices.iter().any(|choice| *choice == answer) {
+    if choices.contains(&answer) {
         return Ok(answer);
     }
     let by_number = answer.trim().parse::<usize>().ok().and_then(|number| choices.get(number.checked_sub(1)?));

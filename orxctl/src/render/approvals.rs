@@ -53,6 +53,9 @@ pub(crate) fn detail(
     if let Some(expires) = approval.expires_at_ms.filter(|_| approval.state == ApprovalState::Pending) {
         field("expires", &format!("in {}", figures::duration_ms(expires.saturating_sub(now_ms))));
     }
+    if let Some(message) = approval.message.as_deref().filter(|_| approval.state == ApprovalState::Pending) {
+        field("note", message);
+    }
     let mut block = |name: &str, lines: Vec<String>, paint: &dyn Fn(&str) -> Colour| {
         out.push_str(&format!("  {}\n", colour(Colour::Dim, name)));
         for line in lines {

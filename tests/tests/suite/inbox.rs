@@ -90,6 +90,15 @@ impl Bed {
         self.until(&format!("{text:?} on the screen"), || self.screen().contains(text).then_some(()));
     }
 
+    /// Waits until the agent is known to take another prompt.
+    #[track_caller]
+    fn until_idle(&self) {
+        self.until("the end of the turn", || {
+            let session = self.daemon.call("session.get", &json!({"session": self.session}));
+            (session["activity"]["state"] == "idle").then_some(())
+        });
+    }
+
     fn list(&self, all: bool) -> Vec<Value> {
         self.daemon.call("approval.list", &json!({"all": all}))["approvals"].as_array().unwrap().clone()
     }
@@ -212,6 +221,7 @@ async fn always_asks_no_second_time_and_covers_nothing_else() {
     let said = bed.orxctl(&["allow", &end_of(&asked), "--always"]);
     assert!(said.contains("always allowed from now on") && said.contains("command touch one.txt"), "{said}");
     bed.until_shown("Finished: first time.");
+    bed.until_idle();
     bed.send("second time");
     // What is not covered is asked, and the covered command after it is not.
     let other = bed.until_asked();
@@ -241,6 +251,7 @@ async fn what_is_answered_at_the_terminal_waits_no_more() {
     assert!(bed.made("yes.txt"));
     bed.daemon.orxctl(bed.daemon.directory(), &["allow", &end_of(&asked)]).refused(1, &["is withdrawn"]);
 
+    bed.until_idle();
     bed.send("no to it");
     let asked = bed.until_asked();
     bed.until_shown("Do you want to proceed?");

@@ -1,5 +1,6 @@
 //! The suites, one file a room. A file that is not listed here would never run, so its absence fails.
 
+mod activity;
 mod bad_input;
 mod channels;
 mod cli;
@@ -9,10 +10,12 @@ mod full_disk;
 mod http;
 mod inbox;
 mod inbox_rights;
+mod inbox_screen;
 mod interactive;
 mod life;
 mod lifecycle;
 mod naming;
+mod notify;
 mod publish;
 mod python_readme;
 mod run_commands;
@@ -24,6 +27,7 @@ mod settings;
 mod socket;
 mod survival;
 mod takeover;
+mod terminal;
 mod upgrade;
 
 use std::path::Path;

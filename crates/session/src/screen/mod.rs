@@ -5,8 +5,10 @@
 //! screen says nothing.
 
 mod condition;
+mod dialog;
 mod region;
 mod rules;
 
+pub use dialog::{Answerable, Answers, CERTAIN, Dialog};
 pub use region::{Look, Region};
 pub use rules::{Matched, Rule, RuleError, Rules};
