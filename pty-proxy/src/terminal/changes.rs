@@ -67,6 +67,11 @@ impl Screen {
         self.tracked.touched.title = true;
     }
 
+    /// A cursor that waits behind the last column is on it from now on.
+    pub(super) fn stop_waiting(&mut self) {
+        self.term.grid_mut().cursor.input_needs_wrap = false;
+    }
+
     pub(super) fn last_line(&self) -> i32 {
         i32::from(self.size().rows) - 1
     }
@@ -135,36 +140,51 @@ impl Screen {
     /// Erases what is left of wide characters that were cut in half before any of `columns` in the cursor's row;
     /// alacritty keeps the halves, and draws wrongly over them later.
     pub(super) fn mend(&mut self, columns: &[usize]) {
+        let line = self.term.grid().cursor.point.line;
+        // Looked at first: a row that was borrowed to be changed counts as changed to its end.
+        let row = &self.term.grid()[line][..];
+        let halves = Flags::WIDE_CHAR.union(Flags::WIDE_CHAR_SPACER);
+        let has_half = |at: usize| row.get(at).is_some_and(|cell| cell.flags.intersects(halves));
+        if !columns.iter().any(|column| has_half(*column) || column.checked_sub(1).is_some_and(has_half)) {
+            return;
+        }
         let grid = self.term.grid_mut();
         let erased = Cell { bg: grid.cursor.template.bg, ..Cell::default() };
-        let line = grid.cursor.point.line;
         let row = &mut grid[line][..];
         for column in columns {
             mend_before(row, *column, Some(&erased));
         }
     }
 
+    /// Where the next character goes that is drawn over others: its row and column; `None` where a blank row scrolls in.
+    fn next_place(&self) -> Option<(Line, usize)> {
+        let cursor = &self.term.grid().cursor;
+        let line = cursor.point.line;
+        if !(cursor.input_needs_wrap && self.mode().contains(TermMode::LINE_WRAP)) {
+            return Some((line, cursor.point.column.0));
+        }
+        let scrolls = line.0 + 1 == self.tracked.region.end || line.0 == self.last_line();
+        (!scrolls).then_some((line + 1, 0))
+    }
+
     /// Whether one of the two cells that the next character may take is half of a wide character.
     pub(super) fn overwrites_half(&self) -> bool {
-        let grid = self.term.grid();
-        let point = grid.cursor.point;
-        let row = &grid[point.line][..];
+        let Some((line, column)) = self.next_place() else { return false };
         let halves = Flags::WIDE_CHAR.union(Flags::WIDE_CHAR_SPACER);
-        row.iter().skip(point.column.0).take(2).any(|cell| cell.flags.intersects(halves))
+        let row = &self.term.grid()[line][..];
+        row.iter().skip(column).take(2).any(|cell| cell.flags.intersects(halves))
     }
 
     /// Draws a character where wide ones are: of those that are cut in two the other half becomes a blank of the pen.
     pub(super) fn overwrite(&mut self, character: char) {
-        let grid = self.term.grid();
-        let cursor = &grid.cursor;
-        let (line, column) = (cursor.point.line, cursor.point.column.0);
-        let row = &grid[line][..];
-        let has = |at: usize, flag| row.get(at).is_some_and(|cell| cell.flags.contains(flag));
+        let Some((line, column)) = self.next_place() else { return self.term.input(character) };
+        let row = &self.term.grid()[line][..];
         let width = character.width().unwrap_or(0);
         let last = column + width.saturating_sub(1);
-        let stays = width > 0 && !cursor.input_needs_wrap && column + width <= row.len();
-        let left = column.checked_sub(1).filter(|_| stays && is_second_half(row, column));
-        let right = Some(last + 1).filter(|_| stays && has(last, Flags::WIDE_CHAR));
+        let fits = width > 0 && column + width <= row.len();
+        let is_first_half = row.get(last).is_some_and(|cell| cell.flags.contains(Flags::WIDE_CHAR));
+        let left = column.checked_sub(1).filter(|_| fits && is_second_half(row, column));
+        let right = Some(last + 1).filter(|_| fits && is_first_half);
         self.term.input(character);
         let grid = self.term.grid_mut();
         let mut blank = grid.cursor.template.clone();

@@ -15,6 +15,9 @@ const LINE_LIMIT: usize = 16 * 1024;
 /// Bytes that wait to be taken; what comes beyond is lost to whoever does not take them.
 const WAITING_LIMIT: usize = 4 * 1024 * 1024;
 
+/// Flags of cells that hold no character of their own, or a wide one.
+const LAYOUT: Flags = Flags::WIDE_CHAR.union(Flags::WIDE_CHAR_SPACER).union(Flags::LEADING_WIDE_CHAR_SPACER);
+
 /// Lines that scrolled away and were not taken yet.
 #[derive(Debug, Default)]
 pub struct History {
@@ -58,15 +61,27 @@ impl History {
         let is_blank = |cell: &Cell| cell.c == ' ' && cell.extra.is_none() && Look::of(cell) == plain;
         let end = if goes_on { row.len() } else { row.iter().rposition(|cell| !is_blank(cell)).map_or(0, |at| at + 1) };
         let mut look = plain;
+        let mut before: Option<&Cell> = None;
         for (column, cell) in row.iter().enumerate().take(end) {
-            if is_second_half(row, column) || cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER) {
+            let is_ascii = matches!(cell.c, ' '..='~') && cell.extra.is_none() && !cell.flags.intersects(LAYOUT);
+            if !is_ascii && (is_second_half(row, column) || cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER)) {
                 continue;
             }
-            let now = Look::of(cell);
+            // Most cells look as the one before, which is told without a look at all that makes a look.
+            let is_alike = is_ascii
+                && before.is_some_and(|before| {
+                    before.flags == cell.flags && before.fg == cell.fg && before.bg == cell.bg && before.extra.is_none()
+                });
+            let now = if is_alike { look } else { Look::of(cell) };
             if now != look {
                 self.open.extend_from_slice(b"\x1b[");
                 self.open.extend_from_slice(style::select(cell).as_bytes());
                 look = now;
+            }
+            before = Some(cell);
+            if is_ascii {
+                self.open.push(u8::try_from(cell.c).unwrap_or(b' '));
+                continue;
             }
             let (character, joined) = shown(row, column);
             let mut buffer = [0; 4];
