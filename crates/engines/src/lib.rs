@@ -41,6 +41,8 @@ mod report;
 mod request;
 mod resumption;
 pub mod screen;
+#[cfg(test)]
+mod table;
 
 pub use composer::{Composer, shows_composer, shows_composer_of};
 pub use descriptor::{Channels, Cloud, Descriptor, Dialect, EndpointUse, Headless, TerminalUse};
