@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, error::SendError};
 use tokio::task::JoinSet;
 
-/// Pieces that may wait for the terminal.
-const QUEUE: usize = 16;
+/// Pieces that may wait for the terminal, of up to 64 KiB each: what waits is old when a terminal that had stopped takes it.
+const QUEUE: usize = 4;
 /// How long a terminal may take to show the last bytes.
 const LAST: Duration = Duration::from_millis(500);
 
