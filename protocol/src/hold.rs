@@ -277,6 +277,9 @@ pub struct HandOver {
     /// The lock on the session's directory, where it is held already.
     #[serde(default)]
     pub lock: Option<i32>,
+    /// Memory of the holder that was killed: what it had read and not written to the log yet.
+    #[serde(default)]
+    pub unsaved: Option<i32>,
     /// The link to the keeper, where that is the new holder's parent.
     #[serde(default)]
     pub link: Option<i32>,

@@ -118,17 +118,24 @@ fn a_session_on_pipes_goes_on_too() {
 
 #[test]
 fn no_byte_is_lost_while_holders_are_killed_in_a_stream() {
-    let mut session = Session::shell("i=1; while [ $i -le 20000 ]; do echo number $i; i=$((i+1)); done; read end");
-    for _ in 0..4 {
-        let from = session.output().len();
-        eventually("some output", || (session.output().len() > from).then_some(()));
+    let count = STREAM / 17;
+    let mut session = Session::shell(&format!("seq -f '%015.0f' 1 {count}; read end"));
+    let path = session.file(file::OUTPUT);
+    for number in 1..=8 {
+        let wanted = (STREAM / 10 * number) as u64;
+        eventually("some more output", || {
+            std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() >= wanted).then_some(())
+        });
         replace(&mut session);
     }
-    session.shows("number 20000");
-    let output = String::from_utf8(session.output()).unwrap();
-    let lines: Vec<&str> = output.lines().collect();
-    let expected: Vec<String> = (1..=20_000).map(|number| format!("number {number}")).collect();
-    assert_eq!(lines, expected);
+    session.shows(&format!("{count:015}"));
+    let expected: String = (1..=count).map(|number| format!("{number:015}\r\n")).collect();
+    let output = session.output();
+    assert!(output == expected.as_bytes(), "{} bytes of {} are there", output.len(), expected.len());
+    // And the recording tells the same story.
+    let recording = std::fs::read_to_string(session.file(file::RECORDING)).unwrap();
+    let events = recording.lines().skip(1).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    assert_eq!(events.filter(|event| event[1] == "m").count(), 8);
 }
 
 #[test]
@@ -193,6 +200,7 @@ fn take_over(session: &Session, outputs: &[std::os::fd::OwnedFd]) -> Holder {
         outputs: outputs.iter().map(AsRawFd::as_raw_fd).collect(),
         listener: None,
         lock: None,
+        unsaved: None,
         link: None,
         keeper: None,
         exit: None,

@@ -238,6 +238,7 @@ async fn start(
         outputs: outputs.iter().map(AsRawFd::as_raw_fd).collect(),
         listener: None,
         lock: None,
+        unsaved: None,
         link: None,
         keeper: None,
         exit: None,

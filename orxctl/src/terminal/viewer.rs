@@ -26,6 +26,8 @@ const SEQUENCE: Duration = Duration::from_millis(25);
 const REMARK: Duration = Duration::from_secs(5);
 /// How long another holder, or the daemon that knows of it, is waited for.
 const AGAIN_LIMIT: Duration = Duration::from_secs(20);
+/// So many connections that end without a word within that time are followed by another one.
+const LOSSES: u32 = 8;
 /// How often it is asked for.
 const AGAIN: Duration = Duration::from_millis(50);
 /// The size where the terminal does not say its own.
@@ -56,6 +58,7 @@ pub(crate) async fn view(path: &Path, session: SessionId, mode: AttachMode, ever
         keys: Keys::default(),
         held: None,
         regaining: false,
+        losses: None,
         remark: None,
     };
     viewer.screen.try_write(enter(own));
@@ -139,6 +142,8 @@ struct Viewer<'a> {
     held: Option<bool>,
     /// Whether the control is on its way from an older connection of this viewer to the present one.
     regaining: bool,
+    /// Connections that ended without a word: since when, and how many.
+    losses: Option<(Instant, u32)>,
     /// When the remark on the last row goes.
     remark: Option<Instant>,
 }
@@ -231,7 +236,13 @@ impl Viewer<'_> {
     /// A connection to the holder that takes the place of the one that was killed.
     async fn find_again(&mut self, fatal: &mut Fatal) -> Result<Link, Left> {
         self.remark("the session's holder was killed; waiting for the next one");
-        let give_up = Instant::now() + AGAIN_LIMIT;
+        let now = Instant::now();
+        let (since, count) = self.losses.filter(|(since, _)| now < *since + AGAIN_LIMIT).unwrap_or((now, 0));
+        self.losses = Some((since, count + 1));
+        if count >= LOSSES {
+            return Err(Left::Lost("the session's holders close it again and again".to_owned()));
+        }
+        let give_up = now + AGAIN_LIMIT;
         loop {
             let refused = match Link::open(self.path, self.session, self.size, self.mode, self.everything).await {
                 Ok(fresh) => {

@@ -118,8 +118,19 @@ impl Holder {
     }
 }
 
+/// The record of a session whose process runs.
+fn running() -> crate::fake::Reply {
+    json!({
+        "session": SESSION, "engine": "command", "state": "running", "pid": 1, "cwd": "/", "cols": 100, "rows": 30,
+        "created_at_ms": 1, "ended_at_ms": null, "exit": null, "reason": null, "message": null, "title": null,
+        "argv": ["sh"], "owner": null, "directory": "/d"
+    })
+    .into()
+}
+
 fn fake() -> Fake {
     Fake::start(|method, _| match method {
+        "session.get" => running(),
         "session.attach" => crate::fake::Reply::Switch(json!({"session": SESSION, "codec": "bincode-2"})),
         "session.create" => json!({"session": SESSION, "pid": 1}).into(),
         other => panic!("{other}"),
@@ -190,17 +201,46 @@ async fn a_viewer_that_only_looks_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_lost_holder_and_a_signal_put_the_terminal_back() {
-    let mut fake = fake();
+async fn a_killed_holder_is_followed_by_the_next_one_until_the_session_is_over() {
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    let mut fake = Fake::start(move |method, _| match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        _ if method != "session.attach" => running(),
+        // The daemon itself is away for a moment, too.
+        2 => crate::fake::Reply::Hang,
+        1 | 3 => crate::fake::Reply::Switch(json!({"session": SESSION, "codec": "bincode-2"})),
+        _ => crate::fake::refuse(orx_protocol::ErrorKind::FailedPrecondition, "the session is ended (exit status 3)"),
+    });
     let terminal = Terminal::start(&fake, &["attach", SESSION]);
     let mut holder = Holder::attached(&mut fake).await;
-    holder.send(ToViewer::Screen(b"here".to_vec())).await;
-    let terminal = terminal.until("here").await;
+    holder.send(ToViewer::Screen(b"first".to_vec())).await;
+    let terminal = terminal.until("first").await;
+    drop(holder);
+    let mut holder = Holder::attached(&mut fake).await;
+    holder.send(ToViewer::Control { held: true }).await;
+    holder.send(ToViewer::Screen(b"second".to_vec())).await;
+    let mut terminal = terminal.until("second").await;
+    terminal.type_in(b"on");
+    assert_eq!(holder.typed(2).await, b"on");
     drop(holder);
     let (code, shown) = terminal.end().await;
     assert_eq!(code, 1);
-    assert!(shown.contains("was lost"), "{shown:?}");
+    assert!(shown.contains("was lost") && shown.contains("exit status 3"), "{shown:?}");
+}
 
+#[tokio::test]
+async fn holders_that_close_again_and_again_are_given_up() {
+    let fake = Fake::start(|method, _| match method {
+        "session.attach" => crate::fake::Reply::Cut(json!({"session": SESSION, "codec": "bincode-2"}), Vec::new()),
+        _ => running(),
+    });
+    let (code, shown) = Terminal::start(&fake, &["attach", SESSION]).end().await;
+    assert_eq!(code, 1);
+    assert!(shown.contains("again and again"), "{shown:?}");
+}
+
+#[tokio::test]
+async fn a_signal_puts_the_terminal_back() {
+    let mut fake = fake();
     let terminal = Terminal::start(&fake, &["attach", SESSION]);
     let mut holder = Holder::attached(&mut fake).await;
     holder.send(ToViewer::Screen(b"here".to_vec())).await;

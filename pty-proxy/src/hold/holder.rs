@@ -19,6 +19,7 @@ use orx_sandbox::identity;
 use super::pipes::{self, PipesSession};
 use super::settings::Settings;
 use super::signals::Signals;
+use super::unsaved::Unsaved;
 use super::terminal::{TerminalFiles, TerminalSession, Ticket};
 use crate::journal;
 use crate::link::connection::{Connection, Use};
@@ -29,8 +30,6 @@ use crate::process::keeping::{Kept, Link, own_program};
 use crate::process::tree::Tree;
 use crate::process::watch::Watch;
 
-/// Bytes of output taken at once.
-const READ: usize = 64 * 1024;
 /// Most connections at a time.
 const CONNECTIONS: usize = 256;
 /// How long no connection is accepted after the kernel had no descriptor for one.
@@ -90,7 +89,7 @@ pub(super) struct Holder {
     pub(super) output_bytes: u64,
     pub(super) last_output: Instant,
     signals: Signals,
-    buffer: Vec<u8>,
+    unsaved: Unsaved,
     /// Where frames for viewers are made; its room is used again once all viewers were sent what is in it.
     pub(super) frames: BytesMut,
     pub(super) lock: Flock<File>,
@@ -106,6 +105,7 @@ pub(super) struct Parts {
     pub(super) link: Option<Link>,
     pub(super) starter: Option<ProcessIdentity>,
     pub(super) signals: Signals,
+    pub(super) unsaved: Unsaved,
 }
 
 /// What [`poll`] waits for.
@@ -135,13 +135,15 @@ impl Holder {
         child::adopt_orphans().map_err(failed("the adoption of orphaned processes"))?;
         let signals = Signals::register().map_err(failed("signals"))?;
         let holder = own_identity()?;
+        let unsaved = Unsaved::new().map_err(failed("memory for what is read"))?;
         let listener = Listener::bind(Path::new(&settings.spec.socket))?;
         let (session, pid) = open_session(&settings, started_at_ms, now)?;
         let child = child::identity_of(pid);
         let record = Record { holder, child, started_at_ms, keeper, boot: identity::boot() };
         let watch = Watch::own(child);
         let link = link.map(Link::from);
-        let held = Self::new(Parts { settings, record, session, listener, watch, link, starter, signals }, now);
+        let parts = Parts { settings, record, session, listener, watch, link, starter, signals, unsaved };
+        let held = Self::new(parts, now);
         if let Err(error) = held.write_record() {
             held.tree.kill();
             return Err(error);
@@ -152,7 +154,7 @@ impl Holder {
 
     /// Puts the parts together.
     pub(super) fn new(parts: Parts, now: Instant) -> Self {
-        let Parts { settings, record, session, mut listener, watch, link, starter, signals } = parts;
+        let Parts { settings, record, session, mut listener, watch, link, starter, signals, unsaved } = parts;
         let Settings { spec, directory, lock } = settings;
         let tree = Tree::new(spec.session, record.child, record.keeper, starter).held_by(&spec);
         listener.refuse_descendants_of(tree.roots());
@@ -176,7 +178,7 @@ impl Holder {
             output_bytes: 0,
             last_output: now,
             signals,
-            buffer: vec![0; READ],
+            unsaved,
             frames: BytesMut::new(),
             lock,
         }
@@ -195,7 +197,7 @@ impl Holder {
         let Some(link) = &self.link else { return };
         let Record { child, started_at_ms, .. } = self.record;
         let kept = Kept { child, started_at_ms, program: self.program.clone() };
-        let mut passed = vec![self.listener.as_fd()];
+        let mut passed = vec![self.listener.as_fd(), self.unsaved.as_fd()];
         passed.extend(self.outputs());
         if let Err(error) = link.keep(&kept, &passed) {
             journal::note(&format!("the keeper could not be told what to keep: {error}"));
@@ -244,7 +246,7 @@ impl Holder {
         }
         self.looks_at = now + LOOK_PAUSE;
         let tree = &self.tree;
-        match self.ending.step(now, self.watch.has_ended(now), || tree.members().len()) {
+        match self.ending.step(now, self.watch.has_ended(now), || tree.alive()) {
             Action::Wait => {}
             Action::Ask => tree.ask_to_end(),
             Action::Kill => tree.kill(),
@@ -436,7 +438,8 @@ impl Holder {
 
     pub(super) fn read_terminal(&mut self, now: Instant) {
         let Session::Terminal(terminal) = &mut self.session else { return };
-        let count = terminal.read(&mut self.buffer, now);
+        let count = terminal.read(self.unsaved.room(Some(terminal.log_end())), now);
+        self.unsaved.clear(count);
         if count > 0 {
             self.output_bytes += count as u64;
             self.last_output = now;
@@ -446,7 +449,8 @@ impl Holder {
 
     pub(super) fn read_pipe(&mut self, index: usize, now: Instant) {
         let Session::Pipes(pipes) = &mut self.session else { return };
-        let count = pipes.read(index, &mut self.buffer, now);
+        let count = pipes.read(index, self.unsaved.room(None), now);
+        self.unsaved.clear(count);
         if count > 0 {
             self.output_bytes += count as u64;
             self.last_output = now;

@@ -9,6 +9,7 @@ mod signals;
 mod state;
 mod take_over;
 mod terminal;
+mod unsaved;
 mod upgrade;
 mod viewers;
 mod watch;

@@ -20,6 +20,7 @@ use super::settings::Settings;
 use super::signals::Signals;
 use super::state::rebuild;
 use super::terminal::{TerminalFiles, TerminalSession};
+use super::unsaved::{Unsaved, left};
 use crate::journal;
 use crate::link::connection::Connection;
 use crate::link::socket::Listener;
@@ -76,6 +77,7 @@ pub(super) struct Given {
     outputs: Vec<OwnedFd>,
     listener: Option<OwnedFd>,
     pub(super) lock: Option<OwnedFd>,
+    unsaved: Option<OwnedFd>,
     link: Option<OwnedFd>,
     keeper: Option<ProcessIdentity>,
     exit: Option<orx_protocol::process::Exit>,
@@ -96,7 +98,7 @@ impl Given {
         let serving = serving.map_err(|error| bad(error.to_string()))?;
         let mut wanted = vec![file.as_raw_fd()];
         wanted.extend(&told.outputs);
-        wanted.extend([told.listener, told.lock, told.link].into_iter().flatten());
+        wanted.extend([told.listener, told.lock, told.unsaved, told.link].into_iter().flatten());
         wanted.extend(serving.iter().flat_map(|serving| &serving.connections).map(|handed| handed.descriptor));
         crate::process::detach::close_others(&wanted);
         let mut seen = std::collections::HashSet::new();
@@ -109,6 +111,7 @@ impl Given {
         let outputs = told.outputs.iter().map(|number| one(*number)).collect::<Result<_, _>>()?;
         let listener = told.listener.map(&mut one).transpose()?;
         let lock = told.lock.map(&mut one).transpose()?;
+        let unsaved = told.unsaved.map(&mut one).transpose()?;
         let link = told.link.map(&mut one).transpose()?;
         let serving = match serving {
             Some(serving) => {
@@ -119,7 +122,7 @@ impl Given {
             None => None,
         };
         let HandOver { child, started_at_ms, exit, keeper, .. } = told;
-        Ok(Self { child, started_at_ms, outputs, listener, lock, link, keeper, exit, serving })
+        Ok(Self { child, started_at_ms, outputs, listener, lock, unsaved, link, keeper, exit, serving })
     }
 
     /// Whether this process is below its keeper already, or goes on without one: then it must not detach again.
@@ -154,9 +157,17 @@ impl Holder {
         // Another version of the same process is still the program's parent.
         let is_own = given.serving.as_ref().is_some_and(|(serving, _)| serving.is_own);
         let watch = if is_own { Watch::own(child) } else { Watch::other(child, given.exit) };
-        let session = session(&settings, given.outputs, now)?;
+        let mut session = session(&settings, given.outputs, now)?;
+        if let (Session::Terminal(terminal), Some(memory)) = (&mut session, given.unsaved) {
+            match left(memory, terminal.log_end()) {
+                Ok(unsaved) => terminal.take(&unsaved, now),
+                Err(error) => journal::note(&format!("what the last holder read cannot be looked at: {error}")),
+            }
+        }
         let link = given.link.map(Link::from);
-        let mut held = Self::new(Parts { settings, record, session, listener, watch, link, starter, signals }, now);
+        let unsaved = Unsaved::new().map_err(failed("memory for what is read"))?;
+        let parts = Parts { settings, record, session, listener, watch, link, starter, signals, unsaved };
+        let mut held = Self::new(parts, now);
         held.output_bytes = std::fs::metadata(held.directory.join(file::OUTPUT)).map_or(0, |metadata| metadata.len());
         if let Err(error) = held.write_record() {
             // The session is worth more than its record; whoever needs it finds the process by the socket.

@@ -178,7 +178,17 @@ impl TerminalSession {
         if filled == 0 {
             return 0;
         }
-        let output = buffer.get(..filled).unwrap_or_default();
+        self.take(buffer.get(..filled).unwrap_or_default(), now);
+        filled
+    }
+
+    /// Where the log ends, with what waits to be written to it.
+    pub(super) fn log_end(&self) -> u64 {
+        self.files.output.end()
+    }
+
+    /// Takes output of the program: what this holder read, or what another had read when it was killed.
+    pub(super) fn take(&mut self, output: &[u8], now: Instant) {
         // First of all, and at once: from here on a holder that is killed loses none of it.
         self.files.output.append(output, LOG_MARKER, now);
         self.files.output.flush();
@@ -192,7 +202,6 @@ impl TerminalSession {
         self.files.recording.output(&self.passed.on_screen(), now);
         self.keep_moment();
         self.keep_scrolled(now);
-        filled
     }
 
     /// Keeps a picture of the screen beside the recording now and then.

@@ -209,6 +209,7 @@ impl Holder {
             outputs,
             listener: Some(listener),
             lock: Some(lock),
+            unsaved: None,
             link,
             keeper: self.record.keeper,
             exit: None,

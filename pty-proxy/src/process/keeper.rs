@@ -218,7 +218,7 @@ impl Keeper<'_> {
     fn start(&mut self) -> std::io::Result<()> {
         let Some((kept, outputs)) = &self.kept else { return Ok(()) };
         let (own_end, its_end) = link()?;
-        let Some((listener, outputs)) = outputs.split_first() else {
+        let [listener, unsaved, outputs @ ..] = outputs.as_slice() else {
             return Err(std::io::Error::other("the holder gave nothing to keep"));
         };
         let hand_over = HandOver {
@@ -228,13 +228,14 @@ impl Keeper<'_> {
             outputs: outputs.iter().map(AsRawFd::as_raw_fd).collect(),
             listener: Some(listener.as_raw_fd()),
             lock: Some(self.lock.as_raw_fd()),
+            unsaved: Some(unsaved.as_raw_fd()),
             link: Some(its_end.as_raw_fd()),
             keeper: identity::own(),
             exit: self.exit,
             serving: None,
         };
         let file = descriptors::nameless(&serde_json::to_vec(&hand_over)?)?;
-        let mut passed = vec![file.as_fd(), self.lock, its_end.as_fd(), listener.as_fd()];
+        let mut passed = vec![file.as_fd(), self.lock, its_end.as_fd(), listener.as_fd(), unsaved.as_fd()];
         passed.extend(outputs.iter().map(AsFd::as_fd));
         // The program that was named last; where that does not come up, the one that the keeper is.
         let own = PathBuf::from("/proc/self/exe");

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// Longest message between holder and keeper, in bytes.
 pub const MESSAGE: usize = 8 * 1024;
 
-/// What the holder wants kept; the listening socket and then the outputs come beside it.
+/// What the holder wants kept; the listening socket, the memory of reads and then the outputs come beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// The program that is held.

@@ -9,10 +9,13 @@ use orx_protocol::api::confinement::Mechanism;
 use orx_protocol::hold::HoldSpec;
 use orx_protocol::places::variable;
 use orx_protocol::process::ProcessIdentity;
-use orx_sandbox::{identity, limits, tree};
+use orx_sandbox::{descent, identity, limits, tree};
 
 /// How often a tree that is held still is looked at for processes that were just started: a fork bomb is not raced.
 const PAUSE_ROUNDS: usize = 16;
+
+/// What bubblewrap's processes are called.
+const WRAPPER: &str = "bwrap";
 
 /// Which processes belong to a session.
 #[derive(Debug, Clone)]
@@ -78,6 +81,17 @@ impl Tree {
     pub fn members(&self) -> Vec<ProcessIdentity> {
         let related = self.related();
         if related.is_empty() { self.marked() } else { related }
+    }
+
+    /// How many of them live. What bubblewrap still has to do once the program ended counts as done: the kernel ends its
+    /// namespace with it.
+    #[must_use]
+    pub fn alive(&self) -> usize {
+        let members = self.members();
+        if !self.is_wrapped || identity::is_alive(self.child) {
+            return members.len();
+        }
+        members.iter().filter(|process| descent::name(process.pid).as_deref() != Some(WRAPPER)).count()
     }
 
     /// The living processes of the session, each that can be found in any way.
