@@ -14,13 +14,14 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_DENY_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Programs of the machine, with the package that has them on Debian.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: [(&str, &str); 7] = [
     ("python3", "python3"),
     ("git", "git"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("cc", "build-essential"),
     ("bwrap", "bubblewrap"),
+    ("dbus-daemon", "dbus-daemon"),
 ];
 
 /// Fetches and checks everything.

@@ -188,8 +188,9 @@ fn units() -> Result<Outcome> {
     // The programs are not installed where the units say on a machine that only builds them.
     let output = Command::new(analyze).arg("verify").arg("--user").args(&units).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
-    let wrong: Vec<&str> =
-        said.lines().filter(|line| line.contains("/systemd/") && !line.contains("is not executable")).collect();
+    // systemd before 254 does not know this key, says so, and works without it.
+    let known = |line: &str| line.contains("is not executable") || line.contains("DelegateSubgroup");
+    let wrong: Vec<&str> = said.lines().filter(|line| line.contains("/systemd/") && !known(line)).collect();
     if wrong.is_empty() {
         println!("  {} units", units.len());
         Ok(Outcome::Holds)

@@ -50,8 +50,7 @@ impl Bed {
 
     /// Starts a shell script as a session in the repository.
     fn start(&self, script: &str, more: &Value) -> String {
-        let mut params =
-            json!({"engine": "command", "argv": ["/bin/bash", "-c", script], "cwd": self.repository});
+        let mut params = json!({"engine": "command", "argv": ["/bin/bash", "-c", script], "cwd": self.repository});
         params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.daemon.call("session.create", &params)["session"].as_str().unwrap().to_owned()
     }
@@ -205,7 +204,7 @@ fn f_a_missing_sandbox_refuses_unless_told_and_is_said_everywhere() {
     let bed = Bed::with(&json!({"mechanism": "bubblewrap", "commands": "required"}), |settings| {
         let tools = settings.user_home.join("tools");
         std::fs::create_dir(&tools).unwrap();
-        for name in ["bash", "git", "true"] {
+        for name in ["bash", "git", "sleep", "true"] {
             let real = std::env::split_paths(&search_path()).map(|path| path.join(name)).find(|path| path.exists());
             std::os::unix::fs::symlink(real.unwrap(), tools.join(name)).unwrap();
         }
@@ -277,7 +276,7 @@ fn f_nobody_looks_into_the_daemon_and_its_holders() {
         .flat_map(|(name, pid)| {
             [
                 attempt(&format!("{name}-environ"), &format!("cat /proc/{pid}/environ")),
-                attempt(&format!("{name}-fd"), &format!("ls /proc/{pid}/fd/")),
+                attempt(&format!("{name}-fd"), &format!("readlink /proc/{pid}/fd/1")),
                 attempt(&format!("{name}-memory"), &format!("head -c 1 /proc/{pid}/mem")),
                 attempt(&format!("{name}-maps"), &format!("cat /proc/{pid}/maps")),
             ]
@@ -285,7 +284,10 @@ fn f_nobody_looks_into_the_daemon_and_its_holders() {
         .collect();
     // Root's own rights look into everything: what any user's process has is what is left without them.
     let plain = if nix::unistd::geteuid().is_root() {
-        format!("setpriv --bounding-set=-all --inh-caps=-all --securebits=+noroot bash -c '{}'", script.replace('\'', "'\\''"))
+        format!(
+            "setpriv --bounding-set=-all --inh-caps=-all --securebits=+noroot bash -c '{}'",
+            script.replace('\'', "'\\''")
+        )
     } else {
         script.clone()
     };
@@ -439,7 +441,15 @@ fn c_an_agent_is_not_its_user_whatever_it_claims() {
         let _ = std::fs::remove_file(bed.repository.join("orphan.txt"));
         said(
             &output,
-            &[("plain", "77"), ("apart", "77"), ("orphan", "77"), ("stop", "77"), ("create", "77"), ("itself", "0"), ("health", "0")],
+            &[
+                ("plain", "77"),
+                ("apart", "77"),
+                ("orphan", "77"),
+                ("stop", "77"),
+                ("create", "77"),
+                ("itself", "0"),
+                ("health", "0"),
+            ],
         );
         assert!(!output.contains("attach=0"), "{output}");
     }
@@ -457,7 +467,6 @@ fn program(kind: EngineKind) -> PathBuf {
 
 /// An engine in its sandbox is asked to write a file and to break out; its own sandbox, where it has one, stays on.
 async fn an_engine_works_confined(kind: EngineKind, argv: &[&str], mechanism: &str) {
-    let user = tempfile::tempdir().unwrap();
     let probe = "sh probe.sh".to_owned();
     let rule = Rule {
         name: "probe".to_owned(),
@@ -482,8 +491,11 @@ async fn an_engine_works_confined(kind: EngineKind, argv: &[&str], mechanism: &s
         attempt("hook", "echo evil > .git/hooks/pre-commit"),
     ]
     .concat();
-    std::fs::write(bed.repository.join("probe.sh"), format!("{{\n{script}}} > report.txt 2>&1\necho end >> report.txt\n"))
-        .unwrap();
+    std::fs::write(
+        bed.repository.join("probe.sh"),
+        format!("{{\n{script}}} > report.txt 2>&1\necho end >> report.txt\n"),
+    )
+    .unwrap();
     let network = if mechanism == "bubblewrap" { "gateway" } else { "on" };
     let params = json!({"engine": kind.name(), "argv": argv, "cwd": bed.repository, "cols": 100, "rows": 30,
         "prompt": "run the probe", "sandbox": {"network": network}});
@@ -507,7 +519,6 @@ async fn an_engine_works_confined(kind: EngineKind, argv: &[&str], mechanism: &s
     }
     bed.daemon.call("session.stop", &json!({ "session": session }));
     eventually("the end of every process", PATIENCE, || process::of_session(session).is_empty().then_some(()));
-    drop(user);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,7 +134,7 @@ fn namespaces(spec: &HoldSpec, plan: &Confinement, argv: &[String], report: &Rep
     let passed = match plan.gateway_port {
         None => None,
         Some(port) => {
-            let passed = gateway(port)?;
+            let passed = gateway(port, report)?;
             descriptors::pass_on(passed.as_fd(), true).map_err(pass())?;
             words.extend(["--gateway".to_owned(), format!("{}:{port}", passed.as_raw_fd())]);
             Some(passed)
@@ -158,7 +158,7 @@ fn sort(path: &str) -> Sort {
 }
 
 /// Starts the process that carries connections out of a closed network; gives the way to hand it the socket.
-fn gateway(port: u16) -> Result<UnixStream, EnterError> {
+fn gateway(port: u16, report: &Report) -> Result<UnixStream, EnterError> {
     let failed = || step("the way to the gateway");
     let (near, far) = UnixStream::pair().map_err(failed())?;
     // SAFETY: this process has one thread, so nothing is left half done in the child.
@@ -167,6 +167,8 @@ fn gateway(port: u16) -> Result<UnixStream, EnterError> {
         ForkResult::Parent { .. } => Ok(near),
         ForkResult::Child => {
             drop(near);
+            // The holder waits for the end of this pipe, which this process must not hold up.
+            let _ = nix::unistd::close(report.pipe().as_raw_fd());
             carry(&far, port);
             std::process::exit(0)
         }

@@ -154,12 +154,13 @@ fn paths(plan: &mut Confinement, surroundings: &Surroundings) -> Result<bool, Co
         write.push(real);
     }
     for path in &write {
-        if path == Path::new("/") || hidden.iter().any(|kept| kept.starts_with(path)) {
+        // Deeper mounts hide what lies in a directory that is written; Landlock's rights cannot take anything back.
+        let contains = plan.mechanism == Mechanism::Landlock && hidden.iter().any(|kept| kept.starts_with(path));
+        if path == Path::new("/") || contains {
             return Err(unusable(path, "it contains orx's own state"));
         }
-        let within = |kept: &PathBuf| path.starts_with(kept) && !surroundings.temporary.starts_with(path);
-        if hidden.iter().any(within) && *path != cwd {
-            return Err(unusable(path, "it lies in orx's own state"));
+        if hidden.iter().any(|kept| path.starts_with(kept)) {
+            return Err(unusable(path, "it lies in orx's own state, or in what the settings hide"));
         }
     }
     let git = git::paths(&cwd, surroundings.own_repository);
@@ -170,6 +171,10 @@ fn paths(plan: &mut Confinement, surroundings: &Surroundings) -> Result<bool, Co
     if let Some(home) = surroundings.home.as_deref().and_then(real) {
         if home.starts_with(&cwd) {
             read.extend(dotfiles(&home).into_iter().filter(|path| !write.contains(path)));
+        }
+        // One that lies among shared temporary files would be gone with them.
+        if is_covered(&home) && !write.iter().any(|path| home.starts_with(path)) {
+            read.push(home.clone());
         }
         plan.hidden.extend(OF_A_HOME.iter().filter_map(|name| real(&home.join(name))).map(|path| text(&path)));
     }
@@ -194,13 +199,14 @@ fn dotfiles(home: &Path) -> Vec<PathBuf> {
     entries.filter_map(Result::ok).filter(is_hidden).filter_map(|entry| real(&entry.path())).collect()
 }
 
+/// Whether a path lies in a directory that a session gets one of its own for.
+fn is_covered(path: &Path) -> bool {
+    SHARED_TEMPORARY.iter().chain(&SOCKETS).any(|cover| path.starts_with(cover))
+}
+
 /// Where a program and its parts lie, as far as that is hidden: an installed package is seen as a whole.
 fn beside(program: &Path, plan: &Confinement) -> Vec<PathBuf> {
-    let is_hidden = |path: &PathBuf| {
-        let covers = |cover: &&str| path.starts_with(cover);
-        SHARED_TEMPORARY.iter().chain(&SOCKETS).any(covers)
-            || plan.hidden.iter().any(|cover| path.starts_with(cover))
-    };
+    let is_hidden = |path: &PathBuf| is_covered(path) || plan.hidden.iter().any(|cover| path.starts_with(cover));
     let package = |path: PathBuf| {
         let mut whole = PathBuf::new();
         for part in path.components() {
@@ -310,7 +316,7 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let mut around = surroundings(top.path());
         let refused = |around: &Surroundings| {
-            plan(SandboxMode::Preferred, Network::On, around, &abilities(true, None)).unwrap_err().to_string()
+            plan(SandboxMode::Preferred, Network::On, around, &abilities(false, Some(7))).unwrap_err().to_string()
         };
         around.write = vec![top.path().join("state/engines")];
         assert!(refused(&around).contains("lies in orx's own state"));
@@ -321,6 +327,10 @@ mod tests {
         around.write.clear();
         around.cwd = top.path().to_owned();
         assert!(refused(&around).contains("contains orx's own state"));
+        let hidden = plan(SandboxMode::Required, Network::On, &around, &abilities(true, None)).unwrap().plan.unwrap();
+        assert!(hidden.hidden.iter().any(|path| path.ends_with("state")), "a deeper mount hides it");
+        around.cwd = top.path().join("state/engines");
+        assert!(refused(&around).contains("lies in orx's own state"));
     }
 
     #[test]
