@@ -41,7 +41,6 @@ impl Handler for Screen {
         carriage_return();
         save_cursor_position();
         restore_cursor_position();
-        reverse_index();
         set_mode(mode: Mode);
         unset_mode(mode: Mode);
         set_keypad_application_mode();
@@ -77,12 +76,14 @@ impl Handler for Screen {
     fn insert_blank(&mut self, count: usize) {
         let column = self.column();
         self.term.insert_blank(count);
+        self.stop_waiting();
         self.mend(&[column, column + count, self.term.columns()]);
     }
 
     fn erase_chars(&mut self, count: usize) {
         let column = self.column();
         self.term.erase_chars(count);
+        self.stop_waiting();
         self.mend(&[column, column + count]);
     }
 
@@ -121,7 +122,13 @@ impl Handler for Screen {
 
     fn linefeed(&mut self) {
         self.keep_row_before_feed();
+        self.stop_waiting();
         self.term.newline();
+    }
+
+    fn reverse_index(&mut self) {
+        self.stop_waiting();
+        self.term.reverse_index();
     }
 
     fn goto_col(&mut self, column: usize) {
@@ -200,6 +207,7 @@ impl Handler for Screen {
         let columns = self.term.columns();
         let count = count.min(columns - column);
         self.term.delete_chars(count);
+        self.stop_waiting();
         self.mend(&[column, columns - count]);
     }
 

@@ -148,11 +148,13 @@ impl Scanner {
             Some(byte) => *byte >= 0x20 && *byte != 0x7f,
             None => before,
         };
-        let mut decide = |plain: usize, at: usize, sequence: Sequence<'_>| {
+        let mut come_out = |plain: usize, at: usize, next: Option<Piece<'_>>| {
             if plain < at {
                 give(Piece::Plain(slice(plain, at)));
             }
-            give(Piece::Decide(sequence));
+            if let Some(next) = next {
+                give(next);
+            }
         };
         let rest = loop {
             let Some(found) = memchr2(ESC, ENQ, slice(at, bytes.len())) else {
@@ -160,7 +162,7 @@ impl Scanner {
             };
             at += found;
             if bytes.get(at) == Some(&ENQ) {
-                decide(plain, at, Sequence::Enquiry);
+                come_out(plain, at, Some(Piece::Decide(Sequence::Enquiry)));
                 at += 1;
                 (plain, text, self.after_text) = (at, at, false);
                 continue;
@@ -172,19 +174,40 @@ impl Scanner {
                     self.searched = 0;
                     let follows_text = is_text(text, at, self.after_text);
                     if let Some(sequence) = Sequence::to_decide(slice(at, at + length)) {
-                        decide(plain, at, if follows_text { sequence } else { sequence.without_text() });
+                        let sequence = if follows_text { sequence } else { sequence.without_text() };
+                        come_out(plain, at, Some(Piece::Decide(sequence)));
                         plain = at + length;
                     }
                     at += length;
                     (text, self.after_text) = (at, false);
+                    if is_interrupted(slice(at - length, at)) {
+                        // What interrupts it may be kept from the model or from viewers: it ends here for both.
+                        come_out(plain, at, Some(Piece::Plain(TERMINATOR)));
+                        plain = at;
+                    }
                 }
             }
         };
-        if plain < rest {
-            give(Piece::Plain(slice(plain, rest)));
-        }
+        come_out(plain, rest, None);
         self.after_text = is_text(text, rest.max(text), self.after_text);
         slice(rest.max(plain), bytes.len())
+    }
+}
+
+/// Ends any sequence, and does nothing by itself.
+const TERMINATOR: &[u8] = b"\x1b\\";
+
+/// Whether a sequence ends only because another one begins.
+fn is_interrupted(sequence: &[u8]) -> bool {
+    let last = sequence.last().copied().unwrap_or_default();
+    match sequence.get(1) {
+        _ if matches!(last, CAN | SUB) => false,
+        None => true,
+        Some(b'[') => sequence.len() < 3 || last < 0x40,
+        Some(b']') => last != BEL && !sequence.ends_with(TERMINATOR),
+        Some(b'P') => last != 0x9c && !sequence.ends_with(TERMINATOR),
+        Some(b'X' | b'^' | b'_') => !sequence.ends_with(TERMINATOR),
+        Some(_) => last < 0x30,
     }
 }
 
@@ -340,6 +363,22 @@ mod tests {
         assert!(scanner.held.capacity() < 2 * STRING_LIMIT);
         take(&mut scanner, b"\x07b");
         assert_eq!(given, b"ab");
+    }
+
+    #[test]
+    fn a_sequence_that_another_one_interrupts_ends_there_for_all() {
+        for (input, plain) in [
+            ("\x1b[12\x1b[6nA", "\x1b[12\x1b\\A"),
+            ("\x1b]8;;http://a\x1b[cA", "\x1b]8;;http://a\x1b\\A"),
+            ("\x1b(\x1b[cA", "\x1b(\x1b\\A"),
+            ("\x1b\x1b[31mA", "\x1b\x1b\\\x1b[31mA"),
+            ("\x1b]8;;\x1b\\\x1b[cA", "\x1b]8;;\x1b\\A"),
+            ("\x1b[1\x18\x1b[cA", "\x1b[1\x18A"),
+        ] {
+            for step in 1..=input.len() {
+                assert_eq!(pieces(input.as_bytes(), step).0, plain.as_bytes(), "{input:?} by {step}");
+            }
+        }
     }
 
     #[test]
