@@ -59,7 +59,7 @@ fn gone(what: &str, process: ProcessIdentity) {
 }
 
 async fn attach(daemon: &Daemon, session: SessionId) -> Terminal {
-    let params = AttachParams { session, cols: 80, rows: 24, mode: AttachMode::Control };
+    let params = AttachParams { session, cols: 80, rows: 24, mode: AttachMode::Control, raw: false };
     Terminal::attach(daemon.socket(), params).await.unwrap()
 }
 

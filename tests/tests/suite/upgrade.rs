@@ -78,7 +78,7 @@ fn ids(list: &Value) -> Vec<&str> {
 async fn sessions_and_viewers_go_on_in_a_new_version() {
     let (mut daemon, directory) = installed();
     let sessions = [shell(&daemon), shell(&daemon)];
-    let params = AttachParams { session: sessions[0], cols: 90, rows: 25, mode: AttachMode::Control };
+    let params = AttachParams { session: sessions[0], cols: 90, rows: 25, mode: AttachMode::Control, raw: false };
     let mut viewer = Terminal::attach(daemon.socket(), params).await.unwrap();
     ask(&mut viewer, "v=kept; echo is-$v", "is-kept").await;
     let before = sessions.map(|session| holder(&daemon, session));
