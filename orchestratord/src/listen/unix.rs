@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -214,6 +215,8 @@ fn from_std(
 const FRAME_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the last answers may take to be written when the peer has finished speaking.
 const FINISH: Duration = Duration::from_secs(5);
+/// How often a half-closed connection is looked at for the end of its other half.
+const HUNG_UP: Duration = Duration::from_millis(250);
 /// How long an answered half-closed connection waits for what is still being worked on.
 const HALF_CLOSED: Duration = Duration::from_secs(60);
 
@@ -253,7 +256,10 @@ async fn converse(daemon: Arc<Daemon>, caller: Caller, stream: UnixStream) {
             },
             End::Finished => {
                 // The peer may have closed its sending side alone: what it asked for is still answered.
-                let _ = tokio::time::timeout(HALF_CLOSED, outbox.settled()).await;
+                tokio::select! {
+                    _ = tokio::time::timeout(HALF_CLOSED, outbox.settled()) => {}
+                    () = hung_up(&stream) => {}
+                }
                 outbox.finish(FINISH).await;
                 break false;
             }
@@ -300,6 +306,14 @@ async fn hand_over(
         beyond.unsplit(rest);
     }
     handed
+}
+
+/// Waits until the peer has closed both directions: nobody is left to answer.
+async fn hung_up(stream: &UnixStream) {
+    // A socket at its end is always ready, so readiness cannot be waited for, only looked at.
+    while !stream.ready(Interest::READABLE | Interest::WRITABLE).await.is_ok_and(|ready| ready.is_write_closed()) {
+        tokio::time::sleep(HUNG_UP).await;
+    }
 }
 
 enum End {
