@@ -142,7 +142,10 @@ async fn keys_reach_the_program_and_leaving_puts_the_terminal_back() {
     let mut fake = fake();
     let mut terminal = Terminal::start(&fake, &["attach", SESSION]);
     let mut holder = Holder::attached(&mut fake).await;
-    assert_eq!(fake.calls("session.attach"), [json!({"session": SESSION, "cols": 100, "rows": 30, "mode": "control"})]);
+    assert_eq!(
+        fake.calls("session.attach"),
+        [json!({"session": SESSION, "cols": 100, "rows": 30, "mode": "control", "raw": false})]
+    );
     holder.send(ToViewer::Control { held: true }).await;
     holder.send(ToViewer::Screen(b"\x1b[?1049h\x1b[?1003h\x1b[?25lthe screen".to_vec())).await;
     terminal = terminal.until("the screen").await;
