@@ -53,13 +53,14 @@ pub fn news(event: &str, data: &Value) -> Option<News> {
 
 fn activity(data: &Value, reason: &str) -> Option<News> {
     let state: AgentState = serde_json::from_value(data.get("state")?.clone()).ok()?;
-    let worked_ms = data.get("worked_ms").and_then(Value::as_u64).unwrap_or(0);
+    let was_at_work = data.get("before").and_then(Value::as_str) == Some(AgentState::Working.as_str());
+    let lasted_ms = data.get("lasted_ms").and_then(Value::as_u64).unwrap_or(0);
     let (topic, what) = match state {
         AgentState::Blocked => (Topic::Approval, format!("waits for a permission: {reason}")),
         AgentState::WaitingInput => (Topic::Question, format!("asks something: {reason}")),
         AgentState::RateLimited => (Topic::RateLimited, format!("its provider refuses calls: {reason}")),
         AgentState::Failed => (Topic::Failed, format!("cannot go on: {reason}")),
-        AgentState::Idle if worked_ms >= WORTH_MS => (Topic::Done, "has finished and takes a prompt".to_owned()),
+        AgentState::Idle if was_at_work && lasted_ms >= WORTH_MS => (Topic::Done, "has finished and takes a prompt".to_owned()),
         _ => return None,
     };
     Some(News { topic, what })
@@ -140,8 +141,8 @@ mod tests {
             (kind::SESSION_ACTIVITY, json!({"state": "waiting_input", "reason": "x"}), Some(Topic::Question)),
             (kind::SESSION_ACTIVITY, json!({"state": "rate_limited", "reason": "x"}), Some(Topic::RateLimited)),
             (kind::SESSION_ACTIVITY, json!({"state": "working", "reason": "x"}), None),
-            (kind::SESSION_ACTIVITY, json!({"state": "idle", "worked_ms": 19_999}), None),
-            (kind::SESSION_ACTIVITY, json!({"state": "idle", "worked_ms": 20_000}), Some(Topic::Done)),
+            (kind::SESSION_ACTIVITY, json!({"state": "idle", "before": "working", "lasted_ms": 19_999}), None),
+            (kind::SESSION_ACTIVITY, json!({"state": "idle", "before": "working", "lasted_ms": 20_000}), Some(Topic::Done)),
             (kind::SESSION_ACTIVITY, json!({"state": "splendid"}), None),
             (kind::SESSION_LOST, json!({"message": "gone"}), Some(Topic::Failed)),
             (kind::SESSION_ENDED, json!({"exit": {"code": 0}, "reason": "exited"}), None),
