@@ -61,8 +61,8 @@ pub(super) fn restrict(plan: &Confinement) -> Result<(), RulesetError> {
     for path in around(Path::new("/"), &hidden) {
         grant(&mut rules, &path, reading)?;
     }
-    for path in &plan.read {
-        grant(&mut rules, Path::new(path), reading)?;
+    for path in plan.read.iter().flat_map(|path| around(Path::new(path), &hidden)) {
+        grant(&mut rules, &path, reading)?;
     }
     for path in plan.write.iter().chain([&plan.temporary]) {
         grant(&mut rules, Path::new(path), AccessFs::from_all(KNOWN))?;
