@@ -13,6 +13,9 @@ mod fake;
 #[path = "cli/help.rs"]
 mod help;
 #[cfg(test)]
+#[path = "cli/inbox.rs"]
+mod inbox;
+#[cfg(test)]
 #[path = "cli/lifecycle.rs"]
 mod lifecycle;
 #[cfg(test)]

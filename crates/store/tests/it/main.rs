@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod approvals;
 mod checkpoints;
 mod crash;
 mod journal;
