@@ -26,6 +26,10 @@ pub const ALL: &[(&str, &str)] = &[
     ("cline", include_str!("../data/cline.rules.yaml")),
     ("aider", include_str!("../data/aider.rules.yaml")),
     ("openhands", include_str!("../data/openhands.rules.yaml")),
+    ("cursor", include_str!("../data/cursor.rules.yaml")),
+    ("goose", include_str!("../data/goose.rules.yaml")),
+    ("amp", include_str!("../data/amp.rules.yaml")),
+    ("crush", include_str!("../data/crush.rules.yaml")),
 ];
 
 /// How dialogs of engines are answered by keys, by name: `data/<engine>.answers.yaml`, read by `orx-session`.

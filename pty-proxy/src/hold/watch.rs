@@ -2,9 +2,13 @@
 //! and one that does not read is told once it does: nothing waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 use std::time::Instant;
 
 use orx_protocol::clock::now_ms;
+use orx_protocol::hold::file;
 use orx_protocol::rpc;
 use orx_protocol::watch::CHANGED;
 use orx_protocol::{ErrorKind, RpcError};
@@ -13,6 +17,8 @@ use super::holder::{Holder, Session};
 use crate::process::foreground;
 use crate::watch::watched::{Knowledge, Processes, Watched};
 
+/// How much of what was written before anybody watched is looked at for marks, in bytes.
+const RECALLED: u64 = 256 * 1024;
 /// Most watchers of a session.
 const WATCHERS: usize = 8;
 
@@ -56,15 +62,32 @@ impl Watchers {
     }
 }
 
+/// The end of a log.
+fn tail(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut log = File::open(path)?;
+    let length = log.metadata()?.len();
+    log.seek(SeekFrom::Start(length.saturating_sub(RECALLED)))?;
+    let mut end = Vec::new();
+    log.take(RECALLED).read_to_end(&mut end)?;
+    Ok(end)
+}
+
 impl Holder {
     /// A connection watches from now on.
     pub(super) fn begin_watch(&mut self, token: u64, name: &str, now: Instant) -> Result<(), RpcError> {
+        let path = self.directory.join(file::OUTPUT);
         let watchers = &mut self.terminal(name)?.watchers;
         if watchers.known.len() >= WATCHERS && !watchers.known.contains_key(&token) {
             let limit = format!("`{name}`: {WATCHERS} connections watch this session already");
             return Err(RpcError::new(ErrorKind::Overloaded, limit));
         }
-        watchers.watched.get_or_insert_with(|| Watched::new(now)).touch(now);
+        let watched = watchers.watched.get_or_insert_with(|| {
+            let mut watched = Watched::new(now);
+            // A log that cannot be read has nothing to recall.
+            watched.recall(&tail(&path).unwrap_or_default());
+            watched
+        });
+        watched.touch(now);
         watchers.known.insert(token, Knowledge::default());
         Ok(())
     }

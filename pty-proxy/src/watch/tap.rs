@@ -166,7 +166,10 @@ mod tests {
         for (bytes, wanted) in [
             ("a\x07b", vec![notice_of(NoticeKind::Bell, "")]),
             ("\x1b]9;done\x07", vec![notice_of(NoticeKind::Osc9, "done")]),
-            ("\x1b]9;4;3\x07\x1b]9;4;1;40\x1b\\", vec![Heard::Progress(Progress::Busy), Heard::Progress(Progress::Percent(40))]),
+            (
+                "\x1b]9;4;3\x07\x1b]9;4;1;40\x1b\\",
+                vec![Heard::Progress(Progress::Busy), Heard::Progress(Progress::Percent(40))],
+            ),
             ("\x1b]9;4;0;\x07", vec![Heard::Progress(Progress::None)]),
             ("\x1b]99;i=1:d=0;Hello\x1b\\", vec![notice_of(NoticeKind::Osc99, "Hello")]),
             ("\x1b]99;i=1:p=?;x\x1b\\", vec![]),

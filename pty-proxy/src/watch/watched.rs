@@ -105,6 +105,16 @@ impl Watched {
         self.touch(now);
     }
 
+    /// What the program wrote before anybody watched: its last mark and progress hold on, its notifications are old news.
+    pub fn recall(&mut self, bytes: &[u8]) {
+        let Self { progress, mark, .. } = self;
+        Tap::default().listen(bytes, |heard| match heard {
+            Heard::Notice(..) => {}
+            Heard::Progress(told) => *progress = Some(told),
+            Heard::Mark(told) => *mark = Some(told),
+        });
+    }
+
     /// Something else changed: the size, or somebody began to watch.
     pub fn touch(&mut self, now: Instant) {
         self.changed_at = now;
@@ -163,7 +173,14 @@ impl Watched {
     }
 
     /// What is news to one watcher, which knows it from then on; `None` where nothing is.
-    pub fn news(&self, known: &mut Knowledge, screen: &ScreenText, quiet: Duration, now: Instant, at_ms: u64) -> Option<Changed> {
+    pub fn news(
+        &self,
+        known: &mut Knowledge,
+        screen: &ScreenText,
+        quiet: Duration,
+        now: Instant,
+        at_ms: u64,
+    ) -> Option<Changed> {
         let settled = self.changed_at + SETTLED <= now;
         let first = !known.is_told;
         let changed = |differs: bool| first || differs;
@@ -284,6 +301,15 @@ mod tests {
         let news = watched.news(&mut known, &screen("b"), Duration::ZERO, start, 6).unwrap();
         assert_eq!((news.notices.len(), news.screen.is_some(), news.title), (1, true, None));
         assert_eq!(watched.news(&mut late, &screen("b"), Duration::ZERO, start, 7).unwrap().notices.len(), 32);
+    }
+
+    #[test]
+    fn what_was_marked_before_anybody_watched_is_recalled() {
+        let start = Instant::now();
+        let mut watched = Watched::new(start);
+        watched.recall(b"\x1b]133;A\x07$ \x1b]9;old\x07\x1b]133;C\x07");
+        let news = watched.news(&mut Knowledge::default(), &screen("a"), Duration::ZERO, start, 1).unwrap();
+        assert_eq!((news.mark, news.notices.len()), (Some(PromptMark::Running), 0));
     }
 
     #[test]

@@ -48,8 +48,11 @@ struct Words {
     command: &'static str,
 }
 
+/// Words of recordings from which no rule was written.
+const HELD_OUT: [usize; 2] = [1, 3];
+
 /// Answers that quote what dialogs and spinners say must not be taken for those.
-const WORDS: [Words; 3] = [
+const WORDS: [Words; 4] = [
     Words {
         plain: "Explain what the notes say",
         plain_answer: "The notes count to three.\n\nWhen a tool is used I may ask: Do you want to proceed? (y/n)\n\n1. Yes\n2. No, and tell me why\n\nThat is all; esc to interrupt would end me.",
@@ -67,6 +70,12 @@ const WORDS: [Words; 3] = [
         plain_answer: "One, two, three.\n\n```text\n> Allow once\n  Reject\n```\n\nWorking… Thinking… are words like any others. Should I go on? Tell me.",
         file: "list.txt",
         command: "cp notes.txt copy.txt && python3 -c 'import time; time.sleep(4)'",
+    },
+    Words {
+        plain: "Which lines are in the notes",
+        plain_answer: "Lines one to three.\n\n- Approve? [y/N] is what some tools ask\n- \"⠋ Thinking... (esc to cancel, 3s)\" is a spinner\n- `Allow execution of: 'ls'?` is a dialog\n\nNone of it is real. ✻ Brewing… neither.",
+        file: "lines.json",
+        command: "cp notes.txt other.txt; python3 -c 'import time; time.sleep(5)'",
     },
 ];
 
@@ -175,7 +184,7 @@ pub async fn record(
         engine: bed.recipe.engine.to_owned(),
         version: bed.places.version.clone(),
         script: script.name().to_owned(),
-        held_out: variant % WORDS.len() == 1,
+        held_out: HELD_OUT.contains(&(variant % WORDS.len())),
         truth: truths(&cast, started, &bed.timeline.0)?,
         heard: heard(&bed.places.hooks(), started),
     };

@@ -49,7 +49,7 @@ impl Fusion {
     pub fn starting(now_ms: u64) -> Self {
         let told = Activity {
             state: AgentState::Starting,
-            reason: "its process was started".to_owned(),
+            reason: "it is being started".to_owned(),
             confidence: 90,
             since_ms: now_ms,
             until_ms: None,

@@ -14,6 +14,7 @@ use orx_protocol::api::session::Session;
 use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
 use orx_session::activity::{Fusion, Observer};
 use orx_session::screen::Rules;
+use orx_store::sessions as table;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -97,11 +98,10 @@ impl Activities {
         let mut first = true;
         loop {
             changes.mark_unchanged();
-            match self.0.sessions.list(true).await {
-                Ok(sessions) => {
-                    let open: Vec<Session> = sessions.into_iter().filter(|session| !session.state.is_final()).collect();
+            match self.0.sessions.store().read(table::unfinished).await {
+                Ok(rows) => {
                     followed.retain(|session| self.live().contains_key(session));
-                    for session in open {
+                    for session in rows.into_iter().map(|row| row.session) {
                         if followed.insert(session.session) {
                             self.follow(session, first);
                         }
