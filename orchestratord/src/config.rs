@@ -319,7 +319,10 @@ fn endpoint(endpoint: FileEndpoint) -> Result<Endpoint, ConfigError> {
 
 fn binaries(binaries: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ConfigError> {
     for (engine, program) in &binaries {
-        engine.parse::<orx_engines::EngineKind>().map_err(|error| bad("engines.binaries", error.to_string()))?;
+        // A program that speaks ACP for an engine has a name of its own.
+        if !orx_engines::channel::is_adapter(engine) {
+            engine.parse::<orx_engines::EngineKind>().map_err(|error| bad("engines.binaries", error.to_string()))?;
+        }
         if !Path::new(program).is_absolute() {
             return Err(bad("engines.binaries", format!("`{engine}: {program}` is no absolute path")));
         }

@@ -68,6 +68,14 @@ pub fn channels(kind: EngineKind) -> impl Iterator<Item = ChannelKind> {
     .filter_map(|(channel, there)| there.then_some(channel))
 }
 
+/// Whether a program of this name speaks ACP for an engine that does not.
+#[must_use]
+pub fn is_adapter(name: &str) -> bool {
+    let adapters =
+        EngineKind::ALL.into_iter().filter_map(|kind| kind.descriptor().channels.acp_adapter.as_ref()?.first());
+    adapters.into_iter().any(|adapter| adapter == name)
+}
+
 /// The programs of a session beside whose terminal interface a server runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {

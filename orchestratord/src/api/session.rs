@@ -88,6 +88,12 @@ pub(super) async fn keys(daemon: Arc<Daemon>, params: KeysParams) -> Result<Empt
     holder::ask_now(Path::new(&row.socket), method::KEYS, &serde_json::json!({"keys": params.keys})).await
 }
 
+pub(super) async fn interrupt(daemon: Arc<Daemon>, params: SessionParams) -> Result<Empty, RpcError> {
+    daemon.sessions.running(params.session).await?;
+    daemon.channels.interrupt(params.session).await?;
+    Ok(Empty {})
+}
+
 pub(super) async fn resize(daemon: Arc<Daemon>, params: ResizeParams) -> Result<Empty, RpcError> {
     let row = daemon.sessions.running(params.session).await?;
     let size = TerminalSize { cols: params.cols, rows: params.rows }.clamped();

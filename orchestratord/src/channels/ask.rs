@@ -92,7 +92,8 @@ impl Asks {
     pub(super) async fn answered(&self, key: &str) {
         let waiting = self.asked().remove(key);
         if let Some(waiting) = waiting {
-            let withdrawn = self.approvals.withdraw(waiting.approval, "it was answered at the agent's own terminal").await;
+            let withdrawn =
+                self.approvals.withdraw(waiting.approval, "it was answered at the agent's own terminal").await;
             self.note(withdrawn);
         }
     }

@@ -32,7 +32,10 @@ pub struct ChannelPlan {
 impl std::fmt::Debug for ChannelPlan {
     /// Without the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChannelPlan").field("kind", &self.kind).field("programs", &self.programs).finish_non_exhaustive()
+        f.debug_struct("ChannelPlan")
+            .field("kind", &self.kind)
+            .field("programs", &self.programs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,7 +76,10 @@ pub fn choose(kind: EngineKind, params: &CreateParams) -> Result<Option<ChannelK
                 let all = ChannelKind::ALL.map(ChannelKind::name).join(", ");
                 RpcError::new(
                     ErrorKind::InvalidParams,
-                    format!("`session.create`: `channel` is `{}`, it must be {AUTO}, {OFF}, {all}", name.escape_default()),
+                    format!(
+                        "`session.create`: `channel` is `{}`, it must be {AUTO}, {OFF}, {all}",
+                        name.escape_default()
+                    ),
                 )
             })?;
             if channel::channels(kind).any(|channel| channel == wanted) {
@@ -121,8 +127,7 @@ pub fn plan(
             first_prompt: params.prompt.clone(),
         });
     }
-    let served =
-        channel::served(kind, wanted, launch, &params.cwd, &params.argv, resumed, params.prompt.as_deref())?;
+    let served = channel::served(kind, wanted, launch, &params.cwd, &params.argv, resumed, params.prompt.as_deref())?;
     let password = match wanted {
         ChannelKind::Serve => {
             let password = random()?;

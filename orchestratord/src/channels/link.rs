@@ -59,7 +59,9 @@ impl Prompts {
     pub(super) async fn hand_over(&self, id: u64, text: String) -> Result<(), RpcError> {
         let (taken, taking) = oneshot::channel();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, taken);
-        let closed = || RpcError::new(ErrorKind::Unavailable, "the session's channel was closed before the engine took the text");
+        let closed = || {
+            RpcError::new(ErrorKind::Unavailable, "the session's channel was closed before the engine took the text")
+        };
         self.commands.send(ChannelCommand::Prompt { id, text }).await.map_err(|_| closed())?;
         taking.await.unwrap_or_else(|_| Err(closed()))
     }
@@ -83,7 +85,12 @@ impl Prompts {
 }
 
 /// Keeps a session's channel to its end.
-pub(super) async fn keep(channels: Channels, session: Session, standing: watch::Sender<Standing>, stop: CancellationToken) {
+pub(super) async fn keep(
+    channels: Channels,
+    session: Session,
+    standing: watch::Sender<Standing>,
+    stop: CancellationToken,
+) {
     let name = session.session;
     let asks = Asks::new(&channels, &session);
     let ended = tokio::select! {
@@ -173,12 +180,10 @@ fn send_first(channels: &Channels, session: &Session, text: String) {
 
 /// Where the channel of a session leads, once its launcher says so.
 async fn target(session: &Session, directory: &Path, kept: &Kept) -> Result<Target, String> {
-    let kind: ChannelKind = session
-        .channel
-        .as_deref()
-        .unwrap_or_default()
-        .parse()
-        .map_err(|()| format!("`{}` is no channel of this version", session.channel.as_deref().unwrap_or_default()))?;
+    let kind: ChannelKind =
+        session.channel.as_deref().unwrap_or_default().parse().map_err(|()| {
+            format!("`{}` is no channel of this version", session.channel.as_deref().unwrap_or_default())
+        })?;
     let conversation = session.conversation.clone();
     Ok(match kind {
         ChannelKind::Acp => Target::Acp {
@@ -206,7 +211,9 @@ async fn served(directory: &Path) -> Result<String, String> {
     let started = Instant::now();
     loop {
         if let Some(served) = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Served>(&text).ok()) {
-            return served.address.ok_or_else(|| served.failure.unwrap_or_else(|| "its server did not come up".to_owned()));
+            return served
+                .address
+                .ok_or_else(|| served.failure.unwrap_or_else(|| "its server did not come up".to_owned()));
         }
         if started.elapsed() > LAUNCH {
             return Err(format!("its server did not come up within {} s", LAUNCH.as_secs()));

@@ -9,6 +9,7 @@ mod link;
 use orx_protocol::api::session::Session;
 use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::approvals::Approvals;
 use crate::sessions::Sessions;
 use crate::sessions::activity::Activities;
 use crate::sessions::delivery::{Deliveries, PromptRoad, Prompted};
+use crate::sessions::ready;
 use link::{Link, Standing};
 
 /// How long a prompt may take until the agent has it: a session that was just started opens its channel first.
@@ -157,8 +159,8 @@ impl Channels {
 
     /// Hands a prompt to the agent of a session over its channel; `None` when it has none and its terminal is the road.
     pub async fn prompt(&self, session: SessionId, text: String) -> Option<Result<String, RpcError>> {
-        let row = match self.0.sessions.row(session).await {
-            Ok(row) => row.session,
+        let (row, socket) = match self.0.sessions.row(session).await {
+            Ok(row) => (row.session, row.socket),
             Err(error) => return Some(Err(error)),
         };
         let name = row.channel.clone()?;
@@ -175,6 +177,13 @@ impl Channels {
             return lost(why);
         }
         let handing = async {
+            if has_terminal && row.conversation.is_none() {
+                // Its interface shows the conversation that the prompt begins if it is there to be told.
+                let composer = ready::until_composer(&row, Path::new(&socket)).await;
+                if let Err(error) = composer {
+                    tracing::debug!(%session, %error, "A prompt goes over the channel before its interface is seen.");
+                }
+            }
             let mut standing = self.standing(session).await;
             let prompts = loop {
                 match &*standing.borrow_and_update() {
@@ -199,16 +208,23 @@ impl Channels {
         }
     }
 
-    /// Asks the agent of a session over its channel to stop its turn. Gives whether there is a channel to say so.
-    pub async fn interrupt(&self, session: SessionId) -> bool {
+    /// Asks the agent of a session over its channel to stop its turn.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when there is no channel to say so.
+    pub async fn interrupt(&self, session: SessionId) -> Result<(), RpcError> {
         let open = self.links().get(&session).and_then(|link| match &*link.standing.borrow() {
             Standing::Open(prompts) => Some(prompts.clone()),
             Standing::Opening | Standing::Lost(_) => None,
         });
-        match open {
-            Some(prompts) => prompts.interrupt().await,
-            None => false,
+        if let Some(prompts) = open
+            && prompts.interrupt().await
+        {
+            return Ok(());
         }
+        let message = format!("session {session} has no structured channel over which its agent could be told to stop");
+        Err(RpcError::new(ErrorKind::FailedPrecondition, message)
+            .with_hint("`session.keys` presses what its screen says, such as `escape`; `session.stop` ends it"))
     }
 }
 

@@ -2,11 +2,13 @@
 //! its place unless the caller asks for one. The session keeps its name; its process is the next generation, and the
 //! files of the last one are kept below its directory.
 
+use orx_engines::channel::ChannelKind;
 use orx_engines::{Context, EngineKind, Launch, ResumeRequest};
 use orx_protocol::api::life::{Again, AgainParams};
 use orx_protocol::api::session::{CreateParams, SessionState};
 use orx_protocol::event::kind;
 use orx_protocol::hold::file;
+use orx_protocol::launch::file as launch;
 use orx_protocol::life::Life;
 use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
 use orx_session::life;
@@ -15,12 +17,13 @@ use std::io;
 use std::path::Path;
 
 use super::Sessions;
-use super::create;
+use super::{channel, create};
 use super::wish::Wish;
+use crate::channels::choose;
 use crate::runs::Runs;
 
 /// The files of a generation, the record of its end last: until that is moved the session has ended for everybody.
-const FILES: [&str; 10] = [
+const FILES: [&str; 15] = [
     file::SPEC,
     file::HOLDER,
     file::OUTPUT,
@@ -30,6 +33,11 @@ const FILES: [&str; 10] = [
     file::SCREEN_STATE,
     file::SIZES,
     file::HOLDER_LOG,
+    launch::SPEC,
+    launch::SERVED,
+    launch::SERVER_LOG,
+    launch::EXCHANGE,
+    channel::KEPT,
     file::ENDED,
 ];
 
@@ -111,7 +119,10 @@ impl Sessions {
                 let why = format!("the files of session {session} cannot be put aside: {error}");
                 RpcError::new(ErrorKind::Storage, why)
             })?;
-        let plan = create::complete(session, way.kind, way.launch, way.conversation.clone(), &way.params, engines)?;
+        let resumes = way.resumed.as_deref();
+        let plan =
+            create::complete(session, way.kind, way.launch, way.conversation.clone(), resumes, &way.params, engines)?;
+        let channel = plan.channel.as_ref().map(|channel| channel.kind.name().to_owned());
         let (argv, conversation) = (plan.argv.clone(), way.conversation);
         let resumed = way.resumed.clone();
         let holder = self
@@ -123,6 +134,7 @@ impl Sessions {
                     let from = row.session.life;
                     begin_again(row, life, retry);
                     (row.session.argv, row.session.conversation) = (argv, conversation);
+                    (row.session.channel, row.session.channel_lost) = (channel, None);
                     let data = serde_json::json!({
                         "from": from, "to": life, "generation": row.session.generation, "resumes": resumed,
                     });
@@ -169,7 +181,10 @@ impl Sessions {
                     conversation: conversation.clone(),
                     argv: params_again.argv.clone(),
                 };
-                let launch = orx_engines::resume(kind, engines, &request)?;
+                let launch = match choose::choose(kind, &params_again)? {
+                    Some(ChannelKind::Acp) => choose::agent(kind, &params_again, engines)?,
+                    _ => orx_engines::resume(kind, engines, &request)?,
+                };
                 let resumed = Some(conversation);
                 Ok(Way { params: params_again, kind, launch, resumed: resumed.clone(), conversation: resumed })
             }

@@ -59,11 +59,10 @@ impl Sessions {
             return;
         }
         let directory = self.directory(plan.session);
-        let length = socket(&directory).as_os_str().len();
-        if length > SOCKET_PATH && plan.channel.as_ref().is_some_and(|channel| channel.kind == ChannelKind::AppServer) {
-            // It has a terminal all the same.
-            tracing::warn!(session = %plan.session, length, "The session's directory is too long for a channel's socket.");
-            plan.channel = None;
+        if let Err(why) = prepare(&directory, plan) {
+            // It has a terminal all the same; one that has none is refused when it is launched.
+            tracing::warn!(session = %plan.session, why, "A session gets no structured channel.");
+            plan.channel = plan.channel.take().filter(|channel| !channel.kind.has_terminal());
             return;
         }
         plan.argv = vec![
@@ -123,6 +122,31 @@ impl Sessions {
         };
         self.insist(session, record).await;
     }
+}
+
+/// Makes the directories that the launcher of a channel writes to, so that a sandbox can open them to it.
+fn prepare(directory: &Path, plan: &Plan) -> Result<(), String> {
+    let unusable = |path: &Path, error: std::io::Error| format!("{} cannot be used: {error}", path.display());
+    orx_sandbox::file::private_directory(directory).map_err(|error| unusable(directory, error))?;
+    if plan.channel.as_ref().is_some_and(|channel| channel.kind == ChannelKind::AppServer) {
+        let length = socket(directory).as_os_str().len();
+        if length > SOCKET_PATH {
+            return Err(format!("the path of its socket has {length} bytes, the kernel takes {SOCKET_PATH}"));
+        }
+        let place = server_sockets();
+        orx_sandbox::file::private_directory(&place).map_err(|error| unusable(&place, error))?;
+    }
+    Ok(())
+}
+
+/// Where Codex puts the sockets of its servers, wherever it is told to listen: it links to there.
+fn server_sockets() -> PathBuf {
+    PathBuf::from(format!("/tmp/codex-daemon-{}", nix::unistd::geteuid()))
+}
+
+/// What a channel's programs write beside the session's own directory.
+pub(super) fn writable(channel: &ChannelPlan) -> Option<PathBuf> {
+    (channel.kind == ChannelKind::AppServer).then(server_sockets)
 }
 
 /// What the launcher is told.

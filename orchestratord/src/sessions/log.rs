@@ -2,6 +2,7 @@
 
 use orx_protocol::api::session::Log;
 use orx_protocol::hold::file;
+use orx_protocol::launch::file as launch;
 use orx_protocol::{ErrorKind, RpcError};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -39,6 +40,50 @@ pub fn read(directory: &Path, stderr: bool, from: u64, limit: usize, ended: bool
     let (lines, used) = cut(&bytes, limit, ended && reached_end);
     let next = from + used as u64;
     Ok(Log { lines, next, end: ended && next >= size })
+}
+
+/// Reads a page of the exchange with an agent that has no terminal, as a person reads it.
+///
+/// # Errors
+/// As [`read`].
+pub fn exchange(directory: &Path, from: u64, limit: usize, ended: bool) -> Result<Log, RpcError> {
+    let path = directory.join(launch::EXCHANGE);
+    let failed = |error: std::io::Error| {
+        RpcError::new(ErrorKind::Storage, format!("{} cannot be read: {error}", path.display()))
+    };
+    let mut source = match File::open(&path) {
+        Ok(source) => source,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Log { lines: Vec::new(), next: 0, end: ended });
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let size = source.metadata().map_err(failed)?.len();
+    if from > size {
+        return Err(RpcError::new(ErrorKind::InvalidParams, format!("`from` is {from}, the exchange has {size} bytes")));
+    }
+    source.seek(SeekFrom::Start(from)).map_err(failed)?;
+    let mut bytes = Vec::new();
+    // A record is a line, however long; a page has at least one.
+    loop {
+        let before = bytes.len();
+        source.by_ref().take(PAGE as u64).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.contains(&b'\n') || bytes.len() == before {
+            break;
+        }
+    }
+    let reached_end = from + bytes.len() as u64 >= size;
+    let mut page = orx_channels::acp::render(&bytes, limit, ended && reached_end);
+    if page.used == 0 && !reached_end {
+        // What is being said fills the page: it is given as far as it goes.
+        page = orx_channels::acp::render(bytes.get(..=last_end(&bytes)).unwrap_or(&bytes), limit, true);
+    }
+    let next = from + page.used as u64;
+    Ok(Log { lines: page.lines, next, end: ended && next >= size })
+}
+
+fn last_end(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(bytes.len())
 }
 
 /// Cuts whole lines from the front; gives them and how many bytes they took.
@@ -127,6 +172,26 @@ mod tests {
         assert_eq!((third.lines.as_slice(), third.end), (["thr".to_owned()].as_slice(), true));
         assert!(read(directory.path(), false, 99, 10, true).is_err());
         assert!(read(directory.path(), true, 0, 10, true).unwrap().end);
+    }
+
+    #[test]
+    fn an_exchange_reads_as_a_conversation_page_by_page() {
+        let directory = tempfile::tempdir().unwrap();
+        let chunk = |text: &str| {
+            let update = serde_json::json!({"sessionUpdate": "agent_message_chunk", "content": {"text": text}});
+            let message = serde_json::json!({"method": "session/update", "params": {"update": update}});
+            format!("{}\n", serde_json::json!({"at_ms": 1, "by": "agent", "message": message}))
+        };
+        let prompt = serde_json::json!({"id": 1, "method": "session/prompt", "params": {"prompt": [{"text": "go"}]}});
+        let prompt = format!("{}\n", serde_json::json!({"at_ms": 1, "by": "client", "message": prompt}));
+        std::fs::write(directory.path().join(launch::EXCHANGE), format!("{prompt}{}{prompt}{}", chunk("one"), chunk("tw"))).unwrap();
+        let first = exchange(directory.path(), 0, 2, false).unwrap();
+        assert_eq!(first.lines, ["> go"], "what is being said waits for its end");
+        let second = exchange(directory.path(), first.next, 10, false).unwrap();
+        assert_eq!((second.lines.as_slice(), second.end), (["one".to_owned(), "> go".to_owned()].as_slice(), false));
+        let third = exchange(directory.path(), second.next, 10, true).unwrap();
+        assert_eq!((third.lines.as_slice(), third.end), (["tw".to_owned()].as_slice(), true));
+        assert!(exchange(directory.path(), 1 << 40, 10, true).is_err());
     }
 
     #[test]

@@ -182,6 +182,6 @@ impl Sessions {
             .complete(&BTreeMap::new())?;
         let conversation = session.conversation.clone();
         let (kind, launch) = create::check(&params, engines, conversation.as_deref())?;
-        create::complete(session.session, kind, launch, conversation, &params, engines)
+        create::complete(session.session, kind, launch, conversation, None, &params, engines)
     }
 }

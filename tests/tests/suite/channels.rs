@@ -172,7 +172,8 @@ impl Bed {
     }
 
     fn decide(&self, approval: &Value, decision: &str) {
-        let params = json!({"approvals": [approval["approval"]], "decision": decision, "reason": "because the test says so"});
+        let params =
+            json!({"approvals": [approval["approval"]], "decision": decision, "reason": "because the test says so"});
         self.daemon.call("approval.decide", &params);
     }
 
@@ -203,7 +204,7 @@ impl Bed {
 }
 
 /// What a channel beside a terminal must do.
-async fn beside_its_terminal(engine: &str, argv: &[&str], channel: &str) -> Bed {
+async fn beside_its_terminal(engine: &str, argv: &[&str], channel: &str, dialog: &str) -> Bed {
     let create = json!({"engine": engine, "argv": argv, "prompt": "hand this over"});
     let mut bed = Bed::new(create, |_| {}).await;
     assert_eq!(bed.get()["channel"], channel);
@@ -245,7 +246,17 @@ async fn beside_its_terminal(engine: &str, argv: &[&str], channel: &str) -> Bed 
     keys(&["enter"]);
     let asked = bed.until_asked();
     bed.until_state("blocked");
-    keys(&["enter"]);
+    bed.until_shown(dialog);
+    // Keys that come with the dialog are not taken for an answer to it.
+    let approval = asked["approval"].clone();
+    bed.until("an answer at the terminal", || {
+        if !bed.waiting().iter().any(|waiting| waiting["approval"] == approval) {
+            return Some(());
+        }
+        keys(&["enter"]);
+        std::thread::sleep(Duration::from_secs(1));
+        None
+    });
     bed.until_approval(&asked, "state", "withdrawn");
     bed.until_written("second.txt");
     bed.until_state("idle");
@@ -254,15 +265,17 @@ async fn beside_its_terminal(engine: &str, argv: &[&str], channel: &str) -> Bed 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn codex_is_spoken_with_beside_its_terminal() {
-    let bed = beside_its_terminal("codex", &["-s", "read-only", "-a", "on-request"], "app-server").await;
+    let bed =
+        beside_its_terminal("codex", &["-s", "read-only", "-a", "on-request"], "app-server", "Yes, proceed").await;
     bed.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn opencode_is_spoken_with_beside_its_terminal() {
-    let bed = beside_its_terminal("opencode", &[], "serve").await;
+    let bed = beside_its_terminal("opencode", &[], "serve", "Permission required").await;
     // Its server takes nobody without the password.
-    let served = std::fs::read_to_string(Path::new(bed.get()["directory"].as_str().unwrap()).join("served.json")).unwrap();
+    let served =
+        std::fs::read_to_string(Path::new(bed.get()["directory"].as_str().unwrap()).join("served.json")).unwrap();
     let address: Value = serde_json::from_str(&served).unwrap();
     let port = address["address"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
     let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
@@ -309,6 +322,11 @@ async fn over_acp(engine: &str, env: Value) {
     bed.until_state("idle");
     assert!(!bed.work.join("second.txt").exists());
 
+    bed.prompt("take long");
+    bed.until_state("working");
+    bed.daemon.call("session.interrupt", &json!({"session": bed.session}));
+    bed.until_state("idle");
+
     let log = bed.log();
     for line in ["> hand this over", "> write the first", "> write the second"] {
         assert!(log.iter().any(|found| found == line), "{line}: {log:#?}");
@@ -335,4 +353,63 @@ async fn codex_is_spoken_with_over_acp() {
 #[tokio::test(flavor = "multi_thread")]
 async fn opencode_is_spoken_with_over_acp() {
     over_acp("opencode", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_come_up_costs_the_channel_alone() {
+    let real = program("codex", "codex");
+    let create = json!({"engine": "codex", "prompt": "hand this over"});
+    let bed = Bed::new(create, |settings| {
+        let wrapper = settings.user_home.join("codex");
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = app-server ]; then echo no server here; exit 3; fi\nexec {real} \"$@\"\n"
+        );
+        std::fs::write(&wrapper, script).unwrap();
+        std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        settings.set("engines.binaries.codex", wrapper.to_string_lossy().into_owned());
+    })
+    .await;
+    bed.until_shown("Finished: hand this over.");
+    let lost = bed.until("the loss in the record", || bed.get()["channel_lost"].as_str().map(str::to_owned));
+    assert!(lost.contains("no server here"), "{lost}");
+    bed.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_speaks_nonsense_is_said_to_be_lost() {
+    let create = json!({"engine": "gemini", "channel": "acp"});
+    let bed = Bed::new(create, |settings| {
+        let wrapper = settings.user_home.join("gemini");
+        let answer = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"log in first"}}"#;
+        std::fs::write(&wrapper, format!("#!/bin/sh\necho noise\nread line\necho '{answer}'\nexec sleep 600\n"))
+            .unwrap();
+        std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        settings.set("engines.binaries.gemini", wrapper.to_string_lossy().into_owned());
+    })
+    .await;
+    let lost = bed.until("the loss in the record", || bed.get()["channel_lost"].as_str().map(str::to_owned));
+    assert!(lost.contains("log in first"), "{lost}");
+    let refused = bed.try_send("hello");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("log in first"), "{refused}");
+    assert!(bed.log().iter().any(|line| line == "! noise"), "{:?}", bed.log());
+    let interrupted = bed.daemon.wire().call("session.interrupt", &json!({"session": bed.session})).unwrap_err();
+    assert_eq!(interrupted["data"]["kind"], "failed_precondition", "{interrupted}");
+    bed.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_is_none_is_refused_and_nothing_is_made() {
+    let bed = Bed::new(json!({"engine": "command", "argv": ["sleep", "600"]}), |_| {}).await;
+    let work = bed.work.to_string_lossy().into_owned();
+    for (engine, channel, expected) in [
+        ("codex", "appserver", "app-server, serve, acp"),
+        ("gemini", "serve", "it has acp"),
+        ("command", "acp", "it has none"),
+    ] {
+        let create = json!({"engine": engine, "cwd": work, "channel": channel, "argv": ["true"]});
+        let refused = bed.daemon.wire().call("session.create", &create).unwrap_err();
+        assert!(refused["message"].as_str().unwrap_or_default().contains(expected), "{refused}");
+    }
+    let sessions = bed.daemon.call("session.list", &json!({"all": true}));
+    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 1, "{sessions}");
 }
