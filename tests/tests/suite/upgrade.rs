@@ -21,7 +21,7 @@ fn installed() -> (Daemon, PathBuf) {
     });
     let directory = daemon.path("bin");
     std::fs::create_dir(&directory).unwrap();
-    for name in ["orchestratord", "agentd", "pty-proxy"] {
+    for name in ["orchestratord", "agentd", "pty-proxy", "orxctl"] {
         install(&directory, name, &binary(name));
     }
     daemon.settings().before = Some(format!("exec {}/orchestratord \"$@\"", directory.display()));
@@ -158,4 +158,43 @@ fn an_upgrade_of_what_does_not_run_is_refused_by_name() {
     daemon.call("session.stop", &json!({"session": session, "grace_ms": 100}));
     wire.request("session.upgrade", &json!({"session": session}));
     assert_eq!(wire.error_kind(), "failed_precondition");
+}
+
+/// The installed `orxctl`, as a person runs it.
+fn orxctl(daemon: &Daemon, directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let usual = daemon.orxctl_command(daemon.directory(), arguments);
+    let mut command = std::process::Command::new(directory.join("orxctl"));
+    command.args(usual.get_args()).env_clear().env("ORX_HTTP", "off").stdin(std::process::Stdio::null());
+    command.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_command_replaces_the_daemon_and_every_holder() {
+    let (mut daemon, directory) = installed();
+    let session = shell(&daemon);
+    let params = AttachParams { session, cols: 90, rows: 25, mode: AttachMode::Control, raw: false };
+    let mut viewer = Terminal::attach(daemon.socket(), params).await.unwrap();
+    ask(&mut viewer, "v=kept; echo is-$v", "is-kept").await;
+    let (code, shown, error) = orxctl(&daemon, &directory, &["ls", "--survival"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(shown.contains("live, kept") && shown.contains("keeper"), "{shown}");
+    let (code, shown, error) = orxctl(&daemon, &directory, &["upgrade"]);
+    assert_eq!((code, shown.trim()), (Some(0), "1 session up to date"), "{error}");
+
+    let before = daemon.call("status", &json!({}))["pid"].clone();
+    for name in ["orchestratord", "agentd", "pty-proxy"] {
+        install(&directory, name, &binary(name));
+    }
+    let replaced = orxctl(&daemon, &directory, &["up", "--replace"]);
+    assert_eq!(replaced.0, Some(0), "{replaced:?}");
+    daemon.wait_for_end();
+    assert_ne!(daemon.call("status", &json!({}))["pid"], before);
+    eventually("the holder to be of the new version", PATIENCE, || {
+        is_present(&directory, &holder(&daemon, session)).then_some(())
+    });
+    ask(&mut viewer, "echo still-$v", "still-kept").await;
+    assert_eq!(daemon.call("session.get", &json!({ "session": session }))["state"], "running");
 }
