@@ -114,6 +114,16 @@ fn c_a_session_never_approves_itself_by_whatever_road() {
         "python3 - <<'CODE'\nimport socket, struct\nbody = b'''{body}'''\ns = socket.socket(socket.AF_UNIX)\ns.connect('{}')\ns.sendall(struct.pack('>I', len(body)) + body)\nprint(s.recv(65536))\nCODE\n",
         places.socket.display()
     );
+    // Keys that would answer the dialog, sent with the stolen token to itself.
+    let keys = json!({"session": bed.session, "keys": ["1"]}).to_string();
+    let by_keys = format!(
+        "exec 3<>/dev/tcp/{}/{}\nprintf 'POST /api/v1/session/keys HTTP/1.1\\r\\nHost: {}\\r\\nX-API-Key: {}\\r\\nContent-Type: application/json\\r\\nContent-Length: {}\\r\\nConnection: close\\r\\n\\r\\n%s' '{keys}' >&3\ncat <&3\n",
+        http.address.ip(),
+        http.address.port(),
+        http.address,
+        http.token,
+        keys.len()
+    );
     // Its own hook cannot be made to answer: what it prints comes from the daemon alone.
     let rule = format!("{orxctl} rule add allow --command '*'");
     let orphan = format!(
@@ -126,6 +136,7 @@ fn c_a_session_never_approves_itself_by_whatever_road() {
         (5, rule),
         (6, by_socket),
         (7, by_http),
+        (8, by_keys),
     ];
     for (number, script) in &attempts {
         bed.begin(*number, script);
@@ -306,10 +317,7 @@ fn a_decision_that_is_taken_while_the_hook_is_away_is_delivered_when_it_is_back(
     let stopped = hooks();
     bed.daemon.kill9();
     bed.daemon.restart();
-    bed.daemon.call(
-        "approval.decide",
-        &json!({"approvals": [asked["approval"]], "decision": "deny", "reason": "no"}),
-    );
+    bed.daemon.call("approval.decide", &json!({"approvals": [asked["approval"]], "decision": "deny", "reason": "no"}));
     for pid in stopped {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGCONT).unwrap();
     }
