@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::{Context, EngineKind, descriptor, home};
+use crate::{Context, EngineKind, descriptor, home, resumption};
 
 /// Mark of an entry that is a directory.
 const DIRECTORY: char = '/';
@@ -24,7 +24,11 @@ pub fn writable_paths(
     if context.endpoint.is_some() && kind != EngineKind::Command {
         found.extend([home::of(kind, context, cwd), home::shared(kind, context)]);
     }
-    for entry in &descriptor::of(kind).writes {
+    let known = descriptor::of(kind);
+    if known.conversation.launch.iter().any(|argument| argument.contains("{conversations}")) {
+        found.push(resumption::directory(kind, context));
+    }
+    for entry in &known.writes {
         if let Some(path) = resolved(entry, environment) {
             make(&path, entry);
             found.push(path);
