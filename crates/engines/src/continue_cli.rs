@@ -24,17 +24,8 @@ impl Driver for Continue {
         }
         launch.argv.extend(request.extra_args.iter().cloned());
         launch.add(match request.mode {
-            Mode::Text => &[
-                "--readonly",
-                "--exclude",
-                "Bash",
-                "--exclude",
-                "Write",
-                "--exclude",
-                "Edit",
-                "--exclude",
-                "MultiEdit",
-            ],
+            // Its `--readonly` would let it run commands.
+            Mode::Text => &["--exclude", "Bash", "--exclude", "Write", "--exclude", "Edit", "--exclude", "MultiEdit"],
             Mode::Apply => &["--auto"],
         });
         // What it reads from a pipe ends where nothing has come in yet, so the prompt is an argument.

@@ -7,8 +7,8 @@ use orx_sandbox::{Captured, Program, capture, find_program};
 
 use crate::{Context, EngineError, EngineKind, environment, home};
 
-/// How long a CLI may take for a question about itself: those on Node.js need seconds on a busy machine.
-const PROBE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a CLI may take for a question about itself: those on Node.js and Python need seconds on a busy machine.
+const PROBE_DEADLINE: Duration = Duration::from_secs(30);
 /// Bytes of its answer that are kept.
 const PROBE_OUTPUT: usize = 16 * 1024;
 
@@ -68,6 +68,15 @@ pub async fn version(kind: EngineKind, context: &Context) -> Result<Version, Eng
     let printed =
         Some(captured.stdout_text()).filter(|text| !text.is_empty()).unwrap_or_else(|| captured.stderr_text());
     parse(kind, &printed).ok_or_else(|| failed(format!("`{question}` printed {:?}", first_line(&printed))))
+}
+
+/// Asks an engine's program something that it answers at once.
+///
+/// # Errors
+/// As [`locate`]; [`EngineError::Probe`] when it cannot be started or does not end in time.
+pub async fn question(kind: EngineKind, context: &Context, arguments: &[&str]) -> Result<Captured, EngineError> {
+    let program = locate(kind, context)?;
+    ask(kind, context, &program, arguments).await
 }
 
 /// Runs an engine's program for a question that it answers at once, with what an engine inherits.

