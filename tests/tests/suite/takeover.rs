@@ -184,6 +184,9 @@ fn a_stop_reaches_all_of_a_session_that_others_held_before() {
     let mark = session.to_string();
     // The shell, its sleep, the one that left with its own sleep; and holder and keeper.
     eventually("the escaped process", PATIENCE, || (process::of_session(&mark).len() >= 6).then_some(()));
+    eventually("the terminal to be kept by the daemon", PATIENCE, || {
+        get(&daemon, session)["survival"]["reason"].as_str()?.contains("and the daemon").then_some(())
+    });
     let first = holder(&daemon, session);
     kill9(first.keeper.unwrap());
     kill9(first.holder);
