@@ -8,8 +8,8 @@ use orx_protocol::watch::{PromptMark, Reader};
 const MARKED: u8 = 85;
 /// How sure it is that a process which waits for a line waits for its user, in percent.
 const WAITING: u8 = 60;
-/// A process waits for its user only when it has been quiet for so long, in milliseconds.
-const QUIET_MS: u64 = 500;
+/// A process waits for its user only when it has been quiet for so long, in milliseconds: then the holder looks at it.
+const QUIET_MS: u64 = 150;
 
 /// What the marks and the foreground process say at `at_ms`; `None` where they say nothing. Silence alone says nothing.
 #[must_use]
@@ -49,9 +49,9 @@ mod tests {
         use AgentState::{Idle, WaitingInput, Working};
         for (mark, reader, quiet_ms, state) in [
             (None, None, u64::MAX, None),
-            (None, Some(Reader::Own), 499, None),
-            (None, Some(Reader::Own), 500, Some(Idle)),
-            (None, Some(Reader::Other), 500, Some(WaitingInput)),
+            (None, Some(Reader::Own), 149, None),
+            (None, Some(Reader::Own), 150, Some(Idle)),
+            (None, Some(Reader::Other), 150, Some(WaitingInput)),
             (Some(PromptMark::Prompt), None, 0, Some(Idle)),
             (Some(PromptMark::Running), None, u64::MAX, Some(Working)),
             (Some(PromptMark::Running), Some(Reader::Other), 0, Some(Working)),

@@ -68,8 +68,9 @@ pub(super) fn weigh(words: &Words, now_ms: u64) -> Option<Verdict<'_>> {
             confidence.saturating_sub(15)
         };
     }
-    let most = if is_final(counted.last.state) { 100 } else { 99 };
-    Some(Verdict { word: counted, confidence: confidence.clamp(1, most) })
+    // Nobody's word makes an end less sure.
+    let confidence = if is_final(counted.last.state) { counted.last.confidence } else { confidence.clamp(1, 99) };
+    Some(Verdict { word: counted, confidence })
 }
 
 /// Whether a state is the end of the process.

@@ -1,7 +1,7 @@
 //! When a change is written: a new state at once, but no more often than a person could follow; a new reason alone when
 //! there is time.
 
-use orx_protocol::activity::Activity;
+use orx_protocol::activity::{Activity, AgentState};
 use orx_protocol::event::kind;
 use orx_store::StoreError;
 use std::time::{Duration, Instant};
@@ -33,6 +33,9 @@ impl Recorded {
     /// When `activity` is to be written; `None` when it is written.
     pub(super) fn due(&self, activity: &Activity) -> Option<Instant> {
         let written = &self.written;
+        if written.state == AgentState::Unknown && activity.state == AgentState::Unknown {
+            return None;
+        }
         let pause = if written.state != activity.state {
             STATE_PAUSE
         } else if written.reason != activity.reason || written.until_ms != activity.until_ms {
@@ -89,10 +92,15 @@ impl Activities {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orx_protocol::activity::AgentState;
 
     fn activity(state: AgentState, reason: &str) -> Activity {
         Activity { state, reason: reason.to_owned(), ..Activity::default() }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_written_as_news() {
+        let recorded = Recorded::new(Activity::default());
+        assert_eq!(recorded.due(&activity(AgentState::Unknown, "no source says what it does")), None);
     }
 
     #[test]
