@@ -39,6 +39,11 @@ impl Driver for Aider {
 
     /// Answers what it asks about usage statistics.
     fn prepare_home(&self, private: &Path, _endpoint: &Endpoint, _cwd: &str) -> Result<(), EngineError> {
+        // Where nobody has a name it would write one into the repository's own settings.
+        let identity = private.join(".gitconfig");
+        if !identity.exists() {
+            home::write(EngineKind::Aider, &identity, "[user]\n\tname = orx\n\temail = orx@localhost\n")?;
+        }
         let directory = private.join(".aider");
         home::directory(EngineKind::Aider, &directory)?;
         let path = directory.join("analytics.json");

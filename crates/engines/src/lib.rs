@@ -51,7 +51,7 @@ pub use error::EngineError;
 pub use home::remove_private_home;
 pub use kind::EngineKind;
 pub use launch::{headless, interactive, prepare, resume};
-pub use locate::{Version, locate, version, question};
+pub use locate::{Version, locate, question, version};
 pub use login::check_login;
 pub use places::{logins_of_others, writable_paths};
 pub use report::{EngineFailure, FailureKind, StageReport, progress, report};

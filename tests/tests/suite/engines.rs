@@ -306,7 +306,7 @@ async fn in_text_mode_nothing_is_written(kind: EngineKind) {
     }
     // Aider's one answer is all there is.
     if kind == EngineKind::Aider {
-        assert!(report.text.starts_with("I write."), "{}", report.text);
+        assert!(report.text.contains("I write."), "{}", report.text);
         return;
     }
     assert_eq!(report.text.trim(), "Written.");
@@ -320,7 +320,7 @@ async fn in_apply_mode_files_are_written_without_asking(kind: EngineKind) {
     assert_eq!(report.failure, None);
     // What Aider says is what it does: there is one answer, with the edits in it.
     let said = if kind == EngineKind::Aider { "I write." } else { "Written." };
-    assert!(report.text.trim().starts_with(said), "{}", report.text);
+    assert!(report.text.contains(said), "{}", report.text);
     let read = |name: &str| std::fs::read_to_string(bed.work().join(name)).unwrap();
     assert_eq!(read("made.txt"), "it's \"made\"\n$HOME\n");
     assert_eq!(read("there.txt"), "new text\n");

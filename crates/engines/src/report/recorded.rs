@@ -6,7 +6,15 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-const CLIS: [EngineKind; 4] = [EngineKind::Claude, EngineKind::Codex, EngineKind::Gemini, EngineKind::Opencode];
+const CLIS: [EngineKind; 7] = [
+    EngineKind::Claude,
+    EngineKind::Codex,
+    EngineKind::Gemini,
+    EngineKind::Opencode,
+    EngineKind::Qwen,
+    EngineKind::Copilot,
+    EngineKind::Pi,
+];
 
 fn path(kind: EngineKind, sample: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/{kind}/{sample}.jsonl"))
