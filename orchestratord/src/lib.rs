@@ -2,6 +2,7 @@
 //! what workers do is done by `agentd` processes; losing the daemon loses neither.
 
 pub mod access;
+pub mod adopt;
 pub mod api;
 pub mod approvals;
 pub mod channels;

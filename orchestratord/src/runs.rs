@@ -194,6 +194,16 @@ impl Runs {
         Ok(there.to_string_lossy().into_owned())
     }
 
+    /// Worktrees of the repository around a directory: path and branch. None where there is no repository.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn worktrees_of(&self, directory: &str) -> Result<Vec<(String, Option<String>)>, RpcError> {
+        let Ok(repository) = Repository::open(&self.git().await?, Path::new(directory)).await else { return Ok(Vec::new()) };
+        let found = repository.worktrees().await?;
+        Ok(found.into_iter().map(|(path, branch)| (path.to_string_lossy().into_owned(), branch)).collect())
+    }
+
     /// The worktree of orx's own that a directory is in; `None` for a directory of a person's own.
     ///
     /// # Errors

@@ -119,6 +119,8 @@ pub enum Command {
     Rule(commands::rule::Rule),
     /// Carry an engine's hook to the daemon; engines call this
     Hook(commands::hook::Hook),
+    /// Look after something that runs or was begun elsewhere
+    Adopt(commands::adopt::Adopt),
     /// List what you were told, and whether it arrived
     Notifications(commands::notifications::Notifications),
     /// Print events of the journal

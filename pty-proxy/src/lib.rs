@@ -10,6 +10,7 @@ pub mod journal;
 pub mod launch;
 pub mod link;
 pub mod look;
+pub mod mirror;
 pub mod output;
 pub mod process;
 pub mod replay;

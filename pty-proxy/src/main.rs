@@ -51,6 +51,15 @@ enum Command {
         #[arg(last = true, required = true)]
         argv: Vec<String>,
     },
+    /// Shows a pane of tmux in this terminal and types into it. It is the process of an adopted session.
+    Mirror {
+        /// tmux's socket; its default when absent.
+        #[arg(long)]
+        socket: Option<String>,
+        /// The pane, such as %3.
+        #[arg(long)]
+        pane: String,
+    },
     /// Plays a recording through the model of the screen and prints what a watcher of the session would have been told, a
     /// line of JSON each.
     Replay {
@@ -96,6 +105,7 @@ fn main() -> ExitCode {
         Command::Launch { directory } => pty_proxy::launch::launch(&directory),
         Command::Confined { directory } => pty_proxy::process::confined::enter(&directory),
         Command::Inside { report, gateway, argv } => pty_proxy::process::confined::inside(report, gateway, argv),
+        Command::Mirror { socket, pane } => pty_proxy::mirror::mirror(socket.as_deref(), &pane),
         Command::Replay { cast } => pty_proxy::replay::replay(&cast),
         Command::Scrollback { directory, from, limit, styled } => {
             pty_proxy::look::scrollback(&directory, from, limit, styled)

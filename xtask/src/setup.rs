@@ -14,7 +14,7 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_DENY_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Programs of the machine, with the package that has them on Debian.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 8] = [
     ("python3", "python3"),
     ("git", "git"),
     ("node", "nodejs"),
@@ -22,6 +22,7 @@ const TOOLS: [(&str, &str); 7] = [
     ("cc", "build-essential"),
     ("bwrap", "bubblewrap"),
     ("dbus-daemon", "dbus-daemon"),
+    ("tmux", "tmux"),
 ];
 
 /// Fetches and checks everything.

@@ -51,6 +51,15 @@ pub fn marked(name: &str) -> HashMap<String, Vec<ProcessIdentity>> {
     found
 }
 
+/// Program and arguments of a process, as it shows them. Linux only.
+#[must_use]
+pub fn command_line(pid: i32) -> Option<Vec<String>> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    (!words.is_empty()).then_some(words)
+}
+
 /// Sends a signal to a process if it is still that process.
 pub fn signal(process: ProcessIdentity, signal: Signal) {
     if identity::is_alive(process) {

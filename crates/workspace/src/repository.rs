@@ -121,6 +121,26 @@ impl Repository {
         Settings::scan(&self.git, &self.git_dir, &self.root).await
     }
 
+    /// The worktrees that git knows of, the main one first: path and branch, `None` without one. Those that are gone are
+    /// left out.
+    ///
+    /// # Errors
+    /// How git failed.
+    pub async fn worktrees(&self) -> Result<Vec<(PathBuf, Option<String>)>> {
+        let listed = self.invoke("listing worktrees").arguments(&["worktree", "list", "--porcelain", "-z"]).run().await?;
+        let listed = listed.checked()?;
+        let mut found: Vec<(PathBuf, Option<String>)> = Vec::new();
+        for line in listed.captured.stdout.split(|byte| *byte == 0) {
+            if let Some(path) = line.strip_prefix(b"worktree ") {
+                found.push((lines::path(path), None));
+            } else if let (Some(branch), Some(last)) = (line.strip_prefix(b"branch refs/heads/"), found.last_mut()) {
+                last.1 = Some(String::from_utf8_lossy(branch).into_owned());
+            }
+        }
+        found.retain(|(path, _)| path.is_dir());
+        Ok(found)
+    }
+
     /// Where the checkout stands.
     ///
     /// # Errors

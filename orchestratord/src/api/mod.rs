@@ -1,6 +1,7 @@
 //! The method table: one for all doors. A method is a thin function from parameters to a result; what it does is done by
 //! the services of [`Daemon`]. Methods that are not in the table belong to workers.
 
+mod adopt;
 mod approval;
 mod config;
 mod daemon;
@@ -148,6 +149,7 @@ static METHODS: &[Method] = &[
     later!("session.send", "Types a text", session::send),
     later!("session.messages", "What became of the texts that were sent to a session", session::messages),
     later!("session.keys", "Presses keys", session::keys),
+    later!("session.interrupt", "Stops an agent's turn", session::interrupt),
     later!("session.resize", "Changes the terminal's size", session::resize),
     later!("session.screen", "The screen as text", session::screen),
     later!("session.scrollback", "Lines that scrolled out of the screen, by number", look::scrollback),
@@ -176,6 +178,8 @@ static METHODS: &[Method] = &[
     by!("rule.remove", "Removes a standing decision", rule::remove),
     connected!("hook.report", "What an engine's hook was told; answered with what it prints", hook::report),
     by!("hook.delivered", "A hook handed a decision to its engine", hook::delivered),
+    later!("session.adoptable", "What runs or was begun elsewhere and can be adopted", adopt::adoptable),
+    later!("session.adopt", "Looks after something that runs or was begun elsewhere", adopt::adopt),
     later!("notification.list", "What people were told, and whether it arrived", notification::list),
     later!("notification.test", "Tells by every road that is on that this is a trial", notification::test),
     later!("run.start", "Starts a pipeline on a task", run::start),

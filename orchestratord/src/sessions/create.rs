@@ -149,7 +149,7 @@ pub(super) fn conversation_of(params: &CreateParams, named_after: SessionId) -> 
 ///
 /// # Errors
 /// When the engine's private home cannot be written.
-pub(super) fn complete(
+pub fn complete(
     session: SessionId,
     kind: EngineKind,
     launch: Launch,

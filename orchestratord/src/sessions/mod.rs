@@ -296,6 +296,12 @@ impl Sessions {
             .await
     }
 
+    /// The program that holds sessions.
+    #[must_use]
+    pub fn holder_program(&self) -> &Path {
+        &self.0.program
+    }
+
     /// Hears of every change of a record, some of them at once.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {

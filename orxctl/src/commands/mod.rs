@@ -1,6 +1,7 @@
 //! One file a command: its arguments, and what it does with them.
 
 pub(crate) mod allow;
+pub(crate) mod adopt;
 pub(crate) mod attach;
 pub(crate) mod call;
 pub(crate) mod cancel;
@@ -78,6 +79,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Status, F
         Command::Deny(arguments) => deny::run(context, &arguments).await,
         Command::Rule(arguments) => rule::run(context, arguments).await,
         Command::Hook(arguments) => hook::run(context, &arguments).await,
+        Command::Adopt(arguments) => adopt::run(context, &arguments).await,
         Command::Notifications(arguments) => notifications::run(context, &arguments).await,
         Command::Events(arguments) => events::run(context, arguments).await,
         Command::Workers(arguments) => workers::run(context, &arguments).await,

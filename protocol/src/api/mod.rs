@@ -1,5 +1,6 @@
 //! Parameters and results of the methods, one file a noun. Fields may be added; none changes its meaning.
 
+pub mod adopt;
 pub mod approval;
 pub mod config;
 pub mod confinement;

@@ -1,6 +1,7 @@
 //! The suites, one file a room. A file that is not listed here would never run, so its absence fails.
 
 mod activity;
+mod adopt;
 mod bad_input;
 mod channels;
 mod cli;

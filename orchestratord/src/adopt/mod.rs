@@ -1,0 +1,220 @@
+//! Adoption: what runs or was begun outside of orx becomes a session of its own. A pane of tmux is mirrored and stays
+//! tmux's; a conversation is taken up by its engine; a server gets a client.
+
+mod agents;
+mod tmux;
+
+use orx_engines::{Context, EngineKind, Launch, ResumeRequest};
+use orx_protocol::api::adopt::{AdoptParams, Adoptable, AdoptableParams, Candidate, Origin};
+use orx_protocol::api::session::{CreateParams, Created, Session};
+use orx_protocol::event::kind;
+use orx_protocol::{ErrorKind, RpcError, SessionId};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::daemon::Daemon;
+use crate::sessions::create::{self, Plan};
+
+fn invalid(why: impl std::fmt::Display) -> RpcError {
+    RpcError::new(ErrorKind::InvalidParams, format!("`session.adopt`: {why}"))
+}
+
+/// Looks for what can be adopted. What cannot be looked through is named, and does not hide the rest.
+///
+/// # Errors
+/// `InvalidParams` for a directory that is none.
+pub async fn adoptable(daemon: &Daemon, params: AdoptableParams) -> Result<Adoptable, RpcError> {
+    let mut found = Adoptable::default();
+    let engines = daemon.engines();
+    note(&mut found, "tmux", tmux::panes(&engines).await);
+    note(&mut found, "background agents of Claude Code", agents::list(&engines).await);
+    if let Some(cwd) = params.cwd {
+        if !Path::new(&cwd).is_absolute() || !Path::new(&cwd).is_dir() {
+            let why = format!("`session.adoptable`: `cwd`: {cwd} is no absolute path of a directory");
+            return Err(RpcError::new(ErrorKind::InvalidParams, why));
+        }
+        note(&mut found, "conversations", conversations(&engines, &cwd).await);
+        note(&mut found, "worktrees", worktrees(daemon, &cwd).await);
+    }
+    let sessions = daemon.sessions.list(true).await?;
+    for candidate in &mut found.candidates {
+        candidate.session = sessions.iter().find(|session| is_of(session, candidate)).map(|session| session.session);
+    }
+    Ok(found)
+}
+
+fn note(found: &mut Adoptable, what: &str, looked: Result<Vec<Candidate>, String>) {
+    match looked {
+        Ok(candidates) => found.candidates.extend(candidates),
+        Err(why) => found.notes.push(format!("{what}: {why}")),
+    }
+}
+
+/// Whether a session looks after a candidate already.
+fn is_of(session: &Session, candidate: &Candidate) -> bool {
+    match candidate.origin {
+        Origin::Tmux => !session.state.is_final() && tmux::shows(session, &candidate.target),
+        Origin::Agent => {
+            !session.state.is_final() && session.argv.ends_with(&["attach".to_owned(), candidate.target.clone()])
+        }
+        Origin::Conversation => {
+            session.conversation.as_ref() == Some(&candidate.target)
+                && Some(&session.engine) == candidate.engine.as_ref()
+        }
+        Origin::Worktree => !session.state.is_final() && session.cwd == candidate.target,
+        Origin::Server => false,
+    }
+}
+
+/// The conversations of every engine in a directory.
+async fn conversations(engines: &Context, cwd: &str) -> Result<Vec<Candidate>, String> {
+    let (context, place) = (engines.clone(), cwd.to_owned());
+    let looking = tokio::task::spawn_blocking(move || {
+        let mut candidates = Vec::new();
+        for kind in EngineKind::ALL.into_iter().filter(|kind| orx_engines::can_resume(*kind)) {
+            let found =
+                orx_engines::find_conversations(kind, &context, &place, 0).map_err(|error| error.to_string())?;
+            candidates.extend(found.into_iter().map(|found| Candidate {
+                origin: Origin::Conversation,
+                target: found.conversation,
+                engine: Some(kind.name().to_owned()),
+                cwd: place.clone(),
+                title: None,
+                session: None,
+            }));
+        }
+        Ok(candidates)
+    });
+    looking.await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+async fn worktrees(daemon: &Daemon, cwd: &str) -> Result<Vec<Candidate>, String> {
+    let found = daemon.runs.worktrees_of(cwd).await.map_err(|error| error.to_string())?;
+    Ok(found
+        .into_iter()
+        .map(|(path, branch)| Candidate {
+            origin: Origin::Worktree,
+            target: path.clone(),
+            engine: None,
+            cwd: path,
+            title: branch,
+            session: None,
+        })
+        .collect())
+}
+
+/// Adopts.
+///
+/// # Errors
+/// `InvalidParams` naming the member; `NotFound` when there is nothing of that name; `Conflict` when a session looks after
+/// it already; as the session does not start.
+pub async fn adopt(daemon: &Arc<Daemon>, params: AdoptParams) -> Result<Created, RpcError> {
+    let engines = daemon.engines();
+    let (wanted, plan) = match params.origin {
+        Origin::Tmux => (None, tmux::plan(daemon, &params, &engines).await?),
+        Origin::Agent => {
+            let mut wanted = create_params(&params, Some("claude"))?;
+            wanted.argv = vec!["attach".to_owned(), params.target.clone()];
+            known(agents::list(&engines).await, &params)?;
+            let plan = attached(&mut wanted, &engines)?;
+            (Some(wanted), plan)
+        }
+        Origin::Server => {
+            let mut wanted = create_params(&params, Some("opencode"))?;
+            let is_near = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
+            if !is_near.iter().any(|start| params.target.starts_with(start)) {
+                return Err(invalid(format!(
+                    "`target`: {} is no address on this machine, such as http://127.0.0.1:4096",
+                    params.target
+                )));
+            }
+            wanted.argv = vec!["attach".to_owned(), params.target.clone()];
+            let plan = attached(&mut wanted, &engines)?;
+            (Some(wanted), plan)
+        }
+        Origin::Conversation => {
+            let wanted = create_params(&params, None)?;
+            known(conversations(&engines, &wanted.cwd).await, &params)?;
+            let plan = resumed(&wanted, &params.target, &engines)?;
+            (Some(wanted), plan)
+        }
+        Origin::Worktree => {
+            let mut wanted = create_params(&AdoptParams { cwd: Some(params.target.clone()), ..params.clone() }, None)?;
+            wanted.cwd.clone_from(&params.target);
+            known(worktrees(daemon, &params.target).await, &params)?;
+            let plan = create::plan(&wanted, &engines)?;
+            (Some(wanted), plan)
+        }
+    };
+    refuse_twice(daemon, &params).await?;
+    let session = plan.session;
+    let holder = match wanted {
+        Some(wanted) => daemon.sessions.admit(&wanted, plan).await?,
+        // A mirror takes no place: its agent runs anyway.
+        None => Some(daemon.sessions.start(plan).await?),
+    };
+    let data = serde_json::json!({"origin": params.origin, "target": params.target});
+    daemon.journal.note(kind::SESSION_ADOPTED, session.to_string(), data).await;
+    daemon.sessions.learn_conversation(session, engines);
+    Ok(Created { session, pid: holder.map(|holder| holder.child.pid) })
+}
+
+async fn refuse_twice(daemon: &Daemon, params: &AdoptParams) -> Result<(), RpcError> {
+    let candidate = Candidate {
+        origin: params.origin,
+        target: params.target.clone(),
+        engine: params.engine.clone(),
+        cwd: String::new(),
+        title: None,
+        session: None,
+    };
+    let sessions = daemon.sessions.list(true).await?;
+    match sessions.iter().find(|session| !session.state.is_final() && is_of(session, &candidate)) {
+        Some(session) if params.origin != Origin::Worktree => Err(RpcError::new(
+            ErrorKind::Conflict,
+            format!("session {} looks after {} already", session.session, params.target),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that a target is among what was found.
+fn known(found: Result<Vec<Candidate>, String>, params: &AdoptParams) -> Result<Candidate, RpcError> {
+    let found = found.map_err(|why| RpcError::new(ErrorKind::Upstream, why))?;
+    let fits = |candidate: &Candidate| {
+        candidate.target == params.target
+            && (params.engine.is_none() || candidate.engine.is_none() || candidate.engine == params.engine)
+    };
+    found.into_iter().find(fits).ok_or_else(|| {
+        let why = format!("there is no {} named {}", params.origin.as_str(), params.target);
+        RpcError::new(ErrorKind::NotFound, why).with_hint("`session.adoptable` lists what there is")
+    })
+}
+
+fn create_params(params: &AdoptParams, engine: Option<&str>) -> Result<CreateParams, RpcError> {
+    let engine = engine.map(str::to_owned).or_else(|| params.engine.clone());
+    let home = || std::env::var("HOME").ok();
+    Ok(CreateParams {
+        engine: engine.ok_or_else(|| invalid("`engine` is missing: which engine is it of?"))?,
+        cwd: params.cwd.clone().or_else(home).ok_or_else(|| invalid("`cwd` is missing"))?,
+        title: params.title.clone(),
+        ..CreateParams::default()
+    })
+}
+
+/// A client of what runs already: no conversation is begun by it, and no channel beside it.
+fn attached(wanted: &mut CreateParams, engines: &Context) -> Result<Plan, RpcError> {
+    wanted.channel = Some("off".to_owned());
+    let (kind, launch) = create::check(wanted, engines, None)?;
+    create::complete(SessionId::generate(), kind, launch, None, None, wanted, engines)
+}
+
+/// The launch that takes a conversation up.
+fn resumed(wanted: &CreateParams, conversation: &str, engines: &Context) -> Result<Plan, RpcError> {
+    let (kind, _) = create::check(wanted, engines, None)?;
+    let request =
+        ResumeRequest { cwd: wanted.cwd.clone(), conversation: conversation.to_owned(), argv: wanted.argv.clone() };
+    let launch: Launch = orx_engines::resume(kind, engines, &request)?;
+    let name = Some(conversation.to_owned());
+    create::complete(SessionId::generate(), kind, launch, name, Some(conversation), wanted, engines)
+}
