@@ -6,17 +6,10 @@ use orx_protocol::api::session::{CreateParams, Created, SessionParams};
 use std::time::Duration;
 
 use crate::daemon::Daemon;
+use crate::pty::usage::memory;
 use crate::report::Report;
 
 const SESSIONS: usize = 20;
-
-/// A figure of `/proc/<pid>/smaps_rollup`, in MiB.
-fn memory(pid: i64, name: &str) -> Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = text.lines().find(|line| line.starts_with(name)).with_context(|| format!("no {name} for {pid}"))?;
-    let kib: f64 = line.split_ascii_whitespace().nth(1).context("no figure")?.parse()?;
-    Ok(kib / 1024.0)
-}
 
 /// Measures the daemon idle and with sessions.
 pub fn measure(report: &mut Report) -> Result<()> {
@@ -26,7 +19,7 @@ pub fn measure(report: &mut Report) -> Result<()> {
         let client = Client::connect(&daemon.socket()).await?;
         // Settled: workers registered, first events written.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let idle = memory(i64::from(daemon.pid()), "Rss:")?;
+        let idle = memory(i32::try_from(daemon.pid())?, "Rss:")?;
         report.plain("daemon idle: resident", idle, "MiB", Some(("under 25 MiB", idle < 25.0)));
         let mut sessions = Vec::new();
         for _ in 0..SESSIONS {
@@ -40,7 +33,7 @@ pub fn measure(report: &mut Report) -> Result<()> {
             sessions.push(created);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        report.plain("daemon with 20 sessions: resident", memory(i64::from(daemon.pid()), "Rss:")?, "MiB", None);
+        report.plain("daemon with 20 sessions: resident", memory(i32::try_from(daemon.pid())?, "Rss:")?, "MiB", None);
         let mut total = 0.0;
         for created in &sessions {
             let events: serde_json::Value = client
@@ -50,7 +43,7 @@ pub fn measure(report: &mut Report) -> Result<()> {
                 )
                 .await?;
             let holder = events["events"][0]["data"]["holder"].as_i64().context("no holder in the event")?;
-            total += memory(holder, "Pss:")?;
+            total += memory(i32::try_from(holder)?, "Pss:")?;
         }
         report.plain("a session's holder, idle: proportional", total / SESSIONS as f64, "MiB", None);
         for created in &sessions {

@@ -1,6 +1,6 @@
 //! The bars of issue 3, each judged by what was measured in the same run.
 
-use super::measures::{attach, echo, memory, modes, queries, stuck, survival, throughput, upgrade};
+use super::measures::{attach, echo, memory, modes, queries, recording, stuck, survival, throughput, upgrade};
 use super::results::{Results, Verdict, number};
 
 /// One bar in the making: what was measured over what it is held against.
@@ -64,6 +64,8 @@ fn speed(judge: &mut Judge<'_>) {
     judge.ratio("throughput, orxctl attach: >= 1.3 x zellij", client, zellij, |ratio| ratio >= 1.3);
     let cost = judge.of(throughput::NAME, "orx socket", "CPU");
     judge.plain("CPU of holder and daemon: <= 25 ms/MiB", cost, |cost| cost <= 25.0);
+    let share = judge.of(recording::NAME, "orx", "share");
+    judge.plain("recording: <= 10 % of that", share, |percent| percent <= 10.0);
 }
 
 fn keys(judge: &mut Judge<'_>) {

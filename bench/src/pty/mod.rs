@@ -10,14 +10,14 @@ mod peers;
 mod program;
 mod queries;
 mod results;
-mod usage;
+pub mod usage;
 mod viewer;
 
 use anyhow::{Result, bail};
 use std::path::Path;
 use std::time::Instant;
 
-use measures::{attach, echo, memory, stuck, survival, throughput, upgrade};
+use measures::{attach, echo, memory, recording, stuck, survival, throughput, upgrade};
 use results::Results;
 
 /// What to measure.
@@ -31,8 +31,8 @@ pub struct Arguments {
     only: Option<Vec<String>>,
 }
 
-const MEASURES: [&str; 9] =
-    ["throughput", "echo", "attach", "memory", "queries", "modes", "stuck", "survival", "upgrade"];
+const MEASURES: [&str; 10] =
+    ["throughput", "recording", "echo", "attach", "memory", "queries", "modes", "stuck", "survival", "upgrade"];
 
 /// The program on the terminal.
 pub fn program(socket: &Path) -> Result<()> {
@@ -79,6 +79,7 @@ pub fn measure(arguments: &Arguments, rounds: usize, json: bool) -> Result<()> {
 fn title(measure: &str) -> &'static str {
     match measure {
         "throughput" => throughput::NAME,
+        "recording" => recording::NAME,
         "echo" => echo::NAME,
         "attach" => attach::NAME,
         "memory" => memory::NAME,
@@ -104,8 +105,9 @@ fn one(measure: &str, peer: &str, rounds: usize, results: &mut Results) -> Resul
         "modes" => measures::modes::measure(peer, results),
         "survival" if peer == "orx" => survival::measure_orx(results),
         "survival" => survival::measure(peer, results),
+        "recording" if peer == "orx" => recording::measure_orx(results),
         "upgrade" if peer == "orx" => upgrade::measure_orx(results),
-        "upgrade" => Ok(()),
+        "recording" | "upgrade" => Ok(()),
         _ => bail!("there is no measure `{measure}`"),
     }
 }

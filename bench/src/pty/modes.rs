@@ -77,7 +77,7 @@ pub fn restored(bytes: &[u8]) -> [bool; 19] {
         private("1"),
         text.rfind("\x1b=") > text.rfind("\x1b>"),
         hidden.unwrap_or(false),
-        control("5 ", 'q') || control("5", 'q') || controls.iter().any(|(body, last)| *last == 'q' && body == "5 "),
+        control("5 ", 'q'),
         controls.iter().any(|(body, last)| *last == 'u' && (body == ">7" || body.starts_with("=7"))),
         control(">4;2", 'm'),
         text.contains("38;2;12;34;56") || text.contains("38:2:12:34:56") || text.contains("38:2::12:34:56"),
@@ -85,8 +85,25 @@ pub fn restored(bytes: &[u8]) -> [bool; 19] {
         text.contains("https://example.org/a"),
         text.contains("4:3m") || text.contains("4:3;"),
         text.contains("e\u{301}"),
-        text.contains("\u{1f469}\u{200d}\u{1f4bb}"),
+        // Terminals disagree on its width, so a redraw may say anew where its second half is.
+        drawn(&text).contains("\u{1f469}\u{200d}\u{1f4bb}"),
     ]
+}
+
+/// What is drawn, without the CSI sequences in between.
+fn drawn(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut drawn = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(is_final).map_or(part.len(), |end| end + 1);
+        drawn.push_str(part.get(end..).unwrap_or_default());
+    }
+    drawn
+}
+
+/// Whether a character ends a CSI sequence.
+fn is_final(character: char) -> bool {
+    ('\u{40}'..='\u{7e}').contains(&character)
 }
 
 /// Parameters (with markers and intermediates) and final of each CSI sequence.
@@ -94,7 +111,7 @@ fn controls(text: &str) -> Vec<(String, char)> {
     text.split("\x1b[")
         .skip(1)
         .filter_map(|part| {
-            let end = part.find(|character: char| ('\u{40}'..='\u{7e}').contains(&character))?;
+            let end = part.find(is_final)?;
             Some((part.get(..end)?.to_owned(), part.get(end..)?.chars().next()?))
         })
         .collect()

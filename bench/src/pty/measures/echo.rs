@@ -62,6 +62,13 @@ impl Percentiles {
         self.p99.push(percentile(sorted, 99.0));
     }
 
+    fn take_or_tell(&mut self, latencies: Result<Vec<f64>>, results: &mut Results, peer: &str, company: &'static str) {
+        match latencies {
+            Ok(sorted) => self.take(&sorted),
+            Err(error) => results.lack(NAME, peer, company, format!("{error:#}")),
+        }
+    }
+
     fn tell(self, results: &mut Results, peer: &str, p50: &'static str, p99: &'static str) {
         if !self.p50.is_empty() {
             results.add(NAME, peer, p50, median(self.p50), "us");
@@ -70,7 +77,7 @@ impl Percentiles {
     }
 }
 
-fn noisy(peer: &mut dyn Peer, viewer: &mut dyn Viewer) -> Result<Vec<f64>> {
+fn among_noisy(peer: &mut dyn Peer, viewer: &mut dyn Viewer) -> Result<Vec<f64>> {
     let mut programs = Vec::new();
     for number in 0..NOISY {
         let mut program = start(peer, &format!("noise{number}"))?;
@@ -79,6 +86,18 @@ fn noisy(peer: &mut dyn Peer, viewer: &mut dyn Viewer) -> Result<Vec<f64>> {
     }
     std::thread::sleep(Duration::from_millis(500));
     press(viewer)
+}
+
+fn among_viewers(peer: &mut dyn Peer, viewer: &mut dyn Viewer) -> Result<Vec<f64>> {
+    let others = [peer.attach("echo")?, peer.attach("echo")?];
+    let others = others.map(|other| Drained::begin(other, None));
+    viewer.read_quiet(SETTLED)?;
+    let latencies = press(viewer);
+    for other in others {
+        other.finish(Duration::ZERO)?;
+    }
+    viewer.read_quiet(SETTLED)?;
+    latencies
 }
 
 /// Measures a peer.
@@ -91,18 +110,15 @@ pub fn measure(name: &str, rounds: usize, results: &mut Results) -> Result<()> {
         let mut viewer = peer.attach("echo")?;
         viewer.read_quiet(SETTLED)?;
         quiet.take(&press(viewer.as_mut())?);
+        // What fails in company must not take the figures of before along.
         if peer.takes_many() {
-            let others = [peer.attach("echo")?, peer.attach("echo")?];
-            let others = others.map(|other| Drained::begin(other, None));
-            viewer.read_quiet(SETTLED)?;
-            three.take(&press(viewer.as_mut())?);
-            for other in others {
-                other.finish(Duration::ZERO)?;
-            }
+            let watched = among_viewers(peer.as_mut(), viewer.as_mut());
+            three.take_or_tell(watched, results, name, "3 viewers");
         }
         // Once is enough for what burdens the machine most.
         if round == 0 && peer.detaches() && name != "zellij" {
-            among.take(&noisy(peer.as_mut(), viewer.as_mut())?);
+            let burdened = among_noisy(peer.as_mut(), viewer.as_mut());
+            among.take_or_tell(burdened, results, name, "20 noisy");
         }
     }
     quiet.tell(results, name, "p50", "p99");

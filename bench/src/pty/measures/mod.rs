@@ -5,6 +5,7 @@ pub mod echo;
 pub mod memory;
 pub mod modes;
 pub mod queries;
+pub mod recording;
 pub mod stuck;
 pub mod survival;
 pub mod throughput;
