@@ -25,9 +25,9 @@ struct Arguments {
     /// Prints the figures as JSON.
     #[arg(long, global = true)]
     json: bool,
-    /// Rounds; the median is given.
-    #[arg(long, global = true, default_value_t = 5)]
-    rounds: usize,
+    /// Rounds, of which the median is given: 5 when absent, 3 for `pty`.
+    #[arg(long, global = true)]
+    rounds: Option<usize>,
 }
 
 #[derive(Subcommand)]
@@ -75,7 +75,8 @@ enum What {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut report = report::Report::default();
-    let rounds = arguments.rounds.max(1);
+    let usual = if matches!(arguments.what, What::Pty(_)) { 3 } else { 5 };
+    let rounds = arguments.rounds.unwrap_or(usual).max(1);
     match arguments.what {
         What::Floor { kind, socket, next } => return floor::serve(&kind, &socket, next.as_deref()),
         What::Child { kind, bytes } => return terminal::child(&kind, bytes.unwrap_or(0)),

@@ -16,7 +16,8 @@ pub const QUERIES: [(&str, &str, &str); 15] = [
     ("DECRQM 2004", "\x1b[?2004$p", "\x1b[?2004;"),
     ("DECRQM 2026", "\x1b[?2026$p", "\x1b[?2026;"),
     ("kitty keyboard ?u", "\x1b[?u", "u"),
-    ("kitty graphics", "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\", "\x1b_G"),
+    // As that protocol has it asked: a terminal without graphics says so by answering the attributes alone.
+    ("kitty graphics with DA1", "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c", "\x1b[?"),
     ("XTGETTCAP", "\x1bP+q4d73\x1b\\", "+r"),
     ("DECRQSS", "\x1bP$qm\x1b\\", "$r"),
     ("OSC 4", "\x1b]4;1;?\x1b\\", "\x1b]4;1;"),
