@@ -122,6 +122,14 @@ pub fn served(
     interface.extend(fill(attach));
     let mut first_prompt = None;
     if channel == ChannelKind::AppServer {
+        // Codex refuses permissions beside a conversation that it takes up at a server, and others may follow.
+        if resumed.is_some() && !further.is_empty() {
+            let why = format!(
+                "takes no further arguments when a conversation is taken up with the channel `{channel}`: {}",
+                further.join(" ")
+            );
+            return Err(unsuited(why));
+        }
         interface.extend(rest.iter().cloned());
     } else {
         if !further.is_empty() {
@@ -238,6 +246,9 @@ mod tests {
         assert!(refused.to_string().contains("--model m"), "{refused}");
         let none = served(EngineKind::Gemini, ChannelKind::AppServer, &launch, "/r", &[], None, None).unwrap_err();
         assert!(none.to_string().contains("app-server"), "{none}");
+        let sandbox = ["-s".to_owned(), "read-only".to_owned()];
+        let resumed = served(EngineKind::Codex, ChannelKind::AppServer, &launch, "/r", &sandbox, Some("id"), None);
+        assert!(resumed.unwrap_err().to_string().contains("-s read-only"));
         let missing = acp(EngineKind::Claude, &Context::default(), "/r", &[]).unwrap_err();
         assert!(missing.to_string().contains("claude-agent-acp"), "{missing}");
     }

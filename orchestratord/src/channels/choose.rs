@@ -97,6 +97,12 @@ pub fn choose(kind: EngineKind, params: &CreateParams) -> Result<Option<ChannelK
     }
 }
 
+/// Whether the choice is the daemon's: a channel that cannot be had is then none, and no error.
+#[must_use]
+pub fn is_left_to_us(params: &CreateParams) -> bool {
+    params.channel.as_deref().is_none_or(|channel| channel == AUTO)
+}
+
 /// The launch of an agent that has no terminal.
 ///
 /// # Errors

@@ -162,9 +162,13 @@ pub fn complete(
     let wanted = choose::choose(kind, params)?;
     let mut environment = launch.environment.clone();
     environment.extend(params.env.clone());
-    let channel = wanted
-        .map(|wanted| choose::plan(kind, wanted, &launch, params, resumed, &mut environment))
-        .transpose()?;
+    let channel = match wanted.map(|wanted| choose::plan(kind, wanted, &launch, params, resumed, &mut environment)) {
+        Some(Err(error)) if choose::is_left_to_us(params) => {
+            tracing::info!(%session, error = error.message, "A session gets no structured channel.");
+            None
+        }
+        channel => channel.transpose()?,
+    };
     let size = TerminalSize { cols: params.cols.unwrap_or(SIZE.cols), rows: params.rows.unwrap_or(SIZE.rows) };
     Ok(Plan {
         session,

@@ -118,6 +118,11 @@ fn update(update: &Value) -> Shown {
     let title = text(update, "/title").filter(|title| !title.is_empty());
     match (text(update, "/sessionUpdate"), text(update, "/status"), title) {
         (Some("agent_message_chunk"), ..) => Shown::Said(text(update, "/content/text").unwrap_or_default().to_owned()),
+        // A conversation that is taken up tells what its user said.
+        (Some("user_message_chunk"), ..) => {
+            let said = text(update, "/content/text").unwrap_or_default();
+            Shown::Lines(said.lines().map(|line| format!("> {}", plain(line))).collect())
+        }
         (Some("tool_call"), _, Some(title)) => one(&format!("• {title}")),
         (Some("tool_call_update"), Some("completed"), Some(title)) => one(&format!("✓ {title}")),
         (Some("tool_call_update"), Some("failed"), title) => {
