@@ -280,7 +280,7 @@ fn a_recording_is_replayed_with_the_rules_of_its_engine() {
     distinct.dedup();
     assert_eq!(distinct, expected.iter().map(|told| told.state.as_str()).collect::<Vec<_>>());
     let ran = daemon.orxctl(daemon.directory(), &["detect", "replay", &cast, "--engine", "codex"]);
-    assert!(ran.done().contains("blocked") && ran.done().contains("title-action-required"), "{}", ran.done());
+    assert!(ran.done().contains("blocked") && ran.done().contains("approval-dialog"), "{}", ran.done());
     let ran = daemon.orxctl(daemon.directory(), &["detect", "rules", "codex"]);
     assert!(ran.done().contains("approval-dialog") && !ran.done().contains("gemini"), "{}", ran.done());
 }
