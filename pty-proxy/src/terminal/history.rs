@@ -5,7 +5,7 @@ use alacritty_terminal::grid::{Dimensions, Grid};
 use alacritty_terminal::index::Line;
 use alacritty_terminal::term::TermMode;
 use alacritty_terminal::term::cell::{Cell, Flags};
-use alacritty_terminal::vte::ansi::Color;
+use alacritty_terminal::vte::ansi::{Color, NamedColor};
 
 use super::screen::{Screen, is_second_half, shown};
 use super::style::{self, STYLE_FLAGS};
@@ -58,7 +58,12 @@ impl History {
     pub(super) fn keep(&mut self, row: &[Cell]) {
         let goes_on = row.last().is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE));
         let plain = Look::of(&Cell::default());
-        let is_blank = |cell: &Cell| cell.c == ' ' && cell.extra.is_none() && Look::of(cell) == plain;
+        let is_blank = |cell: &Cell| {
+            let is_plain = matches!(cell.fg, Color::Named(NamedColor::Foreground))
+                && matches!(cell.bg, Color::Named(NamedColor::Background))
+                && !cell.flags.intersects(STYLE_FLAGS);
+            cell.c == ' ' && is_plain && cell.extra.is_none()
+        };
         let end = if goes_on { row.len() } else { row.iter().rposition(|cell| !is_blank(cell)).map_or(0, |at| at + 1) };
         let mut look = plain;
         let mut before: Option<&Cell> = None;
