@@ -82,6 +82,8 @@ struct Inner {
 struct About {
     session: Option<Session>,
     name: String,
+    /// What is remembered as told.
+    key: String,
 }
 
 impl Notifier {
@@ -123,7 +125,10 @@ impl Notifier {
         let mut head = self.0.store.head();
         let newest = *head.borrow_and_update();
         // Of what was before the first start nobody is told.
-        let mut seen = self.0.store.read(|reader| cursors::get(reader, CURSOR)).await?.unwrap_or(newest);
+        let mut seen = match self.0.store.read(|reader| cursors::get(reader, CURSOR)).await? {
+            Some(seen) => seen,
+            None => self.0.store.write(move |tx| cursors::set(tx, CURSOR, newest)).await?,
+        };
         let notifier = self.clone();
         self.0.tasks.spawn(async move {
             loop {
@@ -184,6 +189,11 @@ impl Notifier {
         if about.session.as_ref().is_some_and(|session| session.owner.is_some()) {
             return Ok(());
         }
+        // The end of a process tells for itself.
+        let has_ended = about.session.as_ref().is_some_and(|session| session.state.is_final());
+        if has_ended && event.kind == kind::SESSION_ACTIVITY {
+            return Ok(());
+        }
         let roads = self.roads();
         let moment = Moment {
             now_ms: clock::now_ms(),
@@ -197,7 +207,7 @@ impl Notifier {
             .told
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .held_back(&about.name, news.topic, moment)
+            .held_back(&about.key, news.topic, moment)
             .map(str::to_owned);
         if held_back.is_some() && !moment.is_wanted {
             return Ok(());
@@ -259,7 +269,8 @@ impl Notifier {
             Err(_) => None,
         };
         let name = session.as_ref().map_or_else(|| subject.to_owned(), name_of);
-        Ok(About { session, name })
+        let key = session.as_ref().map_or_else(|| subject.to_owned(), |session| session.session.to_string());
+        Ok(About { session, name, key })
     }
 
     async fn is_looked_at(&self, session: Option<&Session>) -> bool {
@@ -288,7 +299,8 @@ impl Notifier {
                 if said == Some(AgentState::Blocked) {
                     // What is in the inbox tells for itself, with what exactly is asked.
                     let session = session.session;
-                    let asked = self.0.store.read(move |reader| approvals::list(reader, false, Some(session), 1)).await?;
+                    let asked =
+                        self.0.store.read(move |reader| approvals::list(reader, false, Some(session), 1)).await?;
                     if !asked.is_empty() {
                         return Ok(false);
                     }

@@ -23,12 +23,15 @@ use crate::channels::choose;
 use crate::runs::Runs;
 
 /// The files of a generation, the record of its end last: until that is moved the session has ended for everybody.
-const FILES: [&str; 15] = [
+const FILES: [&str; 18] = [
     file::SPEC,
     file::HOLDER,
     file::OUTPUT,
     file::ERROR,
     file::RECORDING,
+    file::MOMENTS,
+    file::SCROLLBACK,
+    file::SCROLLBACK_OLDER,
     file::SCREEN,
     file::SCREEN_STATE,
     file::SIZES,

@@ -133,7 +133,7 @@ impl Sessions {
         waiting.retain(|one| self.0.places.plans().contains_key(&one.session));
         for session in admitted(waiting, running, self.0.places.limit(), clock::now_ms()) {
             let Some(plan) = self.0.places.plans().remove(&session) else { continue };
-            self.move_on(session, Life::Pending, |_| {}).await?;
+            self.move_on(session, Life::Running, |_| {}).await?;
             let sessions = self.clone();
             // A start that fails is recorded, and whoever waits for the session sees that.
             self.0.tasks.spawn(async move {

@@ -27,7 +27,7 @@ impl Notifications {
         hints: HashMap<String, Variant<'_>>,
         _expires: i32,
     ) -> u32 {
-        let urgency = hints.get("urgency").map(|urgency| format!("{urgency}")).unwrap_or_default();
+        let urgency = hints.get("urgency").and_then(|urgency| u8::try_from(urgency).ok()).unwrap_or(u8::MAX);
         println!("{summary}|{body}|{urgency}");
         let _ = std::io::stdout().flush();
         self.count.fetch_add(1, Ordering::Relaxed) + 1

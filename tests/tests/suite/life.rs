@@ -174,9 +174,14 @@ fn a_session_is_tried_again_three_times_and_keeps_what_each_try_wrote() {
 
 #[test]
 fn an_agent_without_a_known_conversation_is_not_replaced_by_a_fresh_one() {
-    let mut daemon = Daemon::start(|settings| {
-        settings.workers(0).set("engines.binaries", json!({"gemini": "/bin/cat"}));
+    let mut daemon = Daemon::prepared(|settings| {
+        settings.workers(0);
     });
+    let gemini = daemon.path("gemini");
+    std::fs::write(&gemini, "#!/bin/sh\necho up\nexec sleep 600\n").unwrap();
+    std::fs::set_permissions(&gemini, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    daemon.settings().set("engines.binaries", json!({ "gemini": gemini }));
+    daemon.launch().unwrap();
     let session = daemon.call("session.create", &json!({"engine": "gemini", "cwd": "/tmp"}));
     let session = session["session"].as_str().unwrap().to_owned();
     refused(&daemon, "session.resume", &json!({ "session": session }), "running");
