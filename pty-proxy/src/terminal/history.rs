@@ -53,6 +53,11 @@ impl Look {
     }
 }
 
+/// Whether a cell shows one printable ASCII character and nothing else.
+fn is_ascii(cell: &Cell) -> bool {
+    matches!(cell.c, ' '..='~') && cell.extra.is_none() && !cell.flags.intersects(LAYOUT)
+}
+
 impl History {
     /// Keeps a row that goes.
     pub(super) fn keep(&mut self, row: &[Cell]) {
@@ -66,26 +71,28 @@ impl History {
         };
         let end = if goes_on { row.len() } else { row.iter().rposition(|cell| !is_blank(cell)).map_or(0, |at| at + 1) };
         let mut look = plain;
-        let mut before: Option<&Cell> = None;
-        for (column, cell) in row.iter().enumerate().take(end) {
-            let is_ascii = matches!(cell.c, ' '..='~') && cell.extra.is_none() && !cell.flags.intersects(LAYOUT);
-            if !is_ascii && (is_second_half(row, column) || cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER)) {
+        let mut rest = row.get(..end).unwrap_or_default();
+        while let Some((cell, after)) = rest.split_first() {
+            let column = end - rest.len();
+            if !is_ascii(cell) && (is_second_half(row, column) || cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER))
+            {
+                rest = after;
                 continue;
             }
-            // Most cells look as the one before, which is told without a look at all that makes a look.
-            let is_alike = is_ascii
-                && before.is_some_and(|before| {
-                    before.flags == cell.flags && before.fg == cell.fg && before.bg == cell.bg && before.extra.is_none()
-                });
-            let now = if is_alike { look } else { Look::of(cell) };
+            let now = Look::of(cell);
             if now != look {
                 self.open.extend_from_slice(b"\x1b[");
                 self.open.extend_from_slice(style::select(cell).as_bytes());
                 look = now;
             }
-            before = Some(cell);
-            if is_ascii {
-                self.open.push(u8::try_from(cell.c).unwrap_or(b' '));
+            if is_ascii(cell) {
+                // Most cells look as the one before: they are taken together.
+                let is_alike = |next: &&Cell| {
+                    is_ascii(next) && next.flags == cell.flags && next.fg == cell.fg && next.bg == cell.bg
+                };
+                let (run, after) = rest.split_at(1 + after.iter().take_while(is_alike).count());
+                self.open.extend(run.iter().map(|cell| u8::try_from(cell.c).unwrap_or(b' ')));
+                rest = after;
                 continue;
             }
             let (character, joined) = shown(row, column);
@@ -93,6 +100,7 @@ impl History {
             for character in [&character].into_iter().chain(joined) {
                 self.open.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
             }
+            rest = after;
         }
         if look != plain {
             self.open.extend_from_slice(b"\x1b[0m");
