@@ -24,6 +24,8 @@ pub(super) enum Said {
 /// A block that is being read.
 #[derive(Debug)]
 struct Block {
+    /// Whether it answers a command of this client; tmux's own commands are told too.
+    is_ours: bool,
     lines: Vec<Vec<u8>>,
 }
 
@@ -42,7 +44,10 @@ impl Reader {
                 block.lines.push(line.to_vec());
                 return None;
             }
-            let lines = self.block.take().map(|block| block.lines).unwrap_or_default();
+            let Block { is_ours, lines } = self.block.take()?;
+            if !is_ours && !failed {
+                return None;
+            }
             let why =
                 || lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect::<Vec<_>>().join(" ");
             return Some(Said::Answer { lines: if failed { Err(why()) } else { Ok(lines) } });
@@ -52,7 +57,8 @@ impl Reader {
         let mut words = line.splitn(3, |byte| *byte == b' ');
         match words.next().unwrap_or_default() {
             b"%begin" => {
-                self.block = Some(Block { lines: Vec::new() });
+                let is_ours = words.nth(1).is_some_and(|numbers| numbers.ends_with(b" 1"));
+                self.block = Some(Block { is_ours, lines: Vec::new() });
                 None
             }
             b"%output" => {
@@ -103,7 +109,6 @@ mod tests {
         assert_eq!(
             said,
             [
-                Said::Answer { lines: Ok(Vec::new()) },
                 Said::Output { pane: "%3".to_owned(), bytes: b"a\x1b[1mb\\\\".to_vec() },
                 Said::Answer { lines: Ok(vec![b"first".to_vec(), b"%output %3 no".to_vec()]) },
                 Said::Answer { lines: Err("no pane".to_owned()) },

@@ -21,6 +21,8 @@ use typed::{Splitter, Typed, keys};
 
 /// Longest line of tmux's that is kept.
 const LINE: usize = 8 * 1024 * 1024;
+/// How long Escape is waited on for what would make it the begin of a paste, in milliseconds.
+const ESCAPE_MS: u16 = 20;
 /// Bytes read at once.
 const READ: usize = 64 * 1024;
 /// What is asked of a pane: its size, its cursor, and how it shows.
@@ -42,8 +44,6 @@ enum MirrorError {
 /// What an answer of tmux belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
-    /// The connection itself.
-    Attach,
     /// How the pane shows, for the first time.
     First,
     /// What it shows.
@@ -147,7 +147,7 @@ impl<'a> Mirror<'a> {
             lines,
             reader: Reader::default(),
             line: Vec::new(),
-            asked: VecDeque::from([Asked::Attach]),
+            asked: VecDeque::new(),
             splitter: Splitter::default(),
             is_shown: false,
             first: Vec::new(),
@@ -168,6 +168,12 @@ impl<'a> Mirror<'a> {
         let mut buffer = vec![0; READ];
         loop {
             let (typed, said) = self.wait()?;
+            if !typed
+                && !said
+                && let Some(held) = self.splitter.let_go()
+            {
+                self.hand_on(held)?;
+            }
             if said {
                 let count = self.lines.read(&mut buffer).map_err(system("reading from tmux"))?;
                 if count == 0 || !self.hear(buffer.get(..count).unwrap_or_default())? {
@@ -191,7 +197,8 @@ impl<'a> Mirror<'a> {
         let input = io::stdin();
         let mut descriptors =
             [PollFd::new(input.as_fd(), PollFlags::POLLIN), PollFd::new(self.lines.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut descriptors, PollTimeout::NONE) {
+        let patience = if self.splitter.holds_keys() { PollTimeout::from(ESCAPE_MS) } else { PollTimeout::NONE };
+        match poll(&mut descriptors, patience) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(system("waiting")(errno.into())),
         }
@@ -245,25 +252,24 @@ impl<'a> Mirror<'a> {
                     return Ok(!lines.is_empty() && !lines.ends_with(b" 1"));
                 }
                 (Some(Asked::Again | Asked::Typing), Err(_)) => return Ok(false),
-                (Some(Asked::Attach | Asked::Typing), Ok(_)) | (None, _) => {}
-                (Some(Asked::Attach | Asked::First | Asked::Content), Err(why)) => return Err(MirrorError::Tmux(why)),
+                (Some(Asked::Typing), Ok(_)) | (None, Ok(_)) => {}
+                (Some(Asked::First | Asked::Content) | None, Err(why)) => return Err(MirrorError::Tmux(why)),
             },
         }
         Ok(true)
     }
 
     fn type_in(&mut self, bytes: &[u8]) -> Result<(), MirrorError> {
-        for typed in self.splitter.take(bytes) {
-            match typed {
-                Typed::Bytes(bytes) => {
-                    for command in keys(self.pane, &bytes) {
-                        self.ask(Asked::Typing, &command)?;
-                    }
-                }
-                Typed::Paste(text) => self.paste(&text)?,
+        self.splitter.take(bytes).into_iter().try_for_each(|typed| self.hand_on(typed))
+    }
+
+    fn hand_on(&mut self, typed: Typed) -> Result<(), MirrorError> {
+        match typed {
+            Typed::Bytes(bytes) => {
+                keys(self.pane, &bytes).iter().try_for_each(|command| self.ask(Asked::Typing, command))
             }
+            Typed::Paste(text) => self.paste(&text),
         }
-        Ok(())
     }
 
     /// Pastes by a buffer of tmux, which knows whether the program behind the pane wants pastes marked.

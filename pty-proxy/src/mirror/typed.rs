@@ -32,8 +32,8 @@ impl Splitter {
         loop {
             let mark = if self.is_paste { END } else { BEGIN };
             let found = self.rest.windows(mark.len()).position(|window| window == mark);
-            // The begin of a mark may be all that has come of it; Escape alone is a key and is not waited for.
-            let pending = if self.is_paste { partial(&self.rest, mark, 1) } else { partial(&self.rest, mark, 3) };
+            // The begin of a mark may be all that has come of it.
+            let pending = partial(&self.rest, mark);
             let end = found.unwrap_or(self.rest.len() - if found.is_none() { pending } else { 0 });
             let is_whole = found.is_some() || !self.is_paste || end >= PASTE;
             if is_whole && end > 0 {
@@ -47,11 +47,21 @@ impl Splitter {
             self.is_paste = !self.is_paste;
         }
     }
+
+    /// Whether keys are held back since they may be the begin of a mark.
+    pub(super) fn holds_keys(&self) -> bool {
+        !self.is_paste && !self.rest.is_empty()
+    }
+
+    /// The keys that were held back, when nothing followed: Escape begins every mark, and is a key.
+    pub(super) fn let_go(&mut self) -> Option<Typed> {
+        self.holds_keys().then(|| Typed::Bytes(std::mem::take(&mut self.rest)))
+    }
 }
 
-/// How many bytes at the end may be the begin of a mark, when they are at least `least`.
-fn partial(bytes: &[u8], mark: &[u8], least: usize) -> usize {
-    (least..mark.len()).rev().find(|count| bytes.ends_with(mark.get(..*count).unwrap_or_default())).unwrap_or(0)
+/// How many bytes at the end may be the begin of a mark.
+fn partial(bytes: &[u8], mark: &[u8]) -> usize {
+    (1..mark.len()).rev().find(|count| bytes.ends_with(mark.get(..*count).unwrap_or_default())).unwrap_or(0)
 }
 
 /// The commands that type bytes into a pane.
@@ -68,9 +78,13 @@ mod tests {
     #[test]
     fn pastes_are_told_from_keys_also_in_pieces() {
         let mut splitter = Splitter::default();
-        assert_eq!(splitter.take(b"a\x1b"), [Typed::Bytes(b"a\x1b".to_vec())], "Escape is a key");
+        assert_eq!(splitter.take(b"a\x1b"), [Typed::Bytes(b"a".to_vec())]);
+        assert_eq!(splitter.let_go(), Some(Typed::Bytes(b"\x1b".to_vec())), "Escape is a key");
+        assert_eq!(splitter.let_go(), None);
         assert_eq!(splitter.take(b"x\x1b[20"), [Typed::Bytes(b"x".to_vec())]);
+        assert!(splitter.holds_keys());
         assert_eq!(splitter.take(b"0~one\ntwo\x1b[2"), []);
+        assert!(!splitter.holds_keys() && splitter.let_go().is_none(), "a paste is waited for to its end");
         assert_eq!(splitter.take(b"01~\r"), [Typed::Paste(b"one\ntwo".to_vec()), Typed::Bytes(b"\r".to_vec())]);
         assert_eq!(splitter.take(b"\x1b[A"), [Typed::Bytes(b"\x1b[A".to_vec())]);
     }
@@ -97,7 +111,7 @@ mod tests {
                 }
             }
             let (mut splitter, mut seen) = (Splitter::default(), (String::new(), Vec::new()));
-            for piece in wire.chunks(cut.max(3)) {
+            for piece in wire.chunks(cut) {
                 for typed in splitter.take(piece) {
                     match typed {
                         Typed::Bytes(bytes) => seen.0.push_str(std::str::from_utf8(&bytes).unwrap()),

@@ -177,12 +177,12 @@ fn an_agent_without_a_known_conversation_is_not_replaced_by_a_fresh_one() {
     let mut daemon = Daemon::prepared(|settings| {
         settings.workers(0);
     });
-    let gemini = daemon.path("gemini");
-    std::fs::write(&gemini, "#!/bin/sh\necho up\nexec sleep 600\n").unwrap();
-    std::fs::set_permissions(&gemini, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    daemon.settings().set("engines.binaries", json!({ "gemini": gemini }));
+    let codex = daemon.path("codex");
+    std::fs::write(&codex, "#!/bin/sh\necho up\nexec sleep 600\n").unwrap();
+    std::fs::set_permissions(&codex, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    daemon.settings().set("engines.binaries", json!({ "codex": codex }));
     daemon.launch().unwrap();
-    let session = daemon.call("session.create", &json!({"engine": "gemini", "cwd": "/tmp"}));
+    let session = daemon.call("session.create", &json!({"engine": "codex", "cwd": "/tmp", "channel": "off"}));
     let session = session["session"].as_str().unwrap().to_owned();
     refused(&daemon, "session.resume", &json!({ "session": session }), "running");
     daemon.call("session.stop", &json!({"session": session, "grace_ms": 100}));
