@@ -124,9 +124,15 @@ async fn carry(
     channels.0.tasks.spawn(carrying);
     let prompts = Prompts { commands: channel.commands.clone(), waiting: Arc::default() };
     let mut first = kept.first_prompt;
+    let mut last_said_ms = 0;
     while let Some(event) = channel.events.recv().await {
         match event {
-            ChannelEvent::Observed(observation) => channels.0.activities.observe(session.session, observation),
+            ChannelEvent::Observed(mut observation) => {
+                // An engine changes its state twice within a millisecond; what it said last is the newer word.
+                observation.at_ms = observation.at_ms.max(last_said_ms + 1);
+                last_said_ms = observation.at_ms;
+                channels.0.activities.observe(session.session, observation);
+            }
             ChannelEvent::Conversation(conversation) => {
                 // The channel says it again when it is opened again.
                 if let Err(error) = channels.0.sessions.record_conversation(session.session, conversation).await {

@@ -47,7 +47,8 @@ pub(super) async fn follow(activities: &Activities, session: Session, told: Arc<
             break;
         }
         take_generation(activities, &row.session);
-        if row.session.cols == 0 && row.session.state == SessionState::Running {
+        // An agent on pipes with a channel says itself what it does.
+        if row.session.cols == 0 && row.session.channel.is_none() && row.session.state == SessionState::Running {
             works(activities, id);
         }
         let watches = row.session.cols > 0 && row.session.state == SessionState::Running;
