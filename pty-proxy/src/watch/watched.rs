@@ -124,7 +124,7 @@ impl Watched {
         self.looks_at = now + SETTLED;
     }
 
-    /// Whether it is time to look at the processes; `drawing_until` as for [`Self::due`].
+    /// Whether it is time to look at the processes.
     #[must_use]
     pub fn looks(&self, now: Instant) -> bool {
         self.looks_at <= now
