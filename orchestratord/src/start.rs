@@ -134,6 +134,7 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     daemon.notifier.follow().await?;
     daemon.sessions.keep_places(daemon.draining.clone());
     daemon.hooks.add(Arc::new(daemon.activities.clone()));
+    daemon.hooks.add(Arc::new(daemon.deliveries.clone()));
     daemon.activities.begin();
     let stop = CancellationToken::new();
     daemon.approvals.start(stop.clone()).await?;

@@ -161,7 +161,7 @@ pub(super) async fn plan(daemon: &Daemon, params: &AdoptParams, engines: &Contex
     }
     let pid = pane.pid;
     let engine = match &params.engine {
-        Some(name) => name.parse::<EngineKind>().map_err(|error| super::invalid(error))?,
+        Some(name) => name.parse::<EngineKind>().map_err(super::invalid)?,
         None => tokio::task::spawn_blocking(move || engine_of(pid)).await.unwrap_or(EngineKind::Command),
     };
     let argv = vec![

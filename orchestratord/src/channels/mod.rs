@@ -179,7 +179,7 @@ impl Channels {
         let handing = async {
             if has_terminal && row.conversation.is_none() {
                 // Its interface shows the conversation that the prompt begins if it is there to be told.
-                let composer = ready::until_composer(&row, Path::new(&socket)).await;
+                let composer = ready::until_composer(&row, row.created_at_ms, Path::new(&socket)).await;
                 if let Err(error) = composer {
                     tracing::debug!(%session, %error, "A prompt goes over the channel before its interface is seen.");
                 }

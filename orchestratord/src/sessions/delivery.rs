@@ -2,6 +2,7 @@
 //! came, and answered with that. What is concluded from what is seen is decided by `orx_session::delivery`; how a
 //! composer looks is known to `orx_engines`.
 
+use orx_engines::hooks::{Heard, Meaning};
 use orx_engines::{Draft, EngineKind};
 use orx_protocol::activity::AgentState;
 use orx_protocol::api::Empty;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Sessions, holder, ready};
+use crate::hooks::Witness;
 
 /// Longest text, in bytes.
 const TEXT: usize = 1024 * 1024;
@@ -210,10 +212,7 @@ impl Deliveries {
     async fn deliver(&self, mut message: Message) -> Result<Sent, RpcError> {
         let turn = self.turn(message.session);
         let _mine = turn.lock().await;
-        let delivered = match self.hand_over(&message).await {
-            Ok(outcome) => Ok(outcome),
-            Err(error) => Err(error),
-        };
+        let delivered = self.hand_over(&message).await;
         match &delivered {
             Ok(outcome) => {
                 message.receipt = Some(outcome.receipt);
@@ -263,7 +262,8 @@ impl Deliveries {
         let kind = kind_of(&row.session);
         let socket = PathBuf::from(&row.socket);
         if !message.force {
-            ready::until_composer(&row.session, &socket).await?;
+            let started_at_ms = row.holder.as_ref().map_or(row.session.created_at_ms, |holder| holder.started_at_ms);
+            ready::until_composer(&row.session, started_at_ms, &socket).await?;
         }
         let mut words = self.0.words.subscribe();
         let request = hold::SendParams { text: message.text.clone(), submit: message.submit };
@@ -292,13 +292,12 @@ impl Deliveries {
         began: Instant,
         words: &mut broadcast::Receiver<Word>,
     ) -> Result<Outcome, RpcError> {
-        let kind = kind_of(session);
-        let entered_ms = clock::now_ms();
+        let entered = Entered { session, socket, message, began, at_ms: clock::now_ms() };
         let started = Instant::now();
         let now_ms = || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut delivery = Delivery::entered(0);
         loop {
-            let (seen, rows) = self.see(session, kind, socket, message, began, entered_ms, words).await?;
+            let (seen, rows) = self.see(&entered, words).await?;
             match delivery.step(&seen, now_ms()) {
                 Step::Wait { until_ms } => {
                     let pause = LOOK.min(Duration::from_millis(until_ms.saturating_sub(now_ms()).max(1)));
@@ -322,17 +321,12 @@ impl Deliveries {
     }
 
     /// One look: at what the agent said, at what it does, and at the place where the text was typed.
-    #[allow(clippy::too_many_arguments)] // They are one look's surroundings, used nowhere else together.
     async fn see(
         &self,
-        session: &Session,
-        kind: EngineKind,
-        socket: &Path,
-        message: &Message,
-        began: Instant,
-        entered_ms: u64,
+        entered: &Entered<'_>,
         words: &mut broadcast::Receiver<Word>,
     ) -> Result<(Seen, Vec<RowText>), RpcError> {
+        let Entered { session, socket, message, began, at_ms } = *entered;
         while let Some(word) = next_word(words) {
             let same_text = word.text.as_ref().is_none_or(|text| text.trim() == message.text.trim());
             if word.session == session.session && word.at >= began && same_text {
@@ -343,8 +337,9 @@ impl Deliveries {
         if now.state.is_final() {
             return Ok((Seen::Ended, Vec::new()));
         }
+        let kind = kind_of(session);
         let was_at_work = session.activity.state == AgentState::Working;
-        let began_to_work = now.activity.state == AgentState::Working && now.activity.since_ms >= entered_ms;
+        let began_to_work = now.activity.state == AgentState::Working && now.activity.since_ms >= at_ms;
         let screen: ScreenText = holder::ask_now(socket, method::SCREEN, &Empty {}).await?;
         let place = orx_engines::composer_rows(kind, None, &screen.lines).unwrap_or_default();
         let seen = match orx_engines::draft(kind, None, &screen.lines, &message.text) {
@@ -429,6 +424,18 @@ impl Deliveries {
     }
 }
 
+/// A text whose Enter was pressed.
+#[derive(Clone, Copy)]
+struct Entered<'a> {
+    session: &'a Session,
+    socket: &'a Path,
+    message: &'a Message,
+    /// When it began to be typed.
+    began: Instant,
+    /// When Enter was pressed, in milliseconds since the epoch.
+    at_ms: u64,
+}
+
 /// How far a text came.
 struct Outcome {
     receipt: Receipt,
@@ -498,5 +505,13 @@ async fn shown(kind: EngineKind, socket: &Path, text: &str) -> Result<Outcome, R
             return Ok(Outcome::new(Receipt::Typed, "it was written to the terminal and is not seen on its screen"));
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+impl Witness for Deliveries {
+    fn heard(&self, session: SessionId, _: &serde_json::Value, heard: &Heard) {
+        if let Meaning::Prompted(text) = &heard.meaning {
+            self.taken(session, Some(text.clone()), "its hook for a submitted prompt was called");
+        }
     }
 }

@@ -106,7 +106,6 @@ pub(crate) async fn run(context: &Context, arguments: New) -> Result<Status, Fai
         sandbox,
         limits,
         channel: arguments.channel,
-        ..CreateParams::default()
     };
     let client = context.connect().await?;
     let progress = Progress::new(context.output, "starting the session");

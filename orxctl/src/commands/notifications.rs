@@ -66,7 +66,7 @@ fn table(notifications: &[Notification], now_ms: u64, context: &Context) -> Stri
         };
         table.row(vec![
             Cell::new(figures::age(notification.at_ms, now_ms)),
-            Cell::word(notification.topic.as_str().to_owned()),
+            Cell::word(notification.topic.as_str()),
             Cell::new(text::clean_line(&notification.title)),
             Cell::new(text::clean_line(&notification.body)),
             Cell::new(text::clean_line(&told)),

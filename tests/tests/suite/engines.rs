@@ -38,7 +38,7 @@ impl Bed {
     async fn with(kind: EngineKind, scenario: Scenario) -> Self {
         let program = program(kind);
         let model = ScriptedModel::start(scenario).await.unwrap();
-        let scratch = tempfile::Builder::new().prefix("orx-engine-").tempdir().unwrap();
+        let scratch = tempfile::Builder::new().prefix("orx-engine-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         for directory in ["work", "home/.config", "homes"] {
             std::fs::create_dir_all(scratch.path().join(directory)).unwrap();
         }
