@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::approvals::policy::{FileApprovals, Policy};
+use crate::confinement::{Confinements, FileCaps, FileSandbox};
 use crate::notify::Roads;
 use crate::notify::settings::FileNotifications;
-use crate::confinement::{Confinements, FileCaps, FileSandbox};
 
 /// The daemon of orx: sessions, runs and workers behind one socket.
 ///

@@ -25,8 +25,8 @@ use crate::notify::Notifier;
 use crate::runs::Runs;
 use crate::sessions::Sessions;
 use crate::sessions::activity::Activities;
-use crate::sessions::delivery::Deliveries;
 use crate::sessions::confine::Basis;
+use crate::sessions::delivery::Deliveries;
 use crate::workers::Dispatcher;
 use crate::workers::supervisor::Supervisor;
 
@@ -106,18 +106,10 @@ impl Daemon {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let approvals = Approvals::new(
-            parts.store.clone(),
-            parts.sessions.clone(),
-            parts.settings.approvals,
-            parts.tasks.clone(),
-        );
-        let deliveries = Deliveries::new(
-            parts.store.clone(),
-            parts.sessions.clone(),
-            parts.tasks.clone(),
-            parts.draining.clone(),
-        );
+        let approvals =
+            Approvals::new(parts.store.clone(), parts.sessions.clone(), parts.settings.approvals, parts.tasks.clone());
+        let deliveries =
+            Deliveries::new(parts.store.clone(), parts.sessions.clone(), parts.tasks.clone(), parts.draining.clone());
         let notifier = Notifier::new(
             parts.store.clone(),
             parts.sessions.clone(),
@@ -339,9 +331,5 @@ pub fn engines(environment: &Environment, settings: &Settings) -> Context {
 /// What the confinement of sessions is decided from.
 #[must_use]
 pub fn confinement(environment: &Environment, settings: &Settings, places: &Places) -> Basis {
-    Basis {
-        settings: settings.confinements.clone(),
-        places: places.clone(),
-        engines: engines(environment, settings),
-    }
+    Basis { settings: settings.confinements.clone(), places: places.clone(), engines: engines(environment, settings) }
 }

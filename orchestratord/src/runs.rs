@@ -199,7 +199,9 @@ impl Runs {
     /// # Errors
     /// When git fails.
     pub async fn worktrees_of(&self, directory: &str) -> Result<Vec<(String, Option<String>)>, RpcError> {
-        let Ok(repository) = Repository::open(&self.git().await?, Path::new(directory)).await else { return Ok(Vec::new()) };
+        let Ok(repository) = Repository::open(&self.git().await?, Path::new(directory)).await else {
+            return Ok(Vec::new());
+        };
         let found = repository.worktrees().await?;
         Ok(found.into_iter().map(|(path, branch)| (path.to_string_lossy().into_owned(), branch)).collect())
     }

@@ -20,7 +20,19 @@ const LIMIT: Duration = Duration::from_secs(900);
 pub const NAMES: [&str; 4] = ["claude", "codex", "gemini", "opencode"];
 
 /// What else the tests run; `node` is the runtime of those that need a newer one than the machine has.
-const FURTHER: [&str; 11] = ["node", "claude-agent-acp", "codex-acp", "qwen", "copilot", "pi", "continue", "cline", "aider", "mini", "openhands"];
+const FURTHER: [&str; 11] = [
+    "node",
+    "claude-agent-acp",
+    "codex-acp",
+    "qwen",
+    "copilot",
+    "pi",
+    "continue",
+    "cline",
+    "aider",
+    "mini",
+    "openhands",
+];
 
 /// Installations that run side by side.
 const ABREAST: usize = 4;

@@ -11,7 +11,11 @@ use crate::StoreError;
 const APPLICATION: i64 = 0x6f72_7800;
 
 /// The statements of each version; the first entry makes version 1.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001.sql"), include_str!("../migrations/0002.sql"), include_str!("../migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001.sql"),
+    include_str!("../migrations/0002.sql"),
+    include_str!("../migrations/0003.sql"),
+];
 
 /// Refuses a database that a newer orx or another program made, before anything in it is changed.
 ///

@@ -127,7 +127,8 @@ impl Repository {
     /// # Errors
     /// How git failed.
     pub async fn worktrees(&self) -> Result<Vec<(PathBuf, Option<String>)>> {
-        let listed = self.invoke("listing worktrees").arguments(&["worktree", "list", "--porcelain", "-z"]).run().await?;
+        let listed =
+            self.invoke("listing worktrees").arguments(&["worktree", "list", "--porcelain", "-z"]).run().await?;
         let listed = listed.checked()?;
         let mut found: Vec<(PathBuf, Option<String>)> = Vec::new();
         for line in listed.captured.stdout.split(|byte| *byte == 0) {

@@ -1,7 +1,7 @@
 //! `session.adoptable` and `session.adopt`.
 
 use orx_protocol::RpcError;
-use orx_protocol::api::adopt::{Adoptable, AdoptableParams, AdoptParams};
+use orx_protocol::api::adopt::{AdoptParams, Adoptable, AdoptableParams};
 use orx_protocol::api::session::Created;
 use std::sync::Arc;
 

@@ -202,7 +202,10 @@ impl Channels {
             Ok(handed) => handed,
             Err(_) => Some(Err(RpcError::new(
                 ErrorKind::DeadlineExceeded,
-                format!("the agent of session {session} did not take the text within {} s; it may still", PROMPT.as_secs()),
+                format!(
+                    "the agent of session {session} did not take the text within {} s; it may still",
+                    PROMPT.as_secs()
+                ),
             )
             .with_hint("`session.log` or `session.screen` shows whether it did"))),
         }

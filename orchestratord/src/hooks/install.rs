@@ -50,12 +50,7 @@ impl Place {
 impl Sessions {
     /// Adds hooks to what is about to start, where its engine has some. Without them the session runs all the same, and
     /// its engine asks at its own terminal alone. A sandbox lets the engine read the file, which lies among what is hidden.
-    pub(crate) async fn install_hooks(
-        &self,
-        plan: &mut Plan,
-        directory: &Path,
-        confinement: Option<&mut Confinement>,
-    ) {
+    pub(crate) async fn install_hooks(&self, plan: &mut Plan, directory: &Path, confinement: Option<&mut Confinement>) {
         let Some(place) = self.hooks() else { return };
         let session = plan.session;
         match place.install(plan, directory) {

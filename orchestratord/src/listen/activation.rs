@@ -71,8 +71,9 @@ fn announced(lookup: &dyn Fn(&str) -> Option<String>, own_pid: u32) -> Result<Op
 }
 
 fn check(number: i32, descriptor: &OwnedFd) -> Result<(), ActivationError> {
-    let wrong =
-        |why: &str| Err(ActivationError(format!("descriptor {number} {why}, a listening Unix stream socket is wanted")));
+    let wrong = |why: &str| {
+        Err(ActivationError(format!("descriptor {number} {why}, a listening Unix stream socket is wanted")))
+    };
     let Ok(address) = getsockname::<SockaddrStorage>(descriptor.as_raw_fd()) else { return wrong("is no socket") };
     if address.family() != Some(AddressFamily::Unix) {
         return wrong("is a socket of another family");

@@ -339,11 +339,7 @@ async fn in_legacy_shape(state: &Http, caller: &Caller, envelope: &legacy::Envel
 }
 
 /// `POST /api/request`: S1's envelope.
-async fn legacy_request(
-    State(state): State<Http>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
-) -> Response {
+async fn legacy_request(State(state): State<Http>, Extension(caller): Extension<Caller>, request: Request) -> Response {
     let body = match body_or_refusal(&state, request).await {
         Ok(body) => body,
         Err(response) => return response,

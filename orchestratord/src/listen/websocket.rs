@@ -58,12 +58,7 @@ pub(super) async fn upgrade(
     })
 }
 
-async fn serve(
-    daemon: Arc<Daemon>,
-    caller: Caller,
-    socket: WebSocket,
-    draining: tokio_util::sync::CancellationToken,
-) {
+async fn serve(daemon: Arc<Daemon>, caller: Caller, socket: WebSocket, draining: tokio_util::sync::CancellationToken) {
     let (writer, mut reader) = socket.split();
     let (sender, receiver) = mpsc::channel(WAITING);
     let (last_words, close) = tokio::sync::oneshot::channel();

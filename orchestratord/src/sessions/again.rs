@@ -17,8 +17,8 @@ use std::io;
 use std::path::Path;
 
 use super::Sessions;
-use super::{channel, create};
 use super::wish::Wish;
+use super::{channel, create};
 use crate::channels::choose;
 use crate::runs::Runs;
 

@@ -34,7 +34,9 @@ impl Sessions {
                 ErrorKind::FailedPrecondition,
                 format!("session {} runs on pipes and has no screen", row.session.session),
             )
-            .with_hint("`session.log` (`orxctl logs`) reads what it writes, `session.send` (`orxctl send`) prompts an agent"));
+            .with_hint(
+                "`session.log` (`orxctl logs`) reads what it writes, `session.send` (`orxctl send`) prompts an agent",
+            ));
         }
         let answer =
             rpc::success(&request.id, &Attached { session: row.session.session, codec: TERMINAL_CODEC.to_owned() })?;

@@ -182,10 +182,7 @@ impl Sessions {
         let mut programs = vec![self.0.program.clone()];
         programs.extend(plan.argv.first().and_then(|name| find_program(name, search_path).ok()));
         programs.extend(
-            plan.channel
-                .iter()
-                .flat_map(ChannelPlan::programs)
-                .filter_map(|name| find_program(name, search_path).ok()),
+            plan.channel.iter().flat_map(ChannelPlan::programs).filter_map(|name| find_program(name, search_path).ok()),
         );
         programs.extend(
             std::env::split_paths(search_path.unwrap_or_default())

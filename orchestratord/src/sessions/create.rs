@@ -183,11 +183,7 @@ pub fn complete(
         deadline: params.max_duration_ms.map(Duration::from_millis),
         priority: params.priority,
         conversation,
-        wish: confine::Wish {
-            sandbox: params.sandbox.clone(),
-            limits: params.limits,
-            own_repository: params.worktree,
-        },
+        wish: confine::Wish { sandbox: params.sandbox.clone(), limits: params.limits, own_repository: params.worktree },
         confined: None,
         channel,
     })

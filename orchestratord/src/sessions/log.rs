@@ -60,7 +60,10 @@ pub fn exchange(directory: &Path, from: u64, limit: usize, ended: bool) -> Resul
     };
     let size = source.metadata().map_err(failed)?.len();
     if from > size {
-        return Err(RpcError::new(ErrorKind::InvalidParams, format!("`from` is {from}, the exchange has {size} bytes")));
+        return Err(RpcError::new(
+            ErrorKind::InvalidParams,
+            format!("`from` is {from}, the exchange has {size} bytes"),
+        ));
     }
     source.seek(SeekFrom::Start(from)).map_err(failed)?;
     let mut bytes = Vec::new();
@@ -184,7 +187,11 @@ mod tests {
         };
         let prompt = serde_json::json!({"id": 1, "method": "session/prompt", "params": {"prompt": [{"text": "go"}]}});
         let prompt = format!("{}\n", serde_json::json!({"at_ms": 1, "by": "client", "message": prompt}));
-        std::fs::write(directory.path().join(launch::EXCHANGE), format!("{prompt}{}{prompt}{}", chunk("one"), chunk("tw"))).unwrap();
+        std::fs::write(
+            directory.path().join(launch::EXCHANGE),
+            format!("{prompt}{}{prompt}{}", chunk("one"), chunk("tw")),
+        )
+        .unwrap();
         let first = exchange(directory.path(), 0, 2, false).unwrap();
         assert_eq!(first.lines, ["> go"], "what is being said waits for its end");
         let second = exchange(directory.path(), first.next, 10, false).unwrap();

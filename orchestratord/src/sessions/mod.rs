@@ -6,8 +6,8 @@ pub mod again;
 pub mod attach;
 pub mod channel;
 pub mod checkpoints;
-pub mod conversation;
 pub mod confine;
+pub mod conversation;
 pub mod create;
 pub mod delivery;
 pub mod holder;
@@ -262,7 +262,9 @@ impl Sessions {
     async fn try_update(
         &self,
         session: SessionId,
-        change: impl FnOnce(&mut SessionRow) -> Result<Option<(&'static str, serde_json::Value)>, StoreError> + Send + 'static,
+        change: impl FnOnce(&mut SessionRow) -> Result<Option<(&'static str, serde_json::Value)>, StoreError>
+        + Send
+        + 'static,
     ) -> Result<(), StoreError> {
         self.store()
             .write(move |tx| {

@@ -1,7 +1,7 @@
 //! One file a command: its arguments, and what it does with them.
 
-pub(crate) mod allow;
 pub(crate) mod adopt;
+pub(crate) mod allow;
 pub(crate) mod attach;
 pub(crate) mod call;
 pub(crate) mod cancel;
@@ -23,10 +23,10 @@ pub(crate) mod ls;
 pub(crate) mod new;
 pub(crate) mod notifications;
 pub(crate) mod pause;
+pub(crate) mod replay;
 pub(crate) mod resume;
 pub(crate) mod retry;
 pub(crate) mod rule;
-pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod screen;
 pub(crate) mod scrollback;

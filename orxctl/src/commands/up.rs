@@ -76,7 +76,9 @@ fn absent(error: ClientError) -> Result<Found, Failure> {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Up) -> Result<Status, Failure> {
-    if arguments.replace && let Found::Daemon(_) = ask(&context.places.socket).await? {
+    if arguments.replace
+        && let Found::Daemon(_) = ask(&context.places.socket).await?
+    {
         // What could not be started must not cost the daemon that runs.
         program()?;
         down::end_running(context, arguments.timeout).await?;

@@ -269,7 +269,10 @@ impl<T> Typist<T> {
     /// Whether nothing waits to be typed, from nobody.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.replies.rest().is_empty() && self.viewer.rest().is_empty() && self.jobs.is_empty() && self.current.is_none()
+        self.replies.rest().is_empty()
+            && self.viewer.rest().is_empty()
+            && self.jobs.is_empty()
+            && self.current.is_none()
     }
 
     /// Takes the requests that will never be done, when the program is gone.

@@ -154,11 +154,7 @@ impl Emulator {
     /// A blank terminal.
     #[must_use]
     pub fn new(size: TerminalSize) -> Self {
-        Self {
-            scanner: Scanner::default(),
-            drawing: Drawing::new(size, 0),
-            synchronized_until: None,
-        }
+        Self { scanner: Scanner::default(), drawing: Drawing::new(size, 0), synchronized_until: None }
     }
 
     /// Takes what the program wrote at `now` and gives what viewers get of it.

@@ -27,7 +27,8 @@ impl Tmux {
     }
 
     fn run(&self, arguments: &[&str]) -> String {
-        let output = Command::new("tmux").arg("-S").arg(&self.socket).args(arguments).output().expect("tmux is installed");
+        let output =
+            Command::new("tmux").arg("-S").arg(&self.socket).args(arguments).output().expect("tmux is installed");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
@@ -88,7 +89,8 @@ fn a_pane_of_tmux_is_read_and_typed_into_and_outlives_the_session() {
     eventually("what a person does there is seen", PATIENCE, || {
         screen(&daemon, &session).contains("by-hand").then_some(())
     });
-    let error = daemon.wire().call("session.adopt", &json!({"origin": "tmux", "target": candidate["target"]})).unwrap_err();
+    let error =
+        daemon.wire().call("session.adopt", &json!({"origin": "tmux", "target": candidate["target"]})).unwrap_err();
     assert!(error.to_string().contains("already"), "{error}");
     daemon.kill9();
     tmux.run(&["send-keys", "-t", &tmux.pane(), "echo while-away", "Enter"]);
@@ -112,7 +114,10 @@ fn a_text_of_several_lines_is_a_paste_for_the_program_in_the_pane() {
     let typed = daemon.path("typed");
     let tmux = Tmux::start(
         &daemon,
-        &format!("stty raw -echo; printf '\\033[?2004hready'; head -c 24 > {}; printf done; sleep 600", typed.display()),
+        &format!(
+            "stty raw -echo; printf '\\033[?2004hready'; head -c 24 > {}; printf done; sleep 600",
+            typed.display()
+        ),
     );
     eventually("the program is ready", PATIENCE, || tmux.shown().contains("ready").then_some(()));
     daemon.launch().unwrap();

@@ -81,8 +81,7 @@ impl Bed {
 
     #[track_caller]
     fn until<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
-        eventually_or(what, PATIENCE, look)
-            .unwrap_or_else(|error| panic!("{error}; the screen is\n{}", self.screen()))
+        eventually_or(what, PATIENCE, look).unwrap_or_else(|error| panic!("{error}; the screen is\n{}", self.screen()))
     }
 
     #[track_caller]

@@ -41,7 +41,10 @@ fn sessions_beyond_the_places_wait_and_the_most_urgent_starts_first() {
     let with_secret = command(&daemon, "sleep 603", json!({"env": {"SECRET": "canary-of-life"}}));
     for session in [&low, &high, &with_secret] {
         let session = get(&daemon, session);
-        assert_eq!((&session["life"], &session["state"], &session["pid"]), (&json!("queued"), &json!("starting"), &Value::Null));
+        assert_eq!(
+            (&session["life"], &session["state"], &session["pid"]),
+            (&json!("queued"), &json!("starting"), &Value::Null)
+        );
     }
     // What waits is not lost with the daemon, and not held against processes that it never had.
     daemon.kill9();
@@ -140,7 +143,12 @@ fn what_a_session_says_of_its_work_counts_at_its_end() {
     refused(&daemon, "session.finish", &json!({"session": session, "outcome": "splendid"}), "splendid");
     let plain = command(&daemon, "exit 7", json!({}));
     lives(&daemon, &plain, "failed");
-    refused(&daemon, "session.create", &json!({"engine": "command", "argv": ["true"], "cwd": "/", "max_duration_ms": 5}), "max_duration_ms");
+    refused(
+        &daemon,
+        "session.create",
+        &json!({"engine": "command", "argv": ["true"], "cwd": "/", "max_duration_ms": 5}),
+        "max_duration_ms",
+    );
 }
 
 #[test]

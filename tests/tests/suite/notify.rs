@@ -41,7 +41,11 @@ fn a_command_of_the_operator_is_told_and_its_failure_is_recorded() {
     let one = eventually("it is told", PATIENCE, || about(&daemon, &session).pop());
     assert_eq!((&one["topic"], &one["held_back"]), (&json!("failed"), &Value::Null), "{one}");
     assert_eq!((&one["title"], &one["body"]), (&json!("command: nightly build"), &json!("it ended: exit status 3")));
-    assert_eq!(one["attempts"][1], json!({"road": "command", "status": {"delivered": "the command ended well"}}), "{one}");
+    assert_eq!(
+        one["attempts"][1],
+        json!({"road": "command", "status": {"delivered": "the command ended well"}}),
+        "{one}"
+    );
     assert_eq!(one["attempts"][0], json!({"road": "terminal", "status": "nobody"}), "{one}");
     let told: Value = serde_json::from_str(std::fs::read_to_string(&told).unwrap().trim()).unwrap();
     assert_eq!((&told["session"], &told["topic"]), (&json!(session), &json!("failed")));
@@ -76,7 +80,8 @@ fn what_happened_while_the_daemon_was_away_is_told_once_it_is_back() {
 }
 
 async fn attach(daemon: &Daemon, session: &str) -> Terminal {
-    let params = AttachParams { session: session.parse().unwrap(), cols: 100, rows: 30, mode: AttachMode::Control, raw: false };
+    let params =
+        AttachParams { session: session.parse().unwrap(), cols: 100, rows: 30, mode: AttachMode::Control, raw: false };
     Terminal::attach(daemon.socket(), params).await.unwrap()
 }
 

@@ -71,9 +71,7 @@ impl StartLine {
         match said.strip_prefix(READY) {
             Some([]) => Ok(()),
             Some(why) => Err(String::from_utf8_lossy(why).into_owned()),
-            None if said.is_empty() => {
-                Err("its sandbox could not be made".to_owned())
-            }
+            None if said.is_empty() => Err("its sandbox could not be made".to_owned()),
             None => Err(String::from_utf8_lossy(&said).into_owned()),
         }
     }

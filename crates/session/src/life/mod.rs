@@ -32,8 +32,8 @@ fn listed(from: Life) -> String {
 #[must_use]
 pub const fn next(from: Life) -> &'static [Life] {
     use Life::{
-        Cancelled, Completed, Degraded, Failed, Orphaned, PartiallyCompleted, Paused, Pending, Queued, Running, Stopped,
-        Timeout,
+        Cancelled, Completed, Degraded, Failed, Orphaned, PartiallyCompleted, Paused, Pending, Queued, Running,
+        Stopped, Timeout,
     };
     match from {
         Pending => &[Queued, Running, Cancelled, Failed],

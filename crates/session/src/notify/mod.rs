@@ -60,7 +60,9 @@ fn activity(data: &Value, reason: &str) -> Option<News> {
         AgentState::WaitingInput => (Topic::Question, format!("asks something: {reason}")),
         AgentState::RateLimited => (Topic::RateLimited, format!("its provider refuses calls: {reason}")),
         AgentState::Failed => (Topic::Failed, format!("cannot go on: {reason}")),
-        AgentState::Idle if was_at_work && lasted_ms >= WORTH_MS => (Topic::Done, "has finished and takes a prompt".to_owned()),
+        AgentState::Idle if was_at_work && lasted_ms >= WORTH_MS => {
+            (Topic::Done, "has finished and takes a prompt".to_owned())
+        }
         _ => return None,
     };
     Some(News { topic, what })
@@ -142,7 +144,11 @@ mod tests {
             (kind::SESSION_ACTIVITY, json!({"state": "rate_limited", "reason": "x"}), Some(Topic::RateLimited)),
             (kind::SESSION_ACTIVITY, json!({"state": "working", "reason": "x"}), None),
             (kind::SESSION_ACTIVITY, json!({"state": "idle", "before": "working", "lasted_ms": 19_999}), None),
-            (kind::SESSION_ACTIVITY, json!({"state": "idle", "before": "working", "lasted_ms": 20_000}), Some(Topic::Done)),
+            (
+                kind::SESSION_ACTIVITY,
+                json!({"state": "idle", "before": "working", "lasted_ms": 20_000}),
+                Some(Topic::Done),
+            ),
             (kind::SESSION_ACTIVITY, json!({"state": "splendid"}), None),
             (kind::SESSION_LOST, json!({"message": "gone"}), Some(Topic::Failed)),
             (kind::SESSION_ENDED, json!({"exit": {"code": 0}, "reason": "exited"}), None),
