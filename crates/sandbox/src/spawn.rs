@@ -106,6 +106,14 @@ pub fn on_streams(
     start(argv, command)
 }
 
+/// Becomes another program, with this process's environment, directory and open files. It comes back only with the reason
+/// why it could not.
+#[must_use]
+pub fn become_program(program: &str, arguments: &[String]) -> std::io::Error {
+    #[allow(clippy::disallowed_methods)] // This crate is where spawning lives.
+    Command::new(program).args(arguments).exec()
+}
+
 /// Starts a program that outlives its starter: in a session of its own, with no terminal, writing to `log`.
 ///
 /// # Errors

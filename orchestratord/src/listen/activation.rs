@@ -34,6 +34,13 @@ pub fn inherited(
     let names = lookup("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':');
     let mut found = Inherited::default();
+    // Looked at before any is taken: a number that was announced and not handed over may be a file of this process's own.
+    let stored = names.clone().filter(|name| is_stored(name)).count();
+    if usize::try_from(count).is_ok_and(|count| count > stored + 1) {
+        return Err(ActivationError(format!(
+            "LISTEN_FDS is {count}, and more than one of them is a socket: orchestratord takes exactly one"
+        )));
+    }
     for offset in 0..count {
         let name = names.next().unwrap_or_default();
         let number = i32::try_from(offset).ok().and_then(|offset| FIRST.checked_add(offset));
@@ -67,7 +74,11 @@ fn announced(lookup: &dyn Fn(&str) -> Option<String>, own_pid: u32) -> Result<Op
     } else {
         return Err(ActivationError("LISTEN_FDS is set and LISTEN_PID is not".to_owned()));
     }
-    count.parse().map(Some).map_err(|_| ActivationError(format!("LISTEN_FDS is `{count}`, which is no number")))
+    match count.parse() {
+        Ok(0) => Err(ActivationError("LISTEN_FDS is 0: nothing was handed over".to_owned())),
+        Ok(count) => Ok(Some(count)),
+        Err(_) => Err(ActivationError(format!("LISTEN_FDS is `{count}`, which is no number"))),
+    }
 }
 
 fn check(number: i32, descriptor: &OwnedFd) -> Result<(), ActivationError> {
@@ -101,6 +112,7 @@ mod tests {
         assert_eq!(announce(&[("LISTEN_FDS", "1"), ("LISTEN_PID", "7")]), Ok(Some(1)));
         assert_eq!(announce(&[("LISTEN_FDS", "1"), ("LISTEN_PID", "8")]), Ok(None));
         assert!(announce(&[("LISTEN_FDS", "x"), ("LISTEN_PID", "7")]).is_err());
+        assert!(announce(&[("LISTEN_FDS", "0"), ("LISTEN_PID", "7")]).is_err());
         assert!(announce(&[("LISTEN_FDS", "1"), ("LISTEN_PID", "x")]).is_err());
         assert!(announce(&[("LISTEN_FDS", "1")]).is_err());
     }

@@ -148,7 +148,8 @@ fn truth(
         return Truth::Ended(ended);
     }
     let left = orphans.get_or_insert_with(left_by).remove(&row.session.session.to_string()).unwrap_or_default();
-    if known.is_none() && left.is_empty() {
+    // A run starts what it lost again; a person is told that nothing ran.
+    if known.is_none() && left.is_empty() && row.session.owner.is_none() {
         let ended = Ended {
             exit: None,
             reason: EndReason::SpawnFailed,

@@ -4,7 +4,6 @@
 use std::convert::Infallible;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
@@ -125,10 +124,9 @@ fn remove_stale(path: &Path) {
 
 fn become_program(argv: &[String]) -> Result<Infallible, LaunchError> {
     let argv = located(argv)?;
-    let program = argv.first().cloned().unwrap_or_default();
-    #[allow(clippy::disallowed_methods)] // It is the session's own program, which this process makes room for.
-    let mut command = std::process::Command::new(&program);
-    let source = command.args(argv.iter().skip(1)).exec();
+    let (program, arguments) =
+        argv.split_first().map_or((String::new(), &[][..]), |(first, rest)| (first.clone(), rest));
+    let source = orx_sandbox::spawn::become_program(&program, arguments);
     Err(LaunchError::Exec { program, source })
 }
 

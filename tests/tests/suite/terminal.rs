@@ -79,7 +79,7 @@ fn a_recording_is_played_on_a_terminal_from_any_moment() {
     let daemon = Daemon::start(|settings| {
         settings.workers(0);
     });
-    let session = session(&daemon, "echo one; printf '\\033[31mtwo\\033[m\\n'; exit 0");
+    let session = session(&daemon, "printf '\\n\\n\\n\\none\\n\\033[31mtwo\\033[m\\n'; exit 0");
     daemon.call("session.wait", &json!({"session": session, "until": "ended", "timeout_ms": 60_000}));
     let command = daemon.orxctl_command(Path::new("/"), &["replay", &session, "--speed", "100"]);
     let mut argv = vec![command.get_program().to_str().unwrap().to_owned()];

@@ -5,9 +5,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getpid, setpgid, setsid, tcsetpgrp};
@@ -17,7 +15,7 @@ use orx_protocol::hold::HoldSpec;
 use super::bubblewrap::{self, Sort};
 use super::gateway;
 use super::start::Report;
-use crate::{NotFound, descriptors, environment, find_program, limits};
+use crate::{NotFound, descriptors, environment, find_program, limits, spawn};
 
 /// The program was not started.
 #[derive(Debug, thiserror::Error)]
@@ -255,7 +253,6 @@ fn become_program(argv: &[String]) -> Result<Never, EnterError> {
         program: "the program".to_owned(),
         source: io::Error::from(io::ErrorKind::NotFound),
     })?;
-    #[allow(clippy::disallowed_methods)] // This crate is where spawning lives.
-    let source = Command::new(program).args(arguments).exec();
+    let source = spawn::become_program(program, arguments);
     Err(EnterError::Refused { program: program.clone(), source })
 }
