@@ -34,6 +34,10 @@ pub fn render(bytes: &[u8], limit: usize, ended: bool) -> Page {
         match record.as_ref().map(shown) {
             Some(Shown::Said(more)) => said.push_str(&more),
             Some(Shown::Lines(lines)) => {
+                // A page has at least one record, and no more lines than it may where there are several.
+                if !page.lines.is_empty() && page.lines.len() + said.lines().count() + lines.len() > limit {
+                    break;
+                }
                 speak(&mut page, &mut said);
                 page.lines.extend(lines);
                 page.used = next;

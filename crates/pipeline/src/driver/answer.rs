@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn an_end_that_is_no_answer_is_none() {
-        let settings = parse("engine: {type: command}\nfallback_engine: {type: cursor}\n", "x").unwrap();
+        let settings = parse("engine: {type: command}\nfallback_engine: {type: fake}\n", "x").unwrap();
         let selection = settings.choose(StageKey::Plan).unwrap();
         let tried = Try {
             stage: StageKey::Plan,

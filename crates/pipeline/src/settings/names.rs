@@ -1,13 +1,15 @@
 //! The names of engines and stages in `orx.yaml`: S3's, ours, and their aliases.
 
 use std::fmt;
+use std::sync::OnceLock;
 
-use orx_engines::{EngineError, EngineKind};
-use serde::{Deserialize, Serialize};
+use orx_engines::EngineKind;
+use serde::de::{EnumAccess, Error, VariantAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// An engine as `orx.yaml` may name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
 pub enum EngineName {
     /// One that orx drives.
     Engine(EngineKind),
@@ -38,11 +40,55 @@ impl EngineName {
     }
 }
 
-impl TryFrom<String> for EngineName {
-    type Error = EngineError;
+impl<'de> Deserialize<'de> for EngineName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_enum("EngineName", &[], Variant)
+    }
+}
 
-    fn try_from(name: String) -> Result<Self, EngineError> {
-        if name == FAKE { Ok(Self::Fake) } else { name.parse().map(Self::Engine) }
+/// Reads a name as one of a choice: formats tell the place of a choice that is none.
+struct Variant;
+
+impl<'de> Visitor<'de> for Variant {
+    type Value = EngineName;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Named.expecting(f)
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<EngineName, A::Error> {
+        let (Word(name), rest) = data.variant()?;
+        rest.unit_variant()?;
+        Ok(name)
+    }
+}
+
+/// The word itself.
+struct Word(EngineName);
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(Named).map(Self)
+    }
+}
+
+/// Reads a name.
+struct Named;
+
+impl Visitor<'_> for Named {
+    type Value = EngineName;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of an engine")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<EngineName, E> {
+        static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
+        if name == FAKE {
+            return Ok(EngineName::Fake);
+        }
+        let known = || EngineKind::ALL.into_iter().map(EngineKind::name).chain([FAKE]).collect();
+        name.parse().map(EngineName::Engine).map_err(|_| E::unknown_variant(name, NAMES.get_or_init(known)))
     }
 }
 

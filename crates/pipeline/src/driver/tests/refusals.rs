@@ -33,9 +33,9 @@ async fn a_start_that_is_refused_says_why_and_changes_nothing() {
             "99 is out of bounds",
         ),
         (
-            StartParams { settings: Some(serde_json::json!({"stages": {"plan": {"executor": "cursor"}}})), ..params() },
+            StartParams { settings: Some(serde_json::json!({"stages": {"plan": {"executor": "fake"}}})), ..params() },
             ErrorKind::InvalidParams,
-            "the engine `cursor`, which orx does not serve",
+            "the engine `fake`, which orx does not serve",
         ),
         (
             StartParams { settings: Some(serde_json::json!({"git": {"base_branch": "mian"}})), ..params() },
