@@ -11,6 +11,9 @@ use crate::{names, render};
 
 /// Arguments of `detect`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orxctl detect replay 5FAV
+  orxctl detect rules claude")]
 pub struct Detect {
     /// What to do
     #[command(subcommand)]

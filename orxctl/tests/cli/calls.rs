@@ -76,7 +76,6 @@ async fn wrong_usage_is_2_and_no_place_is_78() {
         &["run", "@/nonexistent/task"],
         &["new", "command"],
         &["new", "claude"],
-        &["attach", SESSION],
         &["wait", SESSION, "--timeout", "soon"],
     ] {
         let failed = fake.orxctl(arguments).await;
@@ -108,12 +107,17 @@ async fn ls_shows_sessions_plainly_and_as_json() {
 
 #[tokio::test]
 async fn sessions_are_found_by_short_names_and_texts_arrive_whole() {
-    let fake = Fake::start(|method, _| match method {
+    let fake = Fake::start(|method, _| {
+        match method {
         "session.list" => sessions(),
-        "session.send" => json!({"receipt": "submitted"}).into(),
+        "session.send" => json!({
+            "message": "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV", "receipt": "submitted", "evidence": "it is gone", "repaired": false,
+        })
+        .into(),
         "session.keys" => json!({}).into(),
         "session.stop" => json!({"exit": {"signal": 15}}).into(),
         _ => refuse(ErrorKind::NotFound, "no"),
+    }
     });
     let sent = fake.orxctl_with(&["send", "5fav", "-"], Some("größe\nzwei\n".as_bytes())).await;
     assert_eq!(code(&sent), 0, "{}", sent.stderr_text());

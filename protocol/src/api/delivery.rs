@@ -58,6 +58,14 @@ pub enum When {
     Idle,
 }
 
+impl When {
+    /// Whether it is the usual time.
+    #[must_use]
+    pub fn is_now(&self) -> bool {
+        *self == Self::Now
+    }
+}
+
 /// Parameters of `session.send`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,15 +78,20 @@ pub struct SendParams {
     #[serde(default = "yes")]
     pub submit: bool,
     /// When.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "When::is_now")]
     pub when: When,
     /// A key of the caller's own: a request that is repeated with it is answered with what became of the first one, and
     /// types nothing again.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Send it also where orx would refuse: into a dialog, or a shell that took the agent's place.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_not")]
     pub force: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference.
+const fn is_not(flag: &bool) -> bool {
+    !*flag
 }
 
 const fn yes() -> bool {
