@@ -117,7 +117,7 @@ impl Sessions {
     /// that nothing is lost. One that runs is stopped first.
     ///
     /// # Errors
-    /// `NotFound` without such a checkpoint; as [`Sessions::again`].
+    /// `NotFound` without such a checkpoint; as [`Sessions::resume`].
     pub async fn restore(
         &self,
         params: RestoreParams,
