@@ -1,6 +1,6 @@
 //! Confining a session's program: what may be written, what is kept from it, what it reaches over the network.
 //!
-//! [`plan`] decides with what this machine has ([`Abilities`]) and says truthfully what will not hold; [`enter`] carries a
+//! [`plan()`] decides with what this machine has ([`Abilities`]) and says truthfully what will not hold; [`enter()`] carries a
 //! plan out in the process that becomes the program. Which sessions are confined, and what their engines need, is
 //! decided by `orchestratord`.
 
