@@ -27,8 +27,8 @@ use tokio_util::task::TaskTracker;
 use super::{Sessions, holder, ready};
 use crate::hooks::Witness;
 
-/// Longest text, in bytes.
-const TEXT: usize = 1024 * 1024;
+/// Longest text, in bytes: a request with it fits into a frame of the usual limit.
+const TEXT: usize = 768 * 1024;
 /// Longest key, in characters.
 const KEY: usize = 200;
 /// How long the holder may take to type a text: it waits for the echo before it presses Enter.

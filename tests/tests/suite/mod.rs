@@ -5,6 +5,7 @@ mod adopt;
 mod bad_input;
 mod channels;
 mod cli;
+mod delivery;
 mod engines;
 mod frames;
 mod full_disk;
