@@ -358,7 +358,8 @@ async fn opencode_is_spoken_with_over_acp() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_come_up_costs_the_channel_alone() {
     let real = program("codex", "codex");
-    let create = json!({"engine": "codex", "prompt": "hand this over"});
+    // The wrapper calls a program that no sandbox knows of.
+    let create = json!({"engine": "codex", "prompt": "hand this over", "sandbox": {"mode": "off"}});
     let bed = Bed::new(create, |settings| {
         let wrapper = settings.user_home.join("codex");
         let script = format!(
