@@ -247,6 +247,8 @@ impl Screen {
 
     pub(super) fn leave_alternate(&mut self) {
         if self.is_alternate() {
+            // Nobody can show a viewer a cursor that is saved on a screen which is not there.
+            self.term.grid_mut().saved_cursor = Default::default();
             self.term.swap_alt();
             self.behind = None;
         }

@@ -218,9 +218,13 @@ fn draw_row(row: &[Cell], next: Option<&Cell>, line: i32, wrapped: bool, pen: &m
     while column < end {
         parts.may_end();
         let Some(cell) = row.get(column) else { break };
-        // The wide character that did not fit here puts this gap by itself when it wraps.
-        let gap =
-            wraps && before_wide && column + 1 == row.len() && cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER);
+        // The wide character that did not fit here puts this gap by itself when it wraps; one that kept the style of
+        // what was there before is put for it.
+        let gap = wraps
+            && before_wide
+            && column + 1 == row.len()
+            && cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER)
+            && Style::of(cell) == Style::plain();
         if gap || is_second_half(row, column) {
             column += 1;
             continue;

@@ -277,6 +277,14 @@ fn streams() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|parts| parts.concat())
 }
 
+#[test]
+fn a_cursor_saved_on_the_alternate_screen_ends_with_it() {
+    let stream = b"\x1b[?47habc\x1b[s\x1b[?47l\x1b[?1049hd\x1b[?1l";
+    for cut in 0..=stream.len() {
+        assert_eq!(check(stream, cut, b""), Ok(()), "joined at {cut}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_stream_is_redrawn_at_any_cut(stream in streams(), cut in any::<prop::sample::Index>()) {
