@@ -37,9 +37,10 @@ pub struct House {
 }
 
 impl House {
-    /// A directory with a short name: a socket's path has to fit into 107 bytes.
+    /// A directory with a short name: a socket's path has to fit into 107 bytes. It is not in `/tmp`: Codex refuses to make its
+    /// sandbox for a home there.
     pub fn prepare(programs: PathBuf, engine: Engine) -> Result<Self> {
-        let directory = tempfile::Builder::new().prefix("orx-demo-").rand_bytes(4).tempdir_in("/tmp")?;
+        let directory = tempfile::Builder::new().prefix("orx-demo-").rand_bytes(4).tempdir_in("/var/tmp")?;
         Ok(Self { directory: Some(directory), programs, engine, model: None, daemon: false })
     }
 
