@@ -19,21 +19,10 @@ const LINE: usize = 64 * 1024;
 /// `InvalidParams` for an offset beyond the end, `Storage` when the file cannot be read.
 pub fn read(directory: &Path, stderr: bool, from: u64, limit: usize, ended: bool) -> Result<Log, RpcError> {
     let path = directory.join(if stderr { file::ERROR } else { file::OUTPUT });
-    let failed = |error: std::io::Error| {
-        RpcError::new(ErrorKind::Storage, format!("{} cannot be read: {error}", path.display()))
+    let Some((source, size)) = open_at(&path, from, "output")? else {
+        return Ok(Log { lines: Vec::new(), next: 0, end: ended });
     };
-    let mut source = match File::open(&path) {
-        Ok(source) => source,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Log { lines: Vec::new(), next: 0, end: ended });
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    let size = source.metadata().map_err(failed)?.len();
-    if from > size {
-        return Err(RpcError::new(ErrorKind::InvalidParams, format!("`from` is {from}, the output has {size} bytes")));
-    }
-    source.seek(SeekFrom::Start(from)).map_err(failed)?;
+    let failed = |error: std::io::Error| unreadable(&path, &error);
     let mut bytes = Vec::new();
     source.take(PAGE as u64).read_to_end(&mut bytes).map_err(failed)?;
     let reached_end = from + bytes.len() as u64 >= size;
@@ -42,30 +31,35 @@ pub fn read(directory: &Path, stderr: bool, from: u64, limit: usize, ended: bool
     Ok(Log { lines, next, end: ended && next >= size })
 }
 
+fn unreadable(path: &Path, error: &std::io::Error) -> RpcError {
+    RpcError::new(ErrorKind::Storage, format!("{} cannot be read: {error}", path.display()))
+}
+
+/// A file at an offset, with its size; `None` while it is not there.
+fn open_at(path: &Path, from: u64, what: &str) -> Result<Option<(File, u64)>, RpcError> {
+    let mut source = match File::open(path) {
+        Ok(source) => source,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(path, &error)),
+    };
+    let size = source.metadata().map_err(|error| unreadable(path, &error))?.len();
+    if from > size {
+        return Err(RpcError::new(ErrorKind::InvalidParams, format!("`from` is {from}, the {what} has {size} bytes")));
+    }
+    source.seek(SeekFrom::Start(from)).map_err(|error| unreadable(path, &error))?;
+    Ok(Some((source, size)))
+}
+
 /// Reads a page of the exchange with an agent that has no terminal, as a person reads it.
 ///
 /// # Errors
 /// As [`read`].
 pub fn exchange(directory: &Path, from: u64, limit: usize, ended: bool) -> Result<Log, RpcError> {
     let path = directory.join(launch::EXCHANGE);
-    let failed = |error: std::io::Error| {
-        RpcError::new(ErrorKind::Storage, format!("{} cannot be read: {error}", path.display()))
+    let Some((mut source, size)) = open_at(&path, from, "exchange")? else {
+        return Ok(Log { lines: Vec::new(), next: 0, end: ended });
     };
-    let mut source = match File::open(&path) {
-        Ok(source) => source,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Log { lines: Vec::new(), next: 0, end: ended });
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    let size = source.metadata().map_err(failed)?.len();
-    if from > size {
-        return Err(RpcError::new(
-            ErrorKind::InvalidParams,
-            format!("`from` is {from}, the exchange has {size} bytes"),
-        ));
-    }
-    source.seek(SeekFrom::Start(from)).map_err(failed)?;
+    let failed = |error: std::io::Error| unreadable(&path, &error);
     let mut bytes = Vec::new();
     // A record is a line, however long; a page has at least one.
     loop {
