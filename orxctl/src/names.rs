@@ -61,10 +61,10 @@ fn decide<T: Copy + ToString>(
         Lookup::None => Err(Failure::failed(format!("no {what} is named `{given}`")).with_hint(format!(
             "`{list}` lists them; a {what} is named by its identifier or a unique beginning or end of it"
         ))),
-        Lookup::TooShort => {
-            Err(Failure::usage(format!("`{given}` is too short to name a {what}: give at least {SHORTEST} characters"))
-                .with_hint(format!("`{list}` lists them")))
-        }
+        Lookup::TooShort => Err(Failure::usage(format!(
+            "`{given}` is too short for the name of any {what}: give at least {SHORTEST} characters"
+        ))
+        .with_hint(format!("`{list}` lists them"))),
         Lookup::Many(candidates) => {
             let mut message = format!("`{given}` fits {} {what}s:", candidates.len());
             for candidate in candidates.iter().take(LISTED) {

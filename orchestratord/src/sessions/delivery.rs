@@ -179,7 +179,13 @@ impl Deliveries {
 
     /// Whether a session can take a text now.
     fn guard(&self, session: &Session, force: bool) -> Result<(), RpcError> {
-        if force || kind_of(session) == EngineKind::Command {
+        if force {
+            return Ok(());
+        }
+        if session.life == Life::Paused {
+            return Err(refused(session.session, "it is paused").with_hint("`session.continue` lets it go on"));
+        }
+        if kind_of(session) == EngineKind::Command {
             return Ok(());
         }
         let inbox = "`orxctl inbox` shows what it asks; `force` types all the same";
@@ -194,9 +200,6 @@ impl Deliveries {
                 format!("it asks something ({}), which a text would answer", session.activity.reason),
             )
             .with_hint(inbox)),
-            _ if session.life == Life::Paused => {
-                Err(refused(session.session, "it is paused").with_hint("`session.continue` lets it go on"))
-            }
             _ => Ok(()),
         }
     }

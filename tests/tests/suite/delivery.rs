@@ -183,4 +183,13 @@ fn nothing_is_typed_where_the_place_for_prompts_does_not_show() {
     daemon.call("session.pause", &json!({ "session": session }));
     let error = daemon.wire().call("session.send", &json!({"session": session, "text": line})).unwrap_err();
     assert!(error.to_string().contains("paused"), "{error}");
+    // So is one of which nothing else is known.
+    let log = daemon.path("log");
+    let held = start(&daemon, "command", &log, &[]);
+    daemon.call("session.pause", &json!({ "session": held }));
+    let error = daemon.wire().call("session.send", &json!({"session": held, "text": "hi"})).unwrap_err();
+    assert!(error.to_string().contains("paused"), "{error}");
+    daemon.call("session.continue", &json!({ "session": held }));
+    assert_eq!(daemon.call("session.send", &json!({"session": held, "text": "hi"}))["receipt"], "submitted");
+    eventually("it is there", PATIENCE, || (submitted(&log) == ["hi"]).then_some(()));
 }
