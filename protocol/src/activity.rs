@@ -70,6 +70,8 @@ pub enum Source {
     Title,
     /// A notification of the terminal: OSC 9, 99, 777, bell.
     Notification,
+    /// What the program says of its progress: OSC 9;4.
+    Progress,
     /// A rule over the screen's text.
     Screen,
     /// The engine's own record of the conversation.

@@ -73,6 +73,7 @@ const fn source(source: Source) -> &'static str {
         Source::Hook => "hook",
         Source::Title => "title",
         Source::Notification => "notification",
+        Source::Progress => "progress",
         Source::Screen => "screen",
         Source::Transcript => "transcript",
         Source::Process => "process",

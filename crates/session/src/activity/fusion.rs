@@ -20,6 +20,9 @@ const STARTING_MS: u64 = 90_000;
 /// A state from before a restart is told on for so long without being seen again.
 const RESTORED_MS: u64 = 10_000;
 
+/// Sources that are what a terminal shows.
+const SHOWN: [Source; 4] = [Source::Screen, Source::Title, Source::Notification, Source::Progress];
+
 /// A state that is to be told.
 #[derive(Debug, Clone, Copy)]
 struct Next {
@@ -108,7 +111,7 @@ impl Fusion {
 
     /// The terminal is not looked at any more: what it showed last says nothing about now.
     pub fn lost_sight(&mut self, at_ms: u64) {
-        for source in [Source::Screen, Source::Title, Source::Notification] {
+        for source in SHOWN {
             self.silence(source, at_ms);
         }
     }
@@ -125,8 +128,8 @@ impl Fusion {
         }
         let state = verdict.map_or(AgentState::Unknown, |verdict| verdict.word.last.state);
         let source = verdict.map(|verdict| verdict.word.last.source);
-        // A hook's word that the terminal took away does not come back when the terminal shows nothing for a moment.
-        let seen = matches!(source, Some(Source::Screen | Source::Title | Source::Notification));
+        // A hook's word that was taken away does not come back when the terminal shows nothing for a moment.
+        let seen = source.is_some_and(|source| SHOWN.contains(&source) || source == Source::Transcript);
         let taken = seen.then(|| self.words.get(&Source::Hook)).flatten();
         let taken =
             taken.is_some_and(|hook| hook.last.state != state && hook.last.state != AgentState::SubagentsRunning);

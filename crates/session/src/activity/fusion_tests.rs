@@ -4,8 +4,10 @@ use orx_protocol::activity::{Activity, AgentState, Observation, Source};
 use proptest::prelude::*;
 
 use super::Fusion;
-use AgentState::{Blocked, Done, Idle, RateLimited, Starting, SubagentsRunning, Unknown, WaitingInput, Working};
-use Source::{Hook, Notification, Process, Protocol, Screen, Title, Transcript};
+use AgentState::{
+    Blocked, Done, Failed, Idle, RateLimited, Starting, SubagentsRunning, Unknown, WaitingInput, Working,
+};
+use Source::{Hook, Notification, Process, Progress, Protocol, Screen, Title, Transcript};
 
 fn said(source: Source, state: AgentState, confidence: u8, at_ms: u64) -> Observation {
     Observation { source, state, reason: format!("{source:?}"), confidence, at_ms, until_ms: None }
@@ -161,6 +163,56 @@ fn scenes_are_told_as_they_are() {
             vec![Starting, Working, Unknown],
         ),
         (
+            "a transcript that is read again and again counts as long as it stands",
+            vec![
+                (0, Says(Transcript, Idle, 90)),
+                (25_000, Says(Transcript, Idle, 90)),
+                (50_000, Says(Transcript, Idle, 90)),
+            ],
+            70_000,
+            vec![Starting, Idle],
+        ),
+        (
+            "what the terminal shows comes before a transcript",
+            vec![(0, Says(Transcript, Idle, 90)), (10, Says(Screen, Blocked, 96))],
+            9000,
+            vec![Starting, Blocked],
+        ),
+        (
+            "an interrupt on a screen of which nothing is known: the engine wrote it down",
+            vec![
+                (0, Says(Hook, Working, 95)),
+                (1000, Says(Transcript, Working, 90)),
+                (5000, Says(Transcript, Idle, 90)),
+            ],
+            20_000,
+            vec![Starting, Working, Idle],
+        ),
+        (
+            "what a transcript said before the hook takes nothing away, however often it is read again",
+            vec![(0, Says(Transcript, Idle, 90)), (1000, Says(Hook, Working, 95)), (9000, Says(Transcript, Idle, 90))],
+            20_000,
+            vec![Starting, Idle, Working],
+        ),
+        (
+            "what a last line lets expect takes no hook's word away",
+            vec![(0, Says(Hook, Blocked, 95)), (1000, Says(Transcript, Working, 65))],
+            20_000,
+            vec![Starting, Blocked],
+        ),
+        (
+            "a bar that moves over a place for a prompt, and is cleared",
+            vec![(0, Says(Progress, Working, 82)), (10, Says(Screen, Idle, 85)), (9000, Silent(Progress))],
+            20_000,
+            vec![Starting, Working, Idle],
+        ),
+        (
+            "a bar that shows a failure is believed of a program that shows nothing else",
+            vec![(0, Says(Progress, Failed, 55)), (5000, Says(Screen, Idle, 85))],
+            9000,
+            vec![Starting, Failed, Idle],
+        ),
+        (
             "a terminal that is out of sight says nothing",
             vec![(0, Says(Screen, Working, 93)), (2000, LostSight)],
             9000,
@@ -239,7 +291,7 @@ fn every_vote_is_told_with_its_age_and_who_decides() {
 }
 
 const STATES: [AgentState; 6] = [Working, Idle, Blocked, WaitingInput, RateLimited, SubagentsRunning];
-const SOURCES: [Source; 6] = [Protocol, Hook, Title, Screen, Transcript, Process];
+const SOURCES: [Source; 7] = [Protocol, Hook, Title, Screen, Progress, Transcript, Process];
 
 fn observations() -> impl Strategy<Value = Vec<Observation>> {
     let one = (0..SOURCES.len(), 0..STATES.len(), 1_u8..=100, 0_u64..20_000);

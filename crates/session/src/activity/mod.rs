@@ -10,6 +10,7 @@ mod fusion;
 mod fusion_tests;
 pub mod hook;
 mod observer;
+mod progress;
 pub mod shell;
 mod weigh;
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::fusion::Fusion;
 use super::hook::HookReader;
+use super::progress;
 use super::shell;
 use crate::screen::{Look, Rules};
 
@@ -25,6 +26,7 @@ pub struct Observer {
     hooks: HookReader,
     title: String,
     rows: Vec<String>,
+    cursor: Option<usize>,
     quiet_ms: Option<u64>,
     mark: Option<PromptMark>,
     reader: Option<Reader>,
@@ -42,6 +44,7 @@ impl Observer {
             hooks: HookReader::default(),
             title: String::new(),
             rows: Vec::new(),
+            cursor: None,
             quiet_ms: None,
             mark: None,
             reader: None,
@@ -58,6 +61,7 @@ impl Observer {
         }
         if let Some(screen) = news.screen {
             self.rows = screen.lines;
+            self.cursor = Some(usize::from(screen.cursor.row));
         }
         self.quiet_ms = Some(news.quiet_ms);
         self.mark = news.mark.or(self.mark);
@@ -65,6 +69,12 @@ impl Observer {
         self.processes = news.processes.or(self.processes);
         let notice = news.notices.last().map(|notice| notice.text.as_str());
         self.look(at_ms, titled, notice);
+        if let Some(told) = news.progress {
+            match progress::observe(told, at_ms) {
+                Some(said) => self.fusion.observe(said),
+                None => self.fusion.silence(Source::Progress, at_ms),
+            }
+        }
         if self.rules.rules.is_empty() {
             match shell::observe(self.mark, self.reader, news.quiet_ms, at_ms) {
                 Some(said) => self.fusion.observe(said),
@@ -75,7 +85,12 @@ impl Observer {
 
     /// Holds the rules against what is shown; the title and the notification only when they are new.
     fn look(&mut self, at_ms: u64, titled: bool, notice: Option<&str>) {
-        let look = Look { title: &self.title, notification: notice.unwrap_or_default(), rows: &self.rows };
+        let look = Look {
+            title: &self.title,
+            notification: notice.unwrap_or_default(),
+            rows: &self.rows,
+            cursor: self.cursor,
+        };
         let matched = self.rules.matched(self.version.as_ref(), &look);
         for (source, is_new) in
             [(Source::Title, titled), (Source::Screen, true), (Source::Notification, notice.is_some())]

@@ -16,7 +16,8 @@ const OLDER_MS: u64 = 1500;
 const UNTOLD_MS: u64 = 2000;
 /// How long a notification counts that nothing else confirms.
 const NOTIFICATION_MS: u64 = 10_000;
-/// How long a line of a transcript counts that nothing else confirms.
+/// How long a transcript's word counts that is not said again: what only follows from its last line is not, what its engine
+/// wrote outright is, as long as the file stands.
 const TRANSCRIPT_MS: u64 = 30_000;
 /// How long a limit may be over before it is believed to be.
 const LIMIT_SLACK_MS: u64 = 2000;
@@ -48,7 +49,7 @@ pub(super) fn counts(word: &Word, now_ms: u64) -> bool {
     let limit = match word.last.source {
         Source::Notification => age <= NOTIFICATION_MS,
         Source::Transcript => age <= TRANSCRIPT_MS,
-        Source::Protocol | Source::Hook | Source::Title | Source::Screen | Source::Process => true,
+        Source::Protocol | Source::Hook | Source::Title | Source::Screen | Source::Progress | Source::Process => true,
     };
     limit && word.last.until_ms.is_none_or(|until| now_ms <= until.saturating_add(LIMIT_SLACK_MS))
 }
@@ -61,8 +62,7 @@ pub(super) fn weigh(words: &Words, now_ms: u64) -> Option<Verdict<'_>> {
     for other in words.values().filter(|other| counts(other, now_ms) && other.last.source != counted.last.source) {
         confidence = if other.last.state == counted.last.state {
             confidence.saturating_add(3)
-        } else if other.last.source == Source::Process {
-            // A hint of the process is far below what an engine itself shows.
+        } else if is_hint(&other.last) {
             confidence
         } else {
             confidence.saturating_sub(15)
@@ -71,6 +71,12 @@ pub(super) fn weigh(words: &Words, now_ms: u64) -> Option<Verdict<'_>> {
     // Nobody's word makes an end less sure.
     let confidence = if is_final(counted.last.state) { counted.last.confidence } else { confidence.clamp(1, 99) };
     Some(Verdict { word: counted, confidence })
+}
+
+/// Whether a word is far below what an engine itself shows: a hint of its processes, or what a transcript's last line lets
+/// one expect.
+fn is_hint(said: &Observation) -> bool {
+    said.source == Source::Process || (said.source == Source::Transcript && said.confidence < CERTAIN)
 }
 
 /// Whether a state is the end of the process.
@@ -91,23 +97,30 @@ fn strongest<'a>(word: &impl Fn(Source) -> Option<&'a Word>, now_ms: u64) -> Opt
         });
     }
     if let Some(told) = word(Source::Hook) {
-        return Some(match seen {
-            Some(seen) if takes_away(told, seen, now_ms) => seen,
+        let written = word(Source::Transcript);
+        return Some(match (seen, written) {
+            (Some(seen), _) if takes_away(told, seen, now_ms) => seen,
+            // Where the terminal is not understood, what the engine wrote since says whether the hook still holds.
+            (None, Some(written)) if takes_away(told, written, now_ms) && written.since_ms > told.last.at_ms => written,
             _ => told,
         });
     }
     seen.or_else(|| word(Source::Transcript)).or(process)
 }
 
-/// What the terminal shows, by title, screen and notification: whatever needs somebody before what does not, of two of
-/// that sort the surer one, and `idle` last, since a false `idle` is the worst answer.
+/// What the terminal shows, by title, screen, notification and progress: whatever needs somebody before what does not, of
+/// two of that sort the surer one, and `idle` last, since a false `idle` is the worst answer.
 fn seen<'a>(word: &impl Fn(Source) -> Option<&'a Word>) -> Option<&'a Word> {
     let screen = word(Source::Screen);
     let title = word(Source::Title);
     // A notification is old news once the screen says something that began after it.
     let news = word(Source::Notification)
         .filter(|news| screen.is_none_or(|screen| screen.since_ms <= news.last.at_ms) && title.is_none());
-    [screen, title, news].into_iter().flatten().max_by_key(|word| (urgency(word.last.state), word.last.confidence))
+    let progress = word(Source::Progress);
+    // A step that failed is not the end of an agent that shows anything else.
+    let steps = progress.filter(|word| word.last.state == AgentState::Working);
+    let shown = [screen, title, news, steps].into_iter().flatten();
+    shown.max_by_key(|word| (urgency(word.last.state), word.last.confidence)).or(progress)
 }
 
 const fn urgency(state: AgentState) -> u8 {

@@ -33,7 +33,7 @@ pub struct Rule {
     /// Of rules that match, the one with the highest counts; of equals the first.
     #[serde(default)]
     pub priority: i32,
-    /// The engine's versions that it counts for; all when absent.
+    /// The engine's versions that it counts for; those of the file when absent.
     #[serde(default, deserialize_with = "versions")]
     pub versions: Option<VersionReq>,
     when: Condition,
@@ -46,7 +46,11 @@ pub struct Rules {
     /// The engine.
     pub engine: String,
     /// Versions of which recorded screens are held against these rules; none where they come from documentation.
-    pub tested: Vec<String>,
+    #[serde(deserialize_with = "tested")]
+    pub tested: Vec<Version>,
+    /// The engine's versions that its rules count for, where they do not say it themselves; all when absent.
+    #[serde(default, deserialize_with = "versions")]
+    pub versions: Option<VersionReq>,
     /// The rules.
     pub rules: Vec<Rule>,
 }
@@ -89,6 +93,11 @@ impl Rules {
                 return Err(named("`when` holds of a blank screen too; name something that is to be seen"));
             }
         }
+        if let Some(versions) = &rules.versions {
+            for rule in rules.rules.iter_mut().filter(|rule| rule.versions.is_none()) {
+                rule.versions = Some(versions.clone());
+            }
+        }
         rules.rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority));
         Ok(rules)
     }
@@ -96,12 +105,13 @@ impl Rules {
     /// No rules: of a program of which nothing is known.
     #[must_use]
     pub fn none(engine: &str) -> Self {
-        Self { engine: engine.to_owned(), tested: Vec::new(), rules: Vec::new() }
+        Self { engine: engine.to_owned(), tested: Vec::new(), versions: None, rules: Vec::new() }
     }
 
-    /// The best match of each source. A rule counts for an engine of unknown version too.
+    /// The best match of each source. An unknown version is taken for the newest one of which there are recordings.
     #[must_use]
     pub fn matched(&self, version: Option<&Version>, look: &Look<'_>) -> Vec<Matched<'_>> {
+        let version = version.or_else(|| self.tested.iter().max());
         let mut found: Vec<Matched<'_>> = Vec::new();
         for rule in self.rules.iter().filter(|rule| rule.is_for(version)) {
             let source = rule.source();
@@ -114,10 +124,15 @@ impl Rules {
 }
 
 impl Rule {
+    /// Whether it counts for a version; a rule for some versions does not where nothing is known of them.
     fn is_for(&self, version: Option<&Version>) -> bool {
         match (&self.versions, version) {
-            (Some(versions), Some(version)) => versions.matches(version),
-            (None, _) | (_, None) => true,
+            // A preview looks as what it is a preview of.
+            (Some(versions), Some(version)) => {
+                versions.matches(&Version::new(version.major, version.minor, version.patch))
+            }
+            (None, _) => true,
+            (Some(_), None) => false,
         }
     }
 
@@ -138,6 +153,12 @@ impl Rule {
     pub fn matches(&self, look: &Look<'_>) -> bool {
         self.when.holds(look)
     }
+}
+
+fn tested<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Version>, D::Error> {
+    let wrong = |text: &str, error| D::Error::custom(format!("`{text}` is no version: {error}"));
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| Version::parse(text).map_err(|error| wrong(text, error))).collect()
 }
 
 fn versions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<VersionReq>, D::Error> {
@@ -161,7 +182,7 @@ mod tests {
         let rules = Rules::parse("x", TEXT).unwrap();
         let version = version.map(|version| Version::parse(version).unwrap());
         let rows = [row.to_owned()];
-        let look = Look { title, notification: "", rows: &rows };
+        let look = Look { title, notification: "", rows: &rows, cursor: None };
         rules.matched(version.as_ref(), &look).iter().map(|matched| matched.rule.name.clone()).collect()
     }
 
@@ -170,8 +191,35 @@ mod tests {
         assert_eq!(names(Some("1.5.0"), "", "> Allow"), ["ask"]);
         assert_eq!(names(Some("1.5.0"), "* x", "> "), ["idle", "busy"]);
         assert_eq!(names(Some("1.1.0"), "", "> "), ["old"]);
-        assert_eq!(names(None, "", "> "), ["old"]);
+        assert_eq!(names(Some("1.2.0-beta.3"), "", "> "), ["idle"]);
+        assert_eq!(names(Some("1.1.9-rc.1"), "", "> "), ["old"]);
         assert_eq!(names(None, "", "something else"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_unknown_version_is_taken_for_the_newest_that_was_recorded() {
+        let rows = ["> ".to_owned()];
+        let look = Look { rows: &rows, ..Look::default() };
+        for (tested, matched) in [("['1.0.0']", "old"), ("['1.0.0', '1.10.0', '1.9.0']", "idle"), ("[]", "idle")] {
+            let rules = Rules::parse("x", &TEXT.replace("['1.0.0']", tested)).unwrap();
+            let found = rules.matched(None, &look).into_iter().map(|found| found.rule.name.clone());
+            assert_eq!(found.collect::<Vec<_>>(), [matched], "{tested}");
+        }
+    }
+
+    #[test]
+    fn a_file_s_versions_are_those_of_its_rules_that_name_none() {
+        let text = TEXT.replace("rules:", "versions: '>=1, <2'\nrules:");
+        let rules = Rules::parse("x", &text).unwrap();
+        let rows = ["> Allow".to_owned()];
+        let look = Look { rows: &rows, ..Look::default() };
+        let names = |version: &str| {
+            let version = Version::parse(version).unwrap();
+            rules.matched(Some(&version), &look).iter().map(|found| found.rule.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("1.5.0"), ["ask"]);
+        assert_eq!(names("2.0.0"), Vec::<String>::new(), "another look says nothing");
+        assert_eq!(names("0.9.0"), ["old"], "a rule's own range stands");
     }
 
     #[test]
@@ -188,6 +236,8 @@ mod tests {
             (rule("name: a, state: idle, reason: r, confidence: 9, when: { not: { contains: a } }"), "blank screen"),
             (rule("name: a, state: idle, reason: r, confidence: 9, when: { contains: a, regex: b }"), "line 4"),
             (rule("name: a, state: idle, reason: r, confidence: 9, versions: new, when: { contains: a }"), "range"),
+            ("engine: x\ntested: []\nversions: new\nrules: []\n".to_owned(), "line 3"),
+            ("engine: x\ntested: [newest]\nrules: []\n".to_owned(), "line 2"),
         ] {
             let error = Rules::parse("x", &text).unwrap_err().to_string();
             assert!(error.contains(what), "{text}\n{error}");

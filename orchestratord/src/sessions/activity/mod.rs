@@ -269,7 +269,7 @@ impl Activities {
                     confidence: rule.confidence,
                     priority: rule.priority,
                     versions: rule.versions.as_ref().map(ToString::to_string),
-                    tested: rules.tested.clone(),
+                    tested: rules.tested.iter().map(ToString::to_string).collect(),
                 })
             })
             .collect();
