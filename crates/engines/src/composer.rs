@@ -28,6 +28,38 @@ pub struct Composer {
     /// Whether it is the last row with anything on it: of a CLI that leaves used places standing above.
     #[serde(default)]
     is_last: bool,
+    /// What the last row with anything on it looks like: of a place that is open only while that shows.
+    #[serde(default, deserialize_with = "descriptor::pattern")]
+    last: Option<Regex>,
+}
+
+/// How what stands in the place for a prompt is submitted while a row of the screen says so.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// What that row looks like.
+    #[serde(deserialize_with = "descriptor::pattern")]
+    shows: Option<Regex>,
+    /// The keys, pressed one after another.
+    keys: Vec<String>,
+}
+
+/// Rows at the end of a screen, empty ones left out, in which a [`Submission`] is looked for.
+const FOOT: usize = 8;
+
+/// Whether what stands in the engine's place for a prompt is sometimes submitted by other keys than Enter.
+#[must_use]
+pub fn submits_otherwise(kind: EngineKind) -> bool {
+    !kind.descriptor().submit.is_empty()
+}
+
+/// The keys that submit what stands in the place for a prompt on this screen (a text a row).
+#[must_use]
+pub fn submit_keys(kind: EngineKind, screen: &[impl AsRef<str>]) -> Vec<String> {
+    let foot = || screen.iter().rev().map(|row| row.as_ref().trim_end()).filter(|row| !row.is_empty()).take(FOOT);
+    let fits = |known: &&Submission| known.shows.as_ref().is_some_and(|shows| foot().any(|row| shows.is_match(row)));
+    let found = kind.descriptor().submit.iter().find(fits);
+    found.map_or_else(|| vec!["enter".to_owned()], |known| known.keys.clone())
 }
 
 impl Composer {
@@ -67,6 +99,11 @@ pub(crate) fn composer_row(kind: EngineKind, version: Option<Version>, screen: &
     known
         .filter_map(|composer| {
             let last = (0..screen.len()).rev().find(|index| row(*index).is_some_and(|text| !text.is_empty()));
+            if let Some(wanted) = &composer.last
+                && !last.and_then(row).is_some_and(|text| wanted.is_match(text))
+            {
+                return None;
+            }
             (0..screen.len()).rev().find(|index| {
                 if composer.is_last && Some(*index) != last {
                     return false;
@@ -113,6 +150,26 @@ mod tests {
         ] {
             assert!(!shows(kind, screen), "{kind}: {screen}");
         }
+    }
+
+    #[test]
+    fn a_place_that_says_how_it_is_submitted_is_submitted_so() {
+        let open = "What do you want to do?\nfix it\n\nnow\n\n\nSubmit message: Esc, then Enter | Navigate history";
+        assert!(shows(EngineKind::Mini, open));
+        // It is typed there still, and nobody reads it any more.
+        assert!(!shows(EngineKind::Mini, "What do you want to do?\nfix it\nGot that, thanks!"));
+        assert!(shows(
+            EngineKind::Mini,
+            "Agent wants to finish. Type new task or Enter to quit (/h for commands)\n> more"
+        ));
+        assert!(!shows(EngineKind::Mini, "Execute 1 action(s)? Enter to confirm, type comment to reject\n>"));
+        let keys = |kind, screen: &str| submit_keys(kind, &screen.lines().collect::<Vec<_>>());
+        assert_eq!(keys(EngineKind::Mini, open), ["alt-enter"]);
+        assert_eq!(keys(EngineKind::Mini, "Agent wants to finish.\n> more"), ["enter"]);
+        let several = "╭────╮\n│ b  │\n╰────╯\n [Multi-line: Ctrl+J to submit • Ctrl+X for custom editor]\n\n ^q Quit";
+        assert_eq!(keys(EngineKind::Openhands, several), ["ctrl-j"]);
+        assert_eq!(keys(EngineKind::Openhands, "│ Multi-line: Ctrl+J to submit │"), ["enter"]);
+        assert!(submits_otherwise(EngineKind::Mini) && !submits_otherwise(EngineKind::Codex));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! OpenHands.
 
-use serde_json::{Map, Value};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
 
 use crate::driver::Driver;
 use crate::report::{Outcome, events, shown_path, text, told};
 use crate::request::PROMPT_ARGUMENT_MAX;
-use crate::{Context, EngineError, HeadlessRequest, Launch};
+use crate::{Context, Endpoint, EngineError, EngineKind, HeadlessRequest, Launch, home};
 
 /// The engine.
 pub(crate) struct Openhands;
@@ -29,6 +31,23 @@ impl Driver for Openhands {
             launch.argv.push(format!("--task={}", request.prompt));
         }
         Ok(())
+    }
+
+    /// As an ACP agent it takes its model from its settings alone. Address and key are none of them: those are in variables.
+    fn prepare_home(&self, private: &Path, _endpoint: &Endpoint, _cwd: &str) -> Result<(), EngineError> {
+        let path = private.join(".openhands").join("agent_settings.json");
+        if path.exists() {
+            return Ok(());
+        }
+        if let Some(directory) = path.parent() {
+            home::directory(EngineKind::Openhands, directory)?;
+        }
+        let tools = ["terminal", "file_editor", "task_tracker"].map(|name| json!({ "name": name }));
+        let model = json!({"model": "openai/default", "usage_id": "agent"});
+        let settings = json!({
+            "kind": "Agent", "llm": model, "tools": tools, "system_prompt_kwargs": {"cli_mode": true},
+        });
+        home::write(EngineKind::Openhands, &path, &settings.to_string())
     }
 
     /// Reads `--headless --json`: events among lines for people.

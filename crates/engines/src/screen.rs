@@ -25,6 +25,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("continue", include_str!("../data/continue.rules.yaml")),
     ("cline", include_str!("../data/cline.rules.yaml")),
     ("aider", include_str!("../data/aider.rules.yaml")),
+    ("mini", include_str!("../data/mini.rules.yaml")),
     ("openhands", include_str!("../data/openhands.rules.yaml")),
     ("cursor", include_str!("../data/cursor.rules.yaml")),
     ("goose", include_str!("../data/goose.rules.yaml")),
@@ -34,10 +35,16 @@ pub const ALL: &[(&str, &str)] = &[
 
 /// How dialogs of engines are answered by keys, by name: `data/<engine>.answers.yaml`, read by `orx-session`.
 pub const ANSWERS: &[(&str, &str)] = &[
+    ("aider", include_str!("../data/aider.answers.yaml")),
     ("claude", include_str!("../data/claude.answers.yaml")),
+    ("cline", include_str!("../data/cline.answers.yaml")),
+    ("continue", include_str!("../data/continue.answers.yaml")),
     ("codex", include_str!("../data/codex.answers.yaml")),
     ("copilot", include_str!("../data/copilot.answers.yaml")),
     ("gemini", include_str!("../data/gemini.answers.yaml")),
+    ("qwen", include_str!("../data/qwen.answers.yaml")),
+    ("mini", include_str!("../data/mini.answers.yaml")),
+    ("openhands", include_str!("../data/openhands.answers.yaml")),
 ];
 
 #[cfg(test)]

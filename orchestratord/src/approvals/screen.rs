@@ -1,4 +1,4 @@
-//! Questions of engines that have neither hooks nor a channel: read from a dialog on the screen and answered by keys. Keys
+//! Questions of engines that have neither a channel nor a hook that answers: read from a dialog on the screen and answered by keys. Keys
 //! are sent only while the very dialog that was decided about is on the screen, and what they did is looked at.
 
 use orx_engines::screen::{ALL, ANSWERS};
@@ -6,14 +6,15 @@ use orx_protocol::api::Empty;
 use orx_protocol::api::approval::{Approval, ApprovalKind, ApprovalState, Delivery, Road, Subject};
 use orx_protocol::api::session::SessionState;
 use orx_protocol::event::kind;
-use orx_protocol::hold::{ScreenText, method};
+use orx_protocol::hold::{KeysParams, RowText, ScreenText, method};
 use orx_protocol::{ApprovalId, RpcError, SessionId};
-use orx_session::screen::{Answers, Dialog, Look, Rules};
+use orx_session::screen::{Answers, Dialog, Look, Rules, is_about};
 use orx_store::{StoreError, approvals as table, events};
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::handed::is_answered_on_screen;
 use super::{Approvals, Decided, NewApproval};
 use crate::sessions::holder;
 
@@ -48,7 +49,23 @@ impl Dialogs {
 
     fn find(&self, engine: &str, screen: &ScreenText) -> Option<Dialog> {
         let (rules, answers) = self.0.get(engine)?;
-        answers.find(rules, None, &Look { title: &screen.title, notification: "", rows: &screen.lines })
+        let cursor = Some(usize::from(screen.cursor.row));
+        answers.find(rules, None, &Look { title: &screen.title, notification: "", rows: &screen.lines, cursor })
+    }
+}
+
+/// The dialog that is attended to.
+struct About {
+    dialog: Dialog,
+    /// What a hook told of it before it came.
+    told: Option<Subject>,
+}
+
+impl About {
+    /// Whether what is on the screen is that dialog, drawn again perhaps.
+    fn is_same(&self, shown: &Dialog) -> bool {
+        shown.rule == self.dialog.rule
+            && self.told.as_ref().map_or_else(|| shown.text == self.dialog.text, |told| is_about(&shown.text, told))
     }
 }
 
@@ -70,7 +87,7 @@ impl Approvals {
     /// Attends to every dialog that was there before this start.
     pub(super) async fn attend_screens(&self) -> Result<(), RpcError> {
         for session in self.0.sessions.list(true).await? {
-            if session.state == SessionState::Running && session.channel.is_none() {
+            if session.state == SessionState::Running && is_answered_on_screen(&session) {
                 self.attend_screen(session.session);
             }
         }
@@ -78,9 +95,9 @@ impl Approvals {
     }
 
     /// The dialog on a session's screen; `None` also for sessions that are answered by another road.
-    async fn dialog(&self, session: SessionId) -> Option<(String, Dialog)> {
+    pub(super) async fn dialog(&self, session: SessionId) -> Option<(String, Dialog)> {
         let row = self.0.sessions.running(session).await.ok()?;
-        if row.session.channel.is_some() || row.session.cols == 0 {
+        if !is_answered_on_screen(&row.session) {
             return None;
         }
         let screen: ScreenText = holder::ask_now(Path::new(&row.socket), method::SCREEN, &Empty {}).await.ok()?;
@@ -90,21 +107,29 @@ impl Approvals {
 
     async fn attend(&self, session: SessionId) -> Result<(), RpcError> {
         while let Some((engine, dialog)) = self.dialog(session).await {
-            let asked = self.ask(self.question(session, engine, &dialog).await?).await?;
+            let told = self.told_before(session, &dialog).await?;
+            let about = About { told: told.as_ref().map(|told| told.subject.clone()), dialog };
+            let question = match told {
+                Some(told) => told,
+                None => self.question(session, engine, &about.dialog).await?,
+            };
+            let asked = self.ask(question).await?;
             let approval = asked.approval;
+            self.moved_to_screen(approval).await?;
             let decided = tokio::select! {
                 decided = asked.decision => decided,
-                () = self.until_gone(session, &dialog) => {
-                    return self.withdraw(approval, "it was answered at the session's own terminal").await;
+                () = self.until_gone(session, &about) => {
+                    self.withdraw(approval, "it was answered at the session's own terminal").await?;
+                    continue;
                 }
             };
             if decided.state == ApprovalState::Withdrawn {
                 return Ok(());
             }
-            match self.press(session, &dialog, &decided).await {
-                Ok(()) => return self.delivered(approval, Ok(())).await,
-                Err(why) if self.is_shown(session, &dialog).await => self.reopen(approval, why).await?,
-                Err(why) => return self.delivered(approval, Err(why)).await,
+            match self.press(session, &about, &decided).await {
+                Ok(()) => self.delivered(approval, Ok(())).await?,
+                Err(why) if self.shown(session, &about).await.is_some() => self.reopen(approval, why).await?,
+                Err(why) => self.delivered(approval, Err(why)).await?,
             }
         }
         Ok(())
@@ -122,15 +147,7 @@ impl Approvals {
             session,
             engine,
             kind: ApprovalKind::Tool,
-            title: Some(
-                dialog
-                    .text
-                    .lines()
-                    .find(|line| line.contains(char::is_alphanumeric))
-                    .unwrap_or("a dialog")
-                    .trim()
-                    .to_owned(),
-            ),
+            title: Some(dialog.title.clone()),
             subject: Subject { question: Some(dialog.text.clone()), ..Subject::default() },
             road: Road::Screen,
             expires_at_ms: None,
@@ -138,12 +155,13 @@ impl Approvals {
         })
     }
 
-    async fn is_shown(&self, session: SessionId, dialog: &Dialog) -> bool {
-        self.dialog(session).await.is_some_and(|(_, shown)| shown == *dialog)
+    /// The dialog as it is on the screen now, if it is still that one.
+    async fn shown(&self, session: SessionId, about: &About) -> Option<Dialog> {
+        self.dialog(session).await.map(|(_, shown)| shown).filter(|shown| about.is_same(shown))
     }
 
-    async fn until_gone(&self, session: SessionId, dialog: &Dialog) {
-        while self.is_shown(session, dialog).await {
+    async fn until_gone(&self, session: SessionId, about: &About) {
+        while self.shown(session, about).await.is_some() {
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -152,18 +170,22 @@ impl Approvals {
     ///
     /// # Errors
     /// A sentence that says why the decision did not reach the engine.
-    async fn press(&self, session: SessionId, dialog: &Dialog, decided: &Decided) -> Result<(), String> {
+    async fn press(&self, session: SessionId, about: &About, decided: &Decided) -> Result<(), String> {
         let row = self.0.sessions.running(session).await.map_err(|error| error.message)?;
-        let keys = if decided.state == ApprovalState::Allowed { &dialog.allow } else { &dialog.deny };
-        if !self.is_shown(session, dialog).await {
+        let Some(dialog) = self.shown(session, about).await else {
             return Err("the dialog was not on the screen any more when the keys were to be sent".to_owned());
-        }
-        let params = serde_json::json!({ "keys": keys });
+        };
+        let keys = if decided.state == ApprovalState::Allowed { &dialog.allow } else { &dialog.deny };
+        // The holder compares the rows in the step in which it presses: what came between is not answered.
+        let while_rows = (dialog.first..).zip(dialog.text.lines());
+        let while_rows =
+            while_rows.filter_map(|(at, text)| Some(RowText { row: u16::try_from(at).ok()?, text: text.to_owned() }));
+        let params = KeysParams { keys: keys.clone(), while_rows: while_rows.collect() };
         let pressed: Result<Empty, RpcError> = holder::ask_now(Path::new(&row.socket), method::KEYS, &params).await;
         pressed.map_err(|error| error.message)?;
         let sent = Instant::now();
         while sent.elapsed() < EFFECT {
-            if !self.is_shown(session, dialog).await {
+            if self.shown(session, about).await.is_none() {
                 return Ok(());
             }
             tokio::time::sleep(LOOK_CLOSELY).await;

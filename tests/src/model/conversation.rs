@@ -123,7 +123,7 @@ const INTRODUCTIONS: [&str; 7] = [
 pub(super) fn stated_cwd(text: &str) -> Option<String> {
     INTRODUCTIONS.iter().find_map(|introduction| {
         text.split(introduction).skip(1).find_map(|rest| {
-            let path = rest.split(['\n', '<']).next()?.trim();
+            let path = rest.split(['\n', '<', ']']).next()?.trim();
             path.starts_with('/').then(|| path.to_owned())
         })
     })

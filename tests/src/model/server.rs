@@ -285,8 +285,10 @@ async fn answer(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> Resul
     }
     tokio::time::sleep(Duration::from_millis(step.delay_ms)).await;
     let (text, calls) = tools::answer(&conversation, &step);
-    happened(number, Happened::Answering { calls: calls.len() });
-    let answered = Happened::Answered { calls: calls.len() };
+    // As the scenario means it: some CLIs take wishes as text, and an end as a call.
+    let wishes = step.tools.len();
+    happened(number, Happened::Answering { calls: wishes });
+    let answered = Happened::Answered { calls: wishes };
     let answer = Answer { number, text, calls, usage: step.usage };
     Ok(written(&conversation, &answer, &step, midway, move || happened(number, answered)))
 }

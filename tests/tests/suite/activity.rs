@@ -111,16 +111,19 @@ fn states_over_recorded_sessions_are_told_rightly_and_in_time() {
 struct Seen {
     title: String,
     rows: Vec<String>,
+    cursor: Option<usize>,
 }
 
 fn looks(takes: &[Take], engine: &str) -> Vec<Seen> {
     let mut seen = Vec::new();
     for take in takes.iter().filter(|take| take.labels.engine == engine) {
-        let (mut title, mut rows) = (String::new(), Vec::new());
+        let (mut title, mut rows, mut cursor) = (String::new(), Vec::new(), None);
         play(&take.cast, |news: Changed| {
             title = news.title.unwrap_or_else(|| title.clone());
-            rows = news.screen.map_or_else(|| rows.clone(), |screen| screen.lines);
-            seen.push(Seen { title: title.clone(), rows: rows.clone() });
+            if let Some(screen) = news.screen {
+                (rows, cursor) = (screen.lines, Some(usize::from(screen.cursor.row)));
+            }
+            seen.push(Seen { title: title.clone(), rows: rows.clone(), cursor });
             Ok::<_, CastError>(())
         })
         .unwrap();
@@ -141,7 +144,14 @@ fn every_rule_of_a_recorded_engine_matches_a_screen_of_it_and_none_of_another_en
         let rules = rules(engine);
         assert!(!rules.tested.is_empty(), "{engine} has recordings, and its rules say that they are untested");
         for rule in &rules.rules {
-            let matches = |seen: &Seen| rule.matches(&Look { title: &seen.title, notification: "", rows: &seen.rows });
+            let matches = |seen: &Seen| {
+                rule.matches(&Look {
+                    title: &seen.title,
+                    notification: "",
+                    rows: &seen.rows,
+                    cursor: seen.cursor,
+                })
+            };
             let name = format!("{engine} {}", rule.name);
             let matched = seen[engine].iter().filter(|seen| matches(seen)).count();
             assert_eq!(matched == 0, excused.contains(&name.as_str()), "{name} matches {matched} recorded screens");

@@ -25,10 +25,13 @@ pub(super) struct Permission {
 }
 
 impl Permission {
-    /// Understands `session/request_permission`. `call` is what is known of the tool call from before.
-    pub(super) fn understand(request: &Value, params: &Value, call: Option<&Value>) -> Self {
-        let mut tool = call.cloned().unwrap_or_else(|| json!({}));
-        merge(&mut tool, &params["toolCall"]);
+    /// Understands `session/request_permission`. `known` are the tool calls of the turn, the newest last.
+    pub(super) fn understand<'a>(
+        request: &Value,
+        params: &Value,
+        known: impl DoubleEndedIterator<Item = &'a Value>,
+    ) -> Self {
+        let tool = about(&params["toolCall"], known.collect());
         let choices: Vec<Choice> = list(params, "/options")
             .filter_map(|option| {
                 Some(Choice {
@@ -50,7 +53,7 @@ impl Permission {
         let subject = subject(&tool, kind, &choices);
         let named = owned(&tool, "/title").or_else(|| subject.command.clone());
         let title = line(&named.unwrap_or_else(|| "use a tool".to_owned()));
-        let key = format!("{}/{request}", text(&tool, "/toolCallId").unwrap_or_default());
+        let key = format!("{}/{request}", text(params, "/toolCall/toolCallId").unwrap_or_default());
         Self { request: request.clone(), ask: Ask { key, kind, title, subject }, choices }
     }
 
@@ -82,6 +85,65 @@ impl Permission {
     }
 }
 
+/// The tool call that a permission is asked for, with all that is known of it. Some agents name none and ask for all that
+/// the model wished for at once: then it is those calls.
+fn about(asked: &Value, known: Vec<&Value>) -> Value {
+    let id = text(asked, "/toolCallId");
+    let named = known.iter().find(|call| text(call, "/toolCallId") == id);
+    let says_what = ["rawInput", "content", "locations"].iter().any(|member| asked.get(member).is_some_and(is_told));
+    if let (None, false) = (named, says_what) {
+        let is_open = |call: &&&Value| matches!(text(call, "/status"), None | Some("pending" | "in_progress"));
+        let open: Vec<&Value> = known.iter().filter(is_open).copied().collect();
+        match open.as_slice() {
+            [] => {}
+            [only] => return (*only).clone(),
+            several => return together(several),
+        }
+    }
+    let mut tool = named.map_or_else(|| json!({}), |call| (*call).clone());
+    merge(&mut tool, asked);
+    tool
+}
+
+/// Several calls as one: whoever allows it allows each, so nothing of any is left out.
+fn together(calls: &[&Value]) -> Value {
+    let all = |member: &str| calls.iter().flat_map(|call| list(call, member)).cloned().collect::<Vec<_>>();
+    let titles: Vec<&str> = calls.iter().filter_map(|call| text(call, "/title")).collect();
+    let is_edit = |call: &Value| matches!(text(call, "/kind"), Some("edit" | "delete" | "move"));
+    if calls.iter().all(|call| is_edit(call) && list(call, "/locations").next().is_some()) {
+        let diffs: String = calls.iter().filter_map(|call| change(call)).collect();
+        return json!({
+            "kind": "edit", "title": titles.join("; "), "content": all("/content"), "locations": all("/locations"),
+            "rawInput": {"diff": diffs},
+        });
+    }
+    // A call that is no command is a comment of the whole, which no rule for its commands covers.
+    let lines: Vec<String> = calls
+        .iter()
+        .map(|call| match text(call, "/rawInput/command").filter(|_| !is_edit(call)) {
+            Some(command) => command.to_owned(),
+            None => format!("# {}", line(text(call, "/title").unwrap_or("use a tool"))),
+        })
+        .collect();
+    json!({
+        "kind": "execute", "title": titles.join("; "), "content": all("/content"), "locations": all("/locations"),
+        "rawInput": {"command": lines.join("\n")},
+    })
+}
+
+fn is_told(member: &Value) -> bool {
+    !(member.is_null()
+        || member.as_array().is_some_and(Vec::is_empty)
+        || member.as_object().is_some_and(serde_json::Map::is_empty))
+}
+
+/// The change that an editor's call describes by what it replaces, or by the whole of a new file.
+fn change(tool: &Value) -> Option<String> {
+    let path = text(tool, "/rawInput/path").or_else(|| text(tool, "/locations/0/path"))?;
+    let new = text(tool, "/rawInput/new_str").or_else(|| text(tool, "/rawInput/file_text"))?;
+    Some(diff(path, text(tool, "/rawInput/old_str").unwrap_or_default(), new))
+}
+
 /// What a request for permission is answered with when the turn is stopped.
 pub(super) fn cancelled() -> Value {
     json!({"outcome": {"outcome": "cancelled"}})
@@ -91,10 +153,7 @@ pub(super) fn cancelled() -> Value {
 pub(super) fn merge(call: &mut Value, update: &Value) {
     let (Value::Object(call), Value::Object(update)) = (call, update) else { return };
     for (name, value) in update {
-        let empty = value.is_null()
-            || value.as_array().is_some_and(Vec::is_empty)
-            || value.as_object().is_some_and(serde_json::Map::is_empty);
-        if !empty || !call.contains_key(name) {
+        if is_told(value) || !call.contains_key(name) {
             call.insert(name.clone(), value.clone());
         }
     }
@@ -102,6 +161,8 @@ pub(super) fn merge(call: &mut Value, update: &Value) {
 
 fn subject(tool: &Value, kind: ApprovalKind, choices: &[Choice]) -> Subject {
     let command = match tool.pointer("/rawInput/command") {
+        // Of an editor it is what it does with the file.
+        _ if kind == ApprovalKind::FileChange => None,
         Some(Value::String(command)) => Some(command.clone()),
         Some(Value::Array(words)) => Some(words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")),
         // Some name the command in the title alone.
@@ -122,6 +183,7 @@ fn subject(tool: &Value, kind: ApprovalKind, choices: &[Choice]) -> Subject {
     let mut seen = std::collections::BTreeSet::new();
     paths.retain(|path| seen.insert(path.clone()));
     let told = Some(diffs).filter(|diffs| !diffs.is_empty()).or_else(|| owned(tool, "/rawInput/diff"));
+    let told = told.or_else(|| change(tool).filter(|_| kind == ApprovalKind::FileChange));
     let plan = || {
         let texts: Vec<&str> = list(tool, "/content").filter_map(|content| text(content, "/content/text")).collect();
         Some(texts.join("\n")).filter(|texts| !texts.is_empty()).or_else(|| owned(tool, "/rawInput/plan"))
@@ -134,6 +196,7 @@ fn subject(tool: &Value, kind: ApprovalKind, choices: &[Choice]) -> Subject {
         diff: told,
         question: if matches!(kind, ApprovalKind::Plan | ApprovalKind::Question) { plan() } else { None },
         choices: choices.iter().map(|choice| choice.name.clone()).collect(),
+        parts: Vec::new(),
         why: owned(tool, "/rawInput/description"),
     }
 }
@@ -146,7 +209,7 @@ mod tests {
         let options: Vec<Value> =
             options.iter().map(|(id, kind)| json!({"optionId": id, "name": id.to_uppercase(), "kind": kind})).collect();
         let params = json!({"options": options, "toolCall": {"toolCallId": "c", "kind": "execute", "title": "ls"}});
-        Permission::understand(&json!(5), &params, None)
+        Permission::understand(&json!(5), &params, std::iter::empty())
     }
 
     #[test]
@@ -176,12 +239,59 @@ mod tests {
         });
         let params = json!({"options": [{"optionId": "y", "name": "Yes", "kind": "allow_once"}],
             "toolCall": {"toolCallId": "c", "title": null, "content": []}});
-        let asked = Permission::understand(&json!("r-1"), &params, Some(&call)).ask;
+        let asked = Permission::understand(&json!("r-1"), &params, [&call].into_iter()).ask;
         assert_eq!(
             (asked.kind, asked.title.as_str(), asked.key.as_str()),
             (ApprovalKind::FileChange, "Write a.txt", "c/\"r-1\"")
         );
         assert_eq!(asked.subject.paths, ["/r/a.txt"]);
         assert!(asked.subject.diff.unwrap().contains("+x"));
+    }
+
+    fn open(id: &str, kind: &str, input: &Value) -> Value {
+        let place = input.get("path").map(|path| json!({ "path": path }));
+        json!({
+            "toolCallId": id, "kind": kind, "title": format!("{id} it"), "status": "in_progress", "rawInput": input,
+            "locations": place.into_iter().collect::<Vec<_>>(),
+        })
+    }
+
+    /// As OpenHands asks: the calls are told before, and the question names none of them.
+    fn all_at_once(calls: &[Value]) -> Ask {
+        let params = json!({
+            "options": [{"optionId": "accept", "name": "Yes", "kind": "allow_once"}],
+            "toolCall": {"toolCallId": "confirmation-1", "kind": "other", "status": "pending", "title": "Confirm Agent Actions"},
+        });
+        Permission::understand(&json!(7), &params, calls.iter()).ask
+    }
+
+    #[test]
+    fn a_question_that_names_no_call_is_about_the_open_ones() {
+        let done = json!({"toolCallId": "a", "kind": "execute", "status": "completed", "rawInput": {"command": "ls"}});
+        let remove = open("b", "execute", &json!({"command": "rm x"}));
+        let asked = all_at_once(&[done.clone(), remove.clone()]);
+        assert_eq!((asked.kind, asked.key.as_str()), (ApprovalKind::Command, "confirmation-1/7"));
+        assert_eq!((asked.title.as_str(), asked.subject.command.as_deref()), ("b it", Some("rm x")));
+
+        let edit = open("c", "edit", &json!({"command": "create", "path": "/r/a.txt", "file_text": "one\n"}));
+        let asked = all_at_once(&[done, edit.clone()]);
+        assert_eq!((asked.kind, asked.subject.command.as_deref()), (ApprovalKind::FileChange, None));
+        assert_eq!(asked.subject.paths, ["/r/a.txt"]);
+        assert!(asked.subject.diff.unwrap().contains("+one"));
+
+        let replace =
+            open("d", "edit", &json!({"command": "str_replace", "path": "/r/b", "old_str": "x", "new_str": "y"}));
+        let asked = all_at_once(&[edit.clone(), replace]);
+        assert_eq!(
+            (asked.kind, asked.subject.paths.as_slice()),
+            (ApprovalKind::FileChange, ["/r/a.txt", "/r/b"].map(str::to_owned).as_slice())
+        );
+        assert!(asked.subject.diff.is_some_and(|diff| diff.contains("+one") && diff.contains("+y")));
+
+        // A command is not allowed by a rule for it alone when something else is asked with it.
+        let asked = all_at_once(&[remove, edit]);
+        assert_eq!((asked.kind, asked.subject.command.as_deref()), (ApprovalKind::Command, Some("rm x\n# c it")));
+        assert_eq!(asked.subject.paths, ["/r/a.txt"]);
+        assert_eq!(all_at_once(&[]).title, "Confirm Agent Actions");
     }
 }

@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn conditions_hold_as_they_say() {
         let rows = ["one", "", "two  ", "three"].map(str::to_owned);
-        let look = Look { title: "⠋ busy", notification: "", rows: &rows };
+        let look = Look { title: "⠋ busy", notification: "", rows: &rows, cursor: None };
         for (yaml, holds) in [
             ("{ contains: wo }", true),
             ("{ contains: 'one two' }", false),

@@ -34,15 +34,20 @@ pub struct Answers {
 pub struct Answerable {
     /// The screen rule by which it is known.
     pub rule: String,
-    /// Its first row: the lowest that fits above its last one.
-    #[serde(deserialize_with = "expression")]
-    begins: Regex,
+    /// Its first row: the lowest that fits above its last one. Absent where what is asked about stands above without a mark
+    /// that nothing else could draw; then all that is shown above belongs to it.
+    #[serde(default, deserialize_with = "optional")]
+    begins: Option<Regex>,
     /// Its last row: the lowest that fits.
     #[serde(deserialize_with = "expression")]
     ends: Regex,
     /// A row that must be in it for the keys to mean what they are for.
     #[serde(deserialize_with = "expression")]
     shows: Regex,
+    /// The row that says best what it is about, the lowest that fits: its first group, or all that fits. The first row with
+    /// words when absent.
+    #[serde(default, deserialize_with = "optional")]
+    title: Option<Regex>,
     /// Keys that allow it once.
     allow: Vec<String>,
     /// Keys that deny it.
@@ -56,6 +61,10 @@ pub struct Dialog {
     pub rule: String,
     /// Its rows, as they are shown.
     pub text: String,
+    /// What it is about, in one line.
+    pub title: String,
+    /// The row of the screen on which it begins, from 0.
+    pub first: usize,
     /// Keys that allow it once.
     pub allow: Vec<String>,
     /// Keys that deny it.
@@ -89,7 +98,13 @@ impl Answers {
         }
         let dialog = self.dialogs.iter().find(|dialog| dialog.rule == rule.name)?;
         let last = look.rows.iter().rposition(|row| dialog.ends.is_match(row))?;
-        let first = look.rows.get(..last)?.iter().rposition(|row| dialog.begins.is_match(row))?;
+        let above = look.rows.get(..last)?;
+        let first = match &dialog.begins {
+            Some(begins) => above.iter().rposition(|row| begins.is_match(row))?,
+            None => {
+                above.iter().position(|row| !row.trim().is_empty()).unwrap_or(last).max((last + 1).saturating_sub(ROWS))
+            }
+        };
         let rows: Vec<&str> = look.rows.get(first..=last)?.iter().map(|row| row.trim_end()).collect();
         if rows.len() > ROWS || !rows.iter().any(|row| dialog.shows.is_match(row)) {
             return None;
@@ -97,9 +112,22 @@ impl Answers {
         Some(Dialog {
             rule: rule.name.clone(),
             text: rows.join("\n"),
+            title: dialog.title(&rows),
+            first,
             allow: dialog.allow.clone(),
             deny: dialog.deny.clone(),
         })
+    }
+}
+
+impl Answerable {
+    fn title(&self, rows: &[&str]) -> String {
+        let named = |row: &&str| {
+            let found = self.title.as_ref()?.captures(row)?;
+            found.get(1).or_else(|| found.get(0)).map(|part| part.as_str().trim().to_owned())
+        };
+        let worded = || rows.iter().find(|row| row.contains(char::is_alphanumeric)).map(|row| row.trim().to_owned());
+        rows.iter().rev().find_map(named).or_else(worded).unwrap_or_else(|| "a dialog".to_owned())
     }
 }
 
@@ -108,20 +136,26 @@ fn expression<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Regex, D::Er
     Regex::new(&text).map_err(|error| D::Error::custom(format!("`{text}` is no expression: {error}")))
 }
 
+fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
+    expression(deserializer).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const RULES: &str = "engine: x\ntested: ['1.0.0']\nrules:\n\
         - { name: ask, state: blocked, reason: r, confidence: 96, when: { contains: 'Allow it?' } }\n\
-        - { name: guess, state: blocked, reason: r, confidence: 90, when: { contains: 'Maybe?' } }\n";
+        - { name: guess, state: blocked, reason: r, confidence: 90, when: { contains: 'Maybe?' } }\n\
+        - { name: inline, state: blocked, reason: r, confidence: 96, when: { in: last 1, contains: '[y/n]' } }\n";
     const ANSWERS: &str = "engine: x\ndialogs:\n\
         - { rule: ask, begins: '^╭', ends: '^╰', shows: '❯ 1\\. Yes', allow: [enter], deny: [escape] }\n\
-        - { rule: guess, begins: '^╭', ends: '^╰', shows: 'Yes', allow: [enter], deny: [escape] }\n";
+        - { rule: guess, begins: '^╭', ends: '^╰', shows: 'Yes', allow: [enter], deny: [escape] }\n\
+        - { rule: inline, ends: '\\[y/n\\]$', shows: '\\[y/n\\]$', title: '^run: (.*)$', allow: [y], deny: [n] }\n";
 
     fn find(screen: &str) -> Option<Dialog> {
         let rows: Vec<String> = screen.lines().map(str::to_owned).collect();
-        let look = Look { title: "", notification: "", rows: &rows };
+        let look = Look { title: "", notification: "", rows: &rows, cursor: None };
         Answers::parse("x", ANSWERS).unwrap().find(&Rules::parse("x", RULES).unwrap(), None, &look)
     }
 
@@ -137,6 +171,18 @@ mod tests {
         assert_eq!(find("│ Allow it?\n│ ❯ 1. Yes\n╰──"), None);
         assert_eq!(find("╭──\n│ Allow it?\n│ ❯ 1. Yes"), None);
         assert_eq!(find(""), None);
+    }
+
+    #[test]
+    fn what_stands_above_an_inline_question_belongs_to_it() {
+        let dialog = find("\n> do it\nrun: ls\n\nrun: rm -rf x\nOn? [y/n]\n\n").unwrap();
+        assert_eq!((dialog.first, dialog.text.as_str()), (1, "> do it\nrun: ls\n\nrun: rm -rf x\nOn? [y/n]"));
+        assert_eq!((dialog.title.as_str(), dialog.allow), ("rm -rf x", vec!["y".to_owned()]));
+        // Of a very high screen the rows next to it.
+        let long = format!("{}On? [y/n]", "row\n".repeat(200));
+        assert_eq!(find(&long).unwrap().text.lines().count(), ROWS);
+        assert_eq!(find("> do it\n[y/n]\nmore"), None);
+        assert_eq!(find("[y/n]").unwrap().title, "[y/n]");
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! A rule that matches is a vote, no more; how votes are weighed is [`crate::activity`]'s. Where no rule matches the
 //! screen says nothing.
 
+mod about;
 mod condition;
 mod dialog;
 mod region;
 mod rules;
 
+pub use about::is_about;
 pub use dialog::{Answerable, Answers, CERTAIN, Dialog};
 pub use region::{Look, Region};
 pub use rules::{Matched, Rule, RuleError, Rules};

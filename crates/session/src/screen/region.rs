@@ -12,6 +12,8 @@ pub struct Look<'a> {
     pub notification: &'a str,
     /// The rows of the screen, from the top.
     pub rows: &'a [String],
+    /// The row that the cursor is in, from 0; `None` where that is not known.
+    pub cursor: Option<usize>,
 }
 
 /// A part of a [`Look`].
@@ -29,13 +31,15 @@ pub enum Region {
     AboveBox(usize),
     /// The rows below the lowest horizontal rule.
     AfterRule,
+    /// The row that the cursor is in: where a program waits for what is typed.
+    Cursor,
     /// All rows.
     #[default]
     Screen,
 }
 
 impl Region {
-    /// Reads a region's name: `title`, `notification`, `last N`, `box`, `above box N`, `after rule`, `screen`.
+    /// Reads a region's name: `title`, `notification`, `last N`, `box`, `above box N`, `after rule`, `cursor`, `screen`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let count = |digits: &str| digits.trim().parse().ok().filter(|count| (1..=200).contains(count));
@@ -44,6 +48,7 @@ impl Region {
             "notification" => Self::Notification,
             "box" => Self::Box,
             "after rule" => Self::AfterRule,
+            "cursor" => Self::Cursor,
             "screen" => Self::Screen,
             other => match other.strip_prefix("above box ") {
                 Some(digits) => Self::AboveBox(count(digits)?),
@@ -61,6 +66,7 @@ impl Region {
             Self::Notification => vec![look.notification],
             Self::Screen => texts(rows).collect(),
             Self::Last(count) => last(rows, count),
+            Self::Cursor => look.cursor.and_then(|at| rows.get(at)).map(|row| row.trim_end()).into_iter().collect(),
             Self::AfterRule => {
                 let after = rows.iter().rposition(|row| is_edge(row)).map_or(rows.len(), |edge| edge + 1);
                 texts(rows.get(after..).unwrap_or_default()).collect()
@@ -110,7 +116,7 @@ impl<'de> Deserialize<'de> for Region {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| {
             D::Error::custom(format!(
-                "`{text}` is no region; regions are title, notification, last N, box, above box N, after rule, screen (N is 1 to 200)"
+                "`{text}` is no region; regions are title, notification, last N, box, above box N, after rule, cursor, screen (N is 1 to 200)"
             ))
         })
     }
@@ -122,7 +128,7 @@ mod tests {
 
     fn rows(region: &str, screen: &str) -> Vec<String> {
         let rows: Vec<String> = screen.lines().map(str::to_owned).collect();
-        let look = Look { title: "t", notification: "n", rows: &rows };
+        let look = Look { title: "t", notification: "n", rows: &rows, cursor: Some(2) };
         Region::parse(region).unwrap().rows(&look).into_iter().map(str::to_owned).collect()
     }
 
@@ -138,6 +144,7 @@ mod tests {
             ("above box 1", vec!["✻ Thinking…"]),
             ("above box 9", vec!["answer", "✻ Thinking…"]),
             ("after rule", vec!["", "  hint", ""]),
+            ("cursor", vec!["✻ Thinking…"]),
         ] {
             assert_eq!(rows(region, SCREEN), wanted, "{region}");
         }
