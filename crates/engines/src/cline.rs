@@ -14,8 +14,7 @@ pub(crate) struct Cline;
 
 impl Driver for Cline {
     fn headless(&self, launch: &mut Launch, context: &Context, request: &HeadlessRequest) -> Result<(), EngineError> {
-        // With the user's own login too, a call that ends must not leave a server behind.
-        launch.environment.insert("CLINE_SESSION_BACKEND_MODE".to_owned(), "local".to_owned());
+        by_itself(launch);
         launch.add(&["--json"]);
         apart(launch, context, &request.cwd);
         launch.add_option("--model", request.model.as_deref());
@@ -26,6 +25,7 @@ impl Driver for Cline {
     }
 
     fn terminal(&self, launch: &mut Launch, context: &Context, cwd: &str) {
+        by_itself(launch);
         let mut after = launch.argv.split_off(1);
         apart(launch, context, cwd);
         launch.argv.append(&mut after);
@@ -129,8 +129,13 @@ fn error(event: &Value) -> EngineFailure {
     }
 }
 
-/// A data directory of its own makes it work by itself: else it starts a server on a fixed port that outlives it and
-/// that every session on the machine would share.
+/// Its work is done by its own process, with the user's own login too. Else that is done by a server on a fixed port which
+/// every session on the machine shares: tools would run in another session, or outside of every sandbox.
+fn by_itself(launch: &mut Launch) {
+    launch.environment.insert("CLINE_SESSION_BACKEND_MODE".to_owned(), "local".to_owned());
+}
+
+/// A data directory of its own keeps it from starting that server at all.
 fn apart(launch: &mut Launch, context: &Context, cwd: &str) {
     if context.endpoint.is_some() {
         let data = home::of(EngineKind::Cline, context, cwd).join(".cline/data");
