@@ -264,6 +264,49 @@ fn every_agent_is_followed_through_acp() {
     }
 }
 
+/// OpenHands asks for all that its model wished for at once, names none of it, and may do so before it has told all calls.
+#[test]
+fn a_question_that_names_no_call_waits_until_all_calls_are_told() {
+    let all = lines("acp-openhands.jsonl");
+    let asks = all.iter().position(|line| line["message"]["method"] == "session/request_permission").unwrap();
+    assert!(all[asks + 1..].iter().any(|line| line["message"]["params"]["update"]["sessionUpdate"] == "tool_call"));
+    let at_ms = all[asks]["at_ms"].as_u64().unwrap();
+    let mut protocol = acp::Translator::new("0", "/home/dev/repo", None);
+    let mut seen = Seen::new();
+    seen.add(protocol.connected(0));
+    seen.add(protocol.received(acp::Input::Read, 0));
+    for line in &all {
+        seen.add(protocol.received(record(line), at_ms));
+    }
+    assert_eq!((seen.states().last(), seen.asked().len()), (Some(&AgentState::Blocked), 0));
+    let due = protocol.wakes_at_ms().unwrap();
+    assert!((at_ms + 1..at_ms + 2000).contains(&due), "{due}");
+    seen.add(protocol.tick(due));
+    let [ask] = &seen.asked()[..] else { panic!("{:?}", seen.told) };
+    // The newer call was told first; a call that is no command keeps rules for commands from covering the whole.
+    let command = ask.subject.command.as_deref().unwrap();
+    assert!(command.contains("touch a1 # one\ntouch a2") && command.contains("# file_editor:"), "{command}");
+    assert_eq!(
+        (ask.kind, ask.subject.paths.as_slice()),
+        (ApprovalKind::Command, ["/home/dev/repo/w2.txt".to_owned()].as_slice())
+    );
+    assert_eq!(protocol.wakes_at_ms(), None);
+    let decide = ChannelCommand::Decide { key: ask.key.clone(), decision: Decision::Allow, answer: None, reason: None };
+    seen.add(protocol.command(decide, due));
+    let Some(acp::Line::Message(answer)) = seen.sent.last() else { panic!("{:?}", seen.sent) };
+    assert_eq!(answer["result"]["outcome"]["optionId"], "accept");
+
+    // Whoever comes back later is told at once.
+    let mut protocol = acp::Translator::new("0", "/home/dev/repo", None);
+    let mut seen = Seen::new();
+    seen.add(protocol.connected(due));
+    for line in &all {
+        seen.add(protocol.received(record(line), due));
+    }
+    seen.add(protocol.received(acp::Input::Read, due));
+    assert_eq!((seen.asked().len(), seen.told.last()), (1, Some(&ChannelEvent::InStep)));
+}
+
 #[test]
 fn a_request_that_is_not_offered_is_refused_and_the_agent_goes_on() {
     let seen = live("acp-opencode.jsonl");

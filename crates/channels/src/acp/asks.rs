@@ -21,6 +21,11 @@ pub(super) struct Permission {
     pub(super) request: Value,
     /// What is asked, for the channel's holder.
     pub(super) ask: Ask,
+    /// The request as it came, while it names no call and more of what it is about may yet be told: some agents ask before
+    /// they have said everything.
+    pub(super) open: Option<Value>,
+    /// When it came, in milliseconds since the epoch.
+    pub(super) at_ms: u64,
     choices: Vec<Choice>,
 }
 
@@ -29,9 +34,10 @@ impl Permission {
     pub(super) fn understand<'a>(
         request: &Value,
         params: &Value,
-        known: impl DoubleEndedIterator<Item = &'a Value>,
+        known: impl Iterator<Item = &'a Value>,
+        at_ms: u64,
     ) -> Self {
-        let tool = about(&params["toolCall"], known.collect());
+        let (tool, is_open) = about(&params["toolCall"], known.collect());
         let choices: Vec<Choice> = list(params, "/options")
             .filter_map(|option| {
                 Some(Choice {
@@ -54,7 +60,8 @@ impl Permission {
         let named = owned(&tool, "/title").or_else(|| subject.command.clone());
         let title = line(&named.unwrap_or_else(|| "use a tool".to_owned()));
         let key = format!("{}/{request}", text(params, "/toolCall/toolCallId").unwrap_or_default());
-        Self { request: request.clone(), ask: Ask { key, kind, title, subject }, choices }
+        let open = is_open.then(|| params.clone());
+        Self { request: request.clone(), ask: Ask { key, kind, title, subject }, open, at_ms, choices }
     }
 
     /// The result that says how it was decided.
@@ -86,23 +93,24 @@ impl Permission {
 }
 
 /// The tool call that a permission is asked for, with all that is known of it. Some agents name none and ask for all that
-/// the model wished for at once: then it is those calls.
-fn about(asked: &Value, known: Vec<&Value>) -> Value {
+/// the model wished for at once: then it is those calls, and `true`.
+fn about(asked: &Value, known: Vec<&Value>) -> (Value, bool) {
     let id = text(asked, "/toolCallId");
     let named = known.iter().find(|call| text(call, "/toolCallId") == id);
     let says_what = ["rawInput", "content", "locations"].iter().any(|member| asked.get(member).is_some_and(is_told));
-    if let (None, false) = (named, says_what) {
+    let is_open = named.is_none() && !says_what;
+    if is_open {
         let is_open = |call: &&&Value| matches!(text(call, "/status"), None | Some("pending" | "in_progress"));
         let open: Vec<&Value> = known.iter().filter(is_open).copied().collect();
         match open.as_slice() {
             [] => {}
-            [only] => return (*only).clone(),
-            several => return together(several),
+            [only] => return ((*only).clone(), true),
+            several => return (together(several), true),
         }
     }
     let mut tool = named.map_or_else(|| json!({}), |call| (*call).clone());
     merge(&mut tool, asked);
-    tool
+    (tool, is_open)
 }
 
 /// Several calls as one: whoever allows it allows each, so nothing of any is left out.
@@ -209,7 +217,7 @@ mod tests {
         let options: Vec<Value> =
             options.iter().map(|(id, kind)| json!({"optionId": id, "name": id.to_uppercase(), "kind": kind})).collect();
         let params = json!({"options": options, "toolCall": {"toolCallId": "c", "kind": "execute", "title": "ls"}});
-        Permission::understand(&json!(5), &params, std::iter::empty())
+        Permission::understand(&json!(5), &params, std::iter::empty(), 0)
     }
 
     #[test]
@@ -239,7 +247,7 @@ mod tests {
         });
         let params = json!({"options": [{"optionId": "y", "name": "Yes", "kind": "allow_once"}],
             "toolCall": {"toolCallId": "c", "title": null, "content": []}});
-        let asked = Permission::understand(&json!("r-1"), &params, [&call].into_iter()).ask;
+        let asked = Permission::understand(&json!("r-1"), &params, [&call].into_iter(), 0).ask;
         assert_eq!(
             (asked.kind, asked.title.as_str(), asked.key.as_str()),
             (ApprovalKind::FileChange, "Write a.txt", "c/\"r-1\"")
@@ -262,7 +270,7 @@ mod tests {
             "options": [{"optionId": "accept", "name": "Yes", "kind": "allow_once"}],
             "toolCall": {"toolCallId": "confirmation-1", "kind": "other", "status": "pending", "title": "Confirm Agent Actions"},
         });
-        Permission::understand(&json!(7), &params, calls.iter()).ask
+        Permission::understand(&json!(7), &params, calls.iter(), 0).ask
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::channel::{self, Protocol};
 use crate::error::ChannelError;
 use crate::event::{ChannelCommand, ChannelEvent, PromptOutcome, Usage, observed};
 use crate::frames::{self, AUTHENTICATION, Failure, Frame, METHOD_NOT_FOUND};
-use crate::text::{count, owned, text};
+use crate::text::{count, microusd, owned, text};
 
 /// What comes from a relay.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(super) const PEER: &str = "the agent";
 const VERSION: u64 = 1;
 /// How long the agent may take for what comes before the first prompt, in milliseconds: a loaded machine starts slowly.
 const HANDSHAKE_MS: u64 = 120_000;
+/// How long a question that names no call is kept back for the calls that it is about, in milliseconds.
+const COMPLETE_MS: u64 = 500;
 /// Most prompts that wait for the one before them.
 const QUEUE: usize = 64;
 /// Most tool calls and requests that are kept in mind.
@@ -88,6 +90,8 @@ pub struct Translator {
     /// What was sent and is not in the record yet.
     on_its_way: VecDeque<Sent>,
     until_ms: Option<u64>,
+    /// When questions that are kept back are told.
+    complete_ms: Option<u64>,
     told: Option<AgentState>,
 }
 
@@ -110,6 +114,7 @@ impl Translator {
             live: false,
             on_its_way: VecDeque::new(),
             until_ms: None,
+            complete_ms: None,
             told: None,
         }
     }
@@ -165,7 +170,7 @@ impl Translator {
         let message: Value = serde_json::from_str(message.get()).unwrap_or_default();
         let mut steps = match record.by {
             Writer::Client => self.said(frames::sort(message)),
-            Writer::Agent => self.heard(frames::sort(message), now_ms),
+            Writer::Agent => self.heard(frames::sort(message), record.at_ms, now_ms),
         };
         if self.live {
             steps.extend(self.state(now_ms));
@@ -215,7 +220,7 @@ impl Translator {
         if self.live { vec![Step::Tell(event)] } else { Vec::new() }
     }
 
-    fn heard(&mut self, frame: Frame, now_ms: u64) -> Vec<Step> {
+    fn heard(&mut self, frame: Frame, at_ms: u64, now_ms: u64) -> Vec<Step> {
         match frame {
             Frame::Answer { id, outcome } => match self.known.calls.remove(&id) {
                 Some(Call::Initialize) => self.initialized(outcome, now_ms),
@@ -224,13 +229,16 @@ impl Translator {
                 None => Vec::new(),
             },
             Frame::Request { id, method, params } if method == "session/request_permission" => {
-                let call = text(&params, "/toolCall/toolCallId");
-                let known =
-                    self.known.tools.iter().find(|(known, _)| Some(known.as_str()) == call).map(|(_, tool)| tool);
-                let permission = Permission::understand(&id, &params, known);
+                let known = self.known.tools.iter().map(|(_, tool)| tool);
+                let permission = Permission::understand(&id, &params, known, at_ms);
                 let ask = permission.ask.clone();
+                let is_open = permission.open.is_some();
                 if self.known.asked.len() < KEPT {
                     self.known.asked.push(permission);
+                }
+                if is_open {
+                    self.complete_ms = Some(now_ms + COMPLETE_MS);
+                    return Vec::new();
                 }
                 self.tell(ChannelEvent::Asked(ask))
             }
@@ -370,12 +378,26 @@ impl Translator {
         }
         if let Some((_, known)) = self.known.tools.iter_mut().find(|(known, _)| *known == id) {
             merge(known, update);
-            return;
+        } else {
+            if self.known.tools.len() >= KEPT {
+                self.known.tools.pop_front();
+            }
+            self.known.tools.push_back((id, update.clone()));
         }
-        if self.known.tools.len() >= KEPT {
-            self.known.tools.pop_front();
+        let Known { asked, tools, .. } = &mut self.known;
+        for asked in asked {
+            if let Some(params) = asked.open.take() {
+                let known = tools.iter().map(|(_, tool)| tool);
+                *asked = Permission::understand(&asked.request, &params, known, asked.at_ms);
+            }
         }
-        self.known.tools.push_back((id, update.clone()));
+    }
+
+    /// Tells the questions that were kept back.
+    fn complete(&mut self) -> Vec<Step> {
+        self.complete_ms = None;
+        let asked = self.known.asked.iter_mut().filter_map(|asked| asked.open.take().map(|_| asked.ask.clone()));
+        asked.map(|ask| Step::Tell(ChannelEvent::Asked(ask))).collect()
     }
 
     fn withdrawn(&mut self, request: &Value) -> Vec<Step> {
@@ -431,7 +453,16 @@ impl Translator {
         if let Some(id) = self.known.running.filter(|_| self.known.accepted) {
             steps.push(Step::Tell(ChannelEvent::PromptAccepted { id }));
         }
-        steps.extend(self.known.asked.iter().map(|asked| Step::Tell(ChannelEvent::Asked(asked.ask.clone()))));
+        self.complete_ms = None;
+        for asked in &mut self.known.asked {
+            let due_ms = asked.at_ms + COMPLETE_MS;
+            if asked.open.is_some() && due_ms > now_ms {
+                self.complete_ms = Some(due_ms);
+            } else {
+                asked.open = None;
+                steps.push(Step::Tell(ChannelEvent::Asked(asked.ask.clone())));
+            }
+        }
         steps.push(Step::Tell(ChannelEvent::InStep));
         steps.extend(self.open(now_ms));
         steps.extend(self.next_prompt());
@@ -485,14 +516,6 @@ fn refused(what: &str, failure: Failure) -> Step {
     } else {
         ChannelError::Refused { what: what.to_owned(), why: failure.message }
     })
-}
-
-/// Millionths of a dollar.
-fn microusd(dollars: &Value) -> Option<u64> {
-    let micro = (dollars.as_f64()? * 1_000_000.0).round();
-    // A count of micro-dollars that does not fit is no cost.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    (0.0..9e15).contains(&micro).then_some(micro as u64)
 }
 
 impl Protocol for Translator {
@@ -555,10 +578,10 @@ impl Protocol for Translator {
             let limit = Duration::from_millis(HANDSHAKE_MS);
             return vec![Step::Close(ChannelError::Late { peer: PEER, what: "open a conversation", limit })];
         }
-        Vec::new()
+        if self.complete_ms.is_some_and(|due| due <= now_ms) { self.complete() } else { Vec::new() }
     }
 
     fn wakes_at_ms(&self) -> Option<u64> {
-        self.until_ms
+        self.until_ms.into_iter().chain(self.complete_ms).min()
     }
 }
