@@ -19,6 +19,7 @@ use crate::approvals::Approvals;
 use crate::channels::{self, Channels};
 use crate::config::{Limits, Settings};
 use crate::hooks::Witnesses;
+use crate::hooks::hold::Holds;
 use crate::journal::Journal;
 use crate::listen::connections::Connections;
 use crate::notify::Notifier;
@@ -63,6 +64,8 @@ pub struct Daemon {
     pub channels: Channels,
     /// Who is told what hooks say.
     pub hooks: Witnesses,
+    /// What hooks keep their engines waiting for.
+    pub holds: Holds,
     /// Permits for open connections, over all doors.
     pub connections: Connections,
     /// Every task of the daemon.
@@ -130,6 +133,7 @@ impl Daemon {
             approvals,
             activities: parts.activities,
             hooks: Witnesses::default(),
+            holds: Holds::default(),
             journal: Journal::new(parts.store.clone()),
             dispatcher: Arc::new(Dispatcher::default()),
             supervisor: OnceLock::new(),

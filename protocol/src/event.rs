@@ -48,6 +48,8 @@ pub mod kind {
     pub const SESSION_CONVERSATION: &str = "session.conversation";
     /// A session's structured channel stands, or is lost.
     pub const SESSION_CHANNEL: &str = "session.channel";
+    /// What a session used is told anew.
+    pub const SESSION_USAGE: &str = "session.usage";
     /// A checkpoint of a session was taken.
     pub const SESSION_CHECKPOINTED: &str = "session.checkpointed";
     /// A session was set back to a checkpoint.
@@ -62,6 +64,8 @@ pub mod kind {
     pub const APPROVAL_DECIDED: &str = "approval.decided";
     /// The engine heard a decision, or could not be told.
     pub const APPROVAL_DELIVERED: &str = "approval.delivered";
+    /// The answer to a question that still waits goes another way from now on.
+    pub const APPROVAL_MOVED: &str = "approval.moved";
     /// An agent asks no more.
     pub const APPROVAL_WITHDRAWN: &str = "approval.withdrawn";
     /// A standing decision was made.

@@ -130,7 +130,7 @@ impl Approvals {
     }
 
     /// A question that nobody decided is asked no more; a decision that nobody fetched was not delivered.
-    async fn settle(&self, approval: ApprovalId, why: &str) -> Result<(), RpcError> {
+    pub(super) async fn settle(&self, approval: ApprovalId, why: &str) -> Result<(), RpcError> {
         let row = self.get(approval).await?;
         if row.state == ApprovalState::Pending {
             return self.withdraw(approval, why).await;

@@ -4,6 +4,7 @@
 
 mod ask;
 mod decide;
+mod handed;
 mod keep;
 mod located;
 pub mod policy;

@@ -13,7 +13,7 @@ use crate::sessions::Sessions;
 use crate::sessions::create::Plan;
 
 /// The word for sessions whose engine tells by hooks.
-const CHANNEL: &str = "hooks";
+pub(crate) const CHANNEL: &str = "hooks";
 
 /// What hooks call, and where they reach the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Adds the hooks of the plan's engine to a plan on a terminal, and gives the file in which they are, if any.
+    /// Adds the hooks of the plan's engine to a plan on a terminal, and gives what its engine must be let read for them, if
+    /// any.
     ///
     /// # Errors
     /// When the session's directory cannot be written.
@@ -35,15 +36,23 @@ impl Place {
         let cwd = PathBuf::from(&plan.cwd);
         let read = |path: &str| std::fs::read_to_string(cwd.join(path)).ok();
         let program = self.program.to_string_lossy();
-        let Some(installation) = orx_engines::hooks::install(kind, &plan.argv, &program, directory, &read) else {
+        let installed = orx_engines::hooks::install(kind, &plan.argv, &plan.environment, &program, directory, &read);
+        let Some(installation) = installed else {
             return Ok(None);
         };
         orx_sandbox::file::private_directory(directory)?;
         let file = directory.join(installation.file);
+        if let Some(below) = file.parent().filter(|below| *below != directory) {
+            orx_sandbox::file::private_directory(below)?;
+        }
         orx_sandbox::file::replace(&file, installation.content.as_bytes())?;
         plan.argv = installation.argv;
+        let named = installation.environment.into_iter().map(|(name, value)| (name.to_owned(), value));
+        plan.environment.extend(named);
         plan.environment.insert(variable::SOCKET.to_owned(), self.socket.to_string_lossy().into_owned());
-        file.canonicalize().map(Some)
+        // A directory of its own is read as a whole.
+        let first = Path::new(installation.file).components().next();
+        first.map(|first| directory.join(first).canonicalize()).transpose()
     }
 }
 

@@ -1,23 +1,26 @@
 //! Hooks of engines: installed for one session each, heard here, and answered where they ask. A hook is believed to be of
 //! the session in whose processes it runs, whatever it says.
 
+pub mod hold;
 pub mod install;
 
 use orx_engines::EngineKind;
-use orx_engines::hooks::{self, Answer, Asker, Heard, Meaning, Question};
+use orx_engines::hooks::{self, Answer, Asker, Asking, Heard, Meaning, Question};
 use orx_protocol::api::approval::{ApprovalState, Delivery, Road};
 use orx_protocol::api::hook::{DeliveredParams, ReportParams, Reported};
-use orx_protocol::{ErrorKind, RpcError, SessionId};
+use orx_protocol::{ApprovalId, ErrorKind, RpcError, SessionId, clock};
 use orx_session::approval::Verdict;
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::access::{Caller, standing};
 use crate::approvals::{Intent, NewApproval};
 use crate::daemon::Daemon;
+use hold::Hold;
 
 /// One who concludes something from what hooks say: what an agent does, whether it took a prompt. It is told in the order
 /// of the calls and must not block.
@@ -72,7 +75,7 @@ pub async fn report(
     if call.len() > CALL || !call.chars().all(|character| character.is_ascii_alphanumeric()) {
         return Err(invalid(format!("`call` is at most {CALL} letters and digits")));
     }
-    let payload = params.payload;
+    let payload = hooks::plain(kind, params.payload);
     let heard = {
         let payload = payload.clone();
         tokio::task::spawn_blocking(move || hooks::understand(kind, &payload, &regular_file))
@@ -185,16 +188,23 @@ impl Hook<'_> {
             self.observe(heard);
         }
         let decided = match at_once {
-            Some(decided) => Some(decided),
-            None => tokio::select! {
-                decided = decision => Some(decided),
-                () = left => None,
-            },
-        };
-        let Some(decided) = decided else {
-            // The dialog was dismissed at the terminal, or the daemon's own connection failed and the hook comes back.
-            approvals.asker_left(approval, "it was answered at the session's own terminal, or its hook ended");
-            return Err(RpcError::new(ErrorKind::Unavailable, "the hook is gone"));
+            Some(decided) => decided,
+            None => {
+                let dialog = self.until_dialog(approval).await?;
+                tokio::select! {
+                    decided = decision => decided,
+                    () = left => {
+                        // The dialog was dismissed at the terminal, or the daemon's own connection failed and the hook
+                        // comes back.
+                        approvals.asker_left(approval, "it was answered at the session's own terminal, or its hook ended");
+                        return Err(RpcError::new(ErrorKind::Unavailable, "the hook is gone"));
+                    }
+                    () = dialog => {
+                        approvals.hand_over(self.session, approval);
+                        return Ok(Reported::default());
+                    }
+                }
+            }
         };
         let answer =
             Answer { state: decided.state, reason: decided.reason.as_deref(), answer: decided.answer.as_deref() };
@@ -204,6 +214,27 @@ impl Hook<'_> {
             approvals.asker_left(approval, "its hook ended before the engine was told");
         }
         Ok(Reported { approval: output.is_some().then_some(approval), output })
+    }
+
+    /// Keeps a question with the hook of an engine that shows no dialog meanwhile; what is given ends when the engine is to
+    /// show one, and never where it does anyway.
+    async fn until_dialog(&self, approval: ApprovalId) -> Result<impl Future<Output = ()> + Send, RpcError> {
+        let held = match hooks::asking(self.kind) {
+            Some(Asking::Before { patience }) => {
+                let row = self.daemon.approvals.get(approval).await?;
+                // The engine waits since the question came, also over a restart of the daemon.
+                let waited = Duration::from_millis(clock::now_ms().saturating_sub(row.created_at_ms));
+                Some((Hold::begin(self.daemon, self.session, &row.title), patience.saturating_sub(waited)))
+            }
+            Some(Asking::Beside) | None => None,
+        };
+        let (sessions, session) = (self.daemon.sessions.clone(), self.session);
+        Ok(async move {
+            match held {
+                Some((_hold, patience)) => hold::until_dialog(&sessions, session, patience).await,
+                None => std::future::pending().await,
+            }
+        })
     }
 
     /// Does what follows from something that was not asked.
@@ -228,7 +259,7 @@ impl Hook<'_> {
     /// Ends the questions whose key begins so: the engine does not wait for them any more.
     async fn withdraw(&self, prefix: String, why: &str) -> Result<(), RpcError> {
         let fits = move |row: &orx_protocol::api::approval::Approval| {
-            row.road == Road::Hook && row.key.as_ref().is_some_and(|key| key.starts_with(&prefix))
+            row.key.as_ref().is_some_and(|key| key.starts_with(&prefix))
         };
         self.daemon.approvals.withdraw_of(self.session, why, fits).await
     }

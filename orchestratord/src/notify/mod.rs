@@ -8,12 +8,11 @@ pub mod settings;
 mod terminal;
 
 use orx_protocol::activity::AgentState;
-use orx_protocol::api::Empty;
 use orx_protocol::api::approval::ApprovalState;
 use orx_protocol::api::notification::{Attempt, ListParams, Notification, Notifications, Road, Topic};
 use orx_protocol::api::session::Session;
 use orx_protocol::event::kind;
-use orx_protocol::hold::{NoticeForm, method};
+use orx_protocol::hold::NoticeForm;
 use orx_protocol::{ErrorKind, Event, NotificationId, RpcError, SessionId, clock};
 use orx_sandbox::environment::Environment;
 use orx_session::notify::{Moment, News, Told, news};
@@ -26,7 +25,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::sessions::{Sessions, holder};
+use crate::sessions::Sessions;
 
 /// The cursor's name.
 const CURSOR: &str = "notify";
@@ -275,10 +274,7 @@ impl Notifier {
 
     async fn is_looked_at(&self, session: Option<&Session>) -> bool {
         let Some(session) = session.filter(|session| !session.state.is_final()) else { return false };
-        let Ok(row) = self.0.sessions.row(session.session).await else { return false };
-        let status: Result<orx_protocol::hold::Status, RpcError> =
-            holder::ask_now(Path::new(&row.socket), method::STATUS, &Empty {}).await;
-        status.is_ok_and(|status| status.looked_at)
+        self.0.sessions.is_looked_at(session.session).await
     }
 
     /// Whether what an event says is still so.

@@ -4,6 +4,7 @@
 pub mod activity;
 pub mod again;
 pub mod attach;
+mod attention;
 pub mod channel;
 pub mod checkpoints;
 pub mod confine;
@@ -19,16 +20,19 @@ pub mod look;
 pub mod places;
 pub mod ready;
 pub mod reconcile;
+mod submit;
+pub mod turns;
 pub mod upgrade;
 pub mod wish;
 
-use orx_protocol::api::session::{Session, SessionState, Until};
+use orx_protocol::api::session::{CreateParams, Session, SessionState, Until};
 use orx_protocol::event::kind;
 use orx_protocol::hold::{Ended, Holder, TerminalSize};
 use orx_protocol::life::Life;
 use orx_protocol::process::EndReason;
 use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
 use orx_session::life::at_end as life_at_end;
+use orx_session::life::missing::{Settled, settle};
 use orx_store::{SessionRow, Store, StoreError, events, sessions as table};
 use std::future::Future;
 use std::os::fd::OwnedFd;
@@ -41,6 +45,7 @@ use tokio_util::task::TaskTracker;
 
 use holder::Outcome;
 
+use crate::channels::settings::ChannelDefaults;
 use crate::hooks::install::Place;
 
 /// Most sessions that one listing gives.
@@ -70,6 +75,8 @@ struct Inner {
     places: places::Places,
     /// What the hooks of engines call.
     hooks: OnceLock<Place>,
+    /// Whether sessions get a structured channel where their caller says nothing.
+    channels: OnceLock<ChannelDefaults>,
     /// How sessions are confined.
     confining: confine::Confining,
     /// Cancelled when the daemon begins to end.
@@ -102,6 +109,7 @@ impl Sessions {
             changed: watch::Sender::new(0),
             places: places::Places::default(),
             hooks: OnceLock::new(),
+            channels: OnceLock::new(),
             confining: confine::Confining::default(),
             stopping,
             kept: keeper::Kept::from_store(stored),
@@ -121,6 +129,19 @@ impl Sessions {
 
     pub(crate) fn hooks(&self) -> Option<&Place> {
         self.0.hooks.get()
+    }
+
+    /// Says which sessions get a structured channel where their caller says nothing; without it all do that can.
+    pub fn set_channels(&self, defaults: ChannelDefaults) {
+        // It is set once, at the start.
+        let _ = self.0.channels.set(defaults);
+    }
+
+    /// A caller's wish with the operator's choice of channels in it.
+    pub fn fill_channel(&self, params: &mut CreateParams) {
+        if let Some(defaults) = self.0.channels.get() {
+            defaults.fill(params);
+        }
     }
 
     /// Directory of a session's files.
@@ -192,6 +213,15 @@ impl Sessions {
         Ok(self.store().read(table::unfinished).await?.len())
     }
 
+    /// Sessions that run and lack something of what they were made with.
+    ///
+    /// # Errors
+    /// As the store cannot be read.
+    pub async fn degraded(&self) -> Result<usize, RpcError> {
+        let rows = self.store().read(table::unfinished).await?;
+        Ok(rows.iter().filter(|row| row.session.life == Life::Degraded).count())
+    }
+
     /// Waits for a state, at most `limit`; gives the state at the end.
     ///
     /// # Errors
@@ -249,7 +279,8 @@ impl Sessions {
         Ok(self.row(session).await?.session)
     }
 
-    /// Changes a session's record and appends the event in one step, if `change` finds something to change.
+    /// Changes a session's record and appends the event in one step, if `change` finds something to change. What follows
+    /// for its place in its life from what it lacks by then is part of the step.
     async fn update(
         &self,
         session: SessionId,
@@ -272,8 +303,12 @@ impl Sessions {
                     return Err(StoreError::NotFound(format!("there is no session {session}")));
                 };
                 if let Some((kind, data)) = change(&mut row)? {
+                    let settled = settle(&mut row.session);
                     table::update(tx, &row)?;
                     events::append(tx, kind, &session.to_string(), &data)?;
+                    if let Some(settled) = settled {
+                        events::append(tx, kind::SESSION_LIFE, &session.to_string(), &of_life(&settled))?;
+                    }
                 }
                 Ok(())
             })
@@ -370,7 +405,11 @@ impl Sessions {
                 // A panic there is logged by the runtime; the session's end is recorded all the same.
                 let _ = left.await;
             }
+            let is_lost = ended.reason == EndReason::Lost;
             sessions.insist_on_end(session, ended).await;
+            if is_lost && let Err(error) = sessions.remove_groups_of_ended().await {
+                tracing::warn!(%session, %error, "Control groups of sessions that are over cannot be looked for.");
+            }
             sessions.0.kept.forget(session);
         });
     }
@@ -406,6 +445,11 @@ impl Sessions {
         })
         .await
     }
+}
+
+/// The event of a step that follows from what a session lacks.
+fn of_life(settled: &Settled) -> serde_json::Value {
+    serde_json::json!({"from": settled.from, "to": settled.to, "missing": settled.missing})
 }
 
 /// The change and the event of a session's end.

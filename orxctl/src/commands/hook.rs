@@ -36,6 +36,10 @@ input, the answer is printed. Exit code 0 also when there is no answer; 1 when t
 pub struct Hook {
     /// The engine whose hook it is
     pub engine: String,
+    /// How long a question waits for a daemon that cannot be reached, for engines that show no dialog while their hook
+    /// waits; without it as long as the engine does
+    #[arg(long, value_name = "SECONDS")]
+    pub away: Option<u64>,
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Hook) -> Result<Status, Failure> {
@@ -59,9 +63,9 @@ async fn told(context: &Context, arguments: &Hook) -> Result<(), Failure> {
         call: Some(ulid_text()),
         session: Some(session),
     };
-    let is_question = params.payload.get("hook_event_name").and_then(Value::as_str) == Some("PermissionRequest");
-    let limit = if is_question { QUESTION } else { NOTICE };
-    let (client, reported) = match report(context, &params, limit).await {
+    let limit = if is_question(&params.payload) { QUESTION } else { NOTICE };
+    let away = arguments.away.map_or(limit, Duration::from_secs);
+    let (client, reported) = match report(context, &params, limit, away).await {
         Ok(answered) => answered,
         // Nobody is there to say anything: the engine goes on as without hooks.
         Err(error) if error.is_repeatable() => return Ok(()),
@@ -79,21 +83,39 @@ async fn told(context: &Context, arguments: &Hook) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks until there is an answer, over restarts of the daemon: the call has a name by which its question is found again.
-async fn report(context: &Context, params: &ReportParams, limit: Duration) -> Result<(Client, Reported), ClientError> {
+/// Whether an engine waits for an answer: engines name that point alike, and the member that says so differently.
+fn is_question(payload: &Value) -> bool {
+    let point = ["hook_event_name", "hookName"].iter().find_map(|member| payload.get(member)?.as_str());
+    point.is_some_and(|point| point.eq_ignore_ascii_case("PermissionRequest"))
+}
+
+/// Asks until there is an answer, over restarts of the daemon that take no longer than `away`: the call has a name by which
+/// its question is found again.
+async fn report(
+    context: &Context,
+    params: &ReportParams,
+    limit: Duration,
+    away: Duration,
+) -> Result<(Client, Reported), ClientError> {
     let started = Instant::now();
+    let mut unreached_since = started;
     let options = ConnectOptions { deadline: limit, ..ConnectOptions::default() };
     let mut pauses = Backoff::reconnect();
-    let client = loop {
+    loop {
         match Client::connect_with(&context.places.socket, options.clone()).await {
-            Ok(client) => break client,
-            Err(error) if started.elapsed() >= limit => return Err(error),
-            Err(_) => pauses.pause().await,
+            Ok(client) => {
+                let left = limit.saturating_sub(started.elapsed());
+                match client.call_with_deadline("hook.report", params, left).await {
+                    Ok(reported) => return Ok((client, reported)),
+                    Err(error) if !error.is_repeatable() || started.elapsed() >= limit => return Err(error),
+                    Err(_) => unreached_since = Instant::now(),
+                }
+            }
+            Err(error) if started.elapsed() >= limit || unreached_since.elapsed() >= away => return Err(error),
+            Err(_) => {}
         }
-    };
-    let left = limit.saturating_sub(started.elapsed());
-    let reported = client.call_idempotent("hook.report", params, left).await?;
-    Ok((client, reported))
+        pauses.pause().await;
+    }
 }
 
 /// What the engine hands to its hook.

@@ -6,10 +6,10 @@
 
 use std::path::Path;
 
-use orx_protocol::api::approval::{ApprovalKind, ApprovalState, Subject};
+use orx_protocol::api::approval::{ApprovalKind, ApprovalState, Choice, Part, Subject};
 use serde_json::{Map, Value, json};
-use similar::TextDiff;
 
+use super::changes::unified;
 use super::{Answer, Asker, BadPayload, Heard, Installation, Meaning, Question};
 use crate::home;
 
@@ -34,8 +34,6 @@ const POINTS: [&str; 12] = [
     "StopFailure",
     "SessionEnd",
 ];
-/// Longest file of which a change is shown line by line, in bytes.
-const DIFFED: usize = 512 * 1024;
 
 pub(super) fn install(
     argv: &[String],
@@ -63,12 +61,13 @@ pub(super) fn install(
         None => Map::new(),
         Some(given) => own_settings(given.strip_prefix("--settings=").unwrap_or(given), read)?,
     };
-    add_hooks(&mut settings, program)?;
+    let seconds = |point: &str| if point == "PermissionRequest" { QUESTION_SECONDS } else { NOTICE_SECONDS };
+    add_hooks(&mut settings, &POINTS, seconds, &format!("{} hook claude", quoted(program)))?;
     let file = directory.join(FILE).to_string_lossy().into_owned();
     let after_program = kept.len().min(1);
     kept.splice(after_program..after_program, ["--settings".to_owned(), file]);
     kept.extend(rest.iter().cloned());
-    Some(Installation { file: FILE, content: Value::Object(settings).to_string(), argv: kept })
+    Some(Installation { file: FILE, content: Value::Object(settings).to_string(), argv: kept, environment: Vec::new() })
 }
 
 /// Settings that the user passes: JSON, or the path of a file. `None` for what the CLI itself will refuse.
@@ -77,20 +76,23 @@ fn own_settings(given: &str, read: &dyn Fn(&str) -> Option<String>) -> Option<Ma
     serde_json::from_str(&text).ok()
 }
 
-/// Adds our hooks behind those that are there.
-fn add_hooks(settings: &mut Map<String, Value>, program: &str) -> Option<()> {
+/// Adds a hook at each point behind those that are there; `seconds` is how long the CLI waits for it.
+pub(super) fn add_hooks(
+    settings: &mut Map<String, Value>,
+    points: &[&str],
+    seconds: impl Fn(&str) -> u64,
+    command: &str,
+) -> Option<()> {
     let hooks = settings.entry("hooks").or_insert_with(|| json!({})).as_object_mut()?;
-    for point in POINTS {
-        let seconds = if point == "PermissionRequest" { QUESTION_SECONDS } else { NOTICE_SECONDS };
-        let command = format!("{} hook claude", quoted(program));
-        let entry = json!({"hooks": [{"type": "command", "command": command, "timeout": seconds}]});
-        hooks.entry(point).or_insert_with(|| json!([])).as_array_mut()?.push(entry);
+    for point in points {
+        let entry = json!({"hooks": [{"type": "command", "command": command, "timeout": seconds(point)}]});
+        hooks.entry(*point).or_insert_with(|| json!([])).as_array_mut()?.push(entry);
     }
     Some(())
 }
 
 /// A path as one word of a POSIX shell.
-fn quoted(path: &str) -> String {
+pub(super) fn quoted(path: &str) -> String {
     format!("'{}'", path.replace('\'', "'\\''"))
 }
 
@@ -139,7 +141,7 @@ fn question(payload: &Value, read: &dyn Fn(&str) -> Option<String>) -> Result<Qu
             ApprovalKind::FileChange
         }
         "AskUserQuestion" => {
-            (subject.question, subject.choices) = asked(input);
+            asked(input, &mut subject);
             ApprovalKind::Question
         }
         "ExitPlanMode" => {
@@ -157,30 +159,44 @@ fn question(payload: &Value, read: &dyn Fn(&str) -> Option<String>) -> Result<Qu
     Ok(Question { kind, subject, asker })
 }
 
-/// The questions in words, and the choices where there is one question with one answer.
-fn asked(input: &Value) -> (Option<String>, Vec<String>) {
-    let questions = input["questions"].as_array().cloned().unwrap_or_default();
-    let label = |option: &Value| text(option, "label").unwrap_or_default();
-    if let [question] = questions.as_slice() {
-        let options: Vec<&Value> = question["options"].as_array().into_iter().flatten().collect();
-        let explained: String = options
-            .iter()
-            .map(|option| format!("\n  {}: {}", label(option), text(option, "description").unwrap_or_default()))
-            .collect();
-        let words = format!("{}{explained}", text(question, "question").unwrap_or_default());
-        let several = question["multiSelect"].as_bool().unwrap_or(false);
-        let choices = if several { Vec::new() } else { options.into_iter().map(label).collect() };
-        let words = if several { format!("{words}\n(several may be named, separated by commas)") } else { words };
-        return (Some(words), choices);
-    }
-    let mut words = String::from("Several questions; the answer has one line for each, in their order:");
-    for question in &questions {
-        words.push_str(&format!("\n- {}", text(question, "question").unwrap_or_default()));
-        for option in question["options"].as_array().into_iter().flatten() {
-            words.push_str(&format!("\n    {}: {}", label(option), text(option, "description").unwrap_or_default()));
+/// A question with another CLI's own name of the tool.
+pub(super) fn with_tool(mut question: Box<Question>, tool: &str) -> Box<Question> {
+    question.subject.tool = Some(tool.to_owned());
+    question
+}
+
+/// What is asked: one question with its choices, or the parts where there are several questions or several answers.
+fn asked(input: &Value, subject: &mut Subject) {
+    let questions: Vec<&Value> = input["questions"].as_array().into_iter().flatten().collect();
+    let options = |question: &Value| -> Vec<Choice> {
+        let options = question["options"].as_array().into_iter().flatten();
+        let choice = |option: &Value| Choice {
+            label: text(option, "label").unwrap_or_default(),
+            description: text(option, "description").filter(|words| !words.is_empty()),
+        };
+        options.map(choice).collect()
+    };
+    let part = |question: &&Value| Part {
+        question: text(question, "question").unwrap_or_default(),
+        choices: options(question),
+        several: question["multiSelect"].as_bool().unwrap_or(false),
+    };
+    let parts: Vec<Part> = questions.iter().map(part).collect();
+    match parts.as_slice() {
+        [one] if !one.several => {
+            let explained = one
+                .choices
+                .iter()
+                .map(|choice| format!("\n  {}: {}", choice.label, choice.description.as_deref().unwrap_or_default()));
+            subject.question = Some(format!("{}{}", one.question, explained.collect::<String>()));
+            subject.choices = one.choices.iter().map(|choice| choice.label.clone()).collect();
+        }
+        parts => {
+            let words: Vec<&str> = parts.iter().map(|part| part.question.as_str()).collect();
+            subject.question = Some(words.join("\n"));
+            subject.parts = parts.to_vec();
         }
     }
-    (Some(words), Vec::new())
 }
 
 /// What a tool changes, as a unified diff.
@@ -191,19 +207,7 @@ fn diff(tool: &str, path: &str, input: &Value, read: &dyn Fn(&str) -> Option<Str
         "NotebookEdit" => vec![(String::new(), text(input, "new_source")?)],
         _ => replaced(input).into_iter().collect(),
     };
-    let mut whole = format!("--- {path}\n+++ {path}\n");
-    for (old, new) in edits {
-        if old.len() + new.len() > DIFFED {
-            whole.push_str(&format!("@@ {} bytes become {} bytes @@\n", old.len(), new.len()));
-            continue;
-        }
-        let changes = TextDiff::from_lines(&old, &new);
-        whole.push_str(&changes.unified_diff().context_radius(3).to_string());
-        if !whole.ends_with('\n') {
-            whole.push('\n');
-        }
-    }
-    Some(whole)
+    Some(unified(path, &edits))
 }
 
 fn replaced(edit: &Value) -> Option<(String, String)> {
@@ -235,7 +239,7 @@ fn answered(input: &Value, words: &str) -> Value {
         answers.insert(question.clone(), json!(words));
     } else {
         for (question, line) in questions.into_iter().zip(words.lines()) {
-            answers.insert(question, json!(line.trim().trim_start_matches("- ")));
+            answers.insert(question, json!(line.trim()));
         }
     }
     if let Some(members) = input.as_object_mut() {

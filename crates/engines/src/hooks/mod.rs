@@ -2,20 +2,30 @@
 //! by them, and how they answer. Pure: the daemon writes the files, and `orxctl hook` carries payload and answer. What a
 //! hook says of the agent's state is concluded in `orx-session`.
 
+mod changes;
 mod claude;
+mod copilot;
+mod pi;
+mod qwen;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use orx_protocol::api::approval::{ApprovalKind, ApprovalState, Subject};
 use serde_json::Value;
 
 use crate::EngineKind;
 
+/// How long a question waits in its hook for a daemon that is away, in seconds, where the engine shows no dialog meanwhile: a
+/// restart is shorter, and a person at the terminal waits for nothing.
+const AWAY: u64 = 20;
+
 /// A hook's payload that is not what its CLI sends.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPayload {
     /// Hooks of this CLI are not known.
-    #[error("hooks of {0} are not known; there are those of claude")]
+    #[error("hooks of {0} are not known; there are those of claude, copilot, pi and qwen")]
     NoHooks(EngineKind),
     /// A member is missing or is something else.
     #[error("the hook's payload has no text `{0}`: is it what the engine hands to its hooks?")]
@@ -25,26 +35,35 @@ pub enum BadPayload {
 /// What is to be written and passed so that a CLI calls its hooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
-    /// Name of the file in the session's directory.
+    /// The file, below the session's directory.
     pub file: &'static str,
     /// What is in it.
     pub content: String,
     /// The arguments with which the CLI finds it, in the place of those that were given.
     pub argv: Vec<String>,
+    /// Variables by which the CLI finds it.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// How hooks are installed for one session, in a file in `directory`, so that the user's own files stay as they are.
-/// `argv` is the whole command line, `program` what the hooks call, and `read` reads a settings file that the command line
-/// names already. `None` where the CLI has no hooks, or its command line switches them off.
+/// `argv` is the whole command line, `environment` the CLI's, `program` what the hooks call, and `read` reads a settings file
+/// that is named already. `None` where the CLI has no hooks, or its command line switches them off.
 #[must_use]
 pub fn install(
     kind: EngineKind,
     argv: &[String],
+    environment: &BTreeMap<String, String>,
     program: &str,
     directory: &Path,
     read: &dyn Fn(&str) -> Option<String>,
 ) -> Option<Installation> {
-    if kind == EngineKind::Claude { claude::install(argv, program, directory, read) } else { None }
+    match kind {
+        EngineKind::Claude => claude::install(argv, program, directory, read),
+        EngineKind::Copilot => Some(copilot::install(argv, program, directory)),
+        EngineKind::Pi => Some(pi::install(argv, program, directory)),
+        EngineKind::Qwen => qwen::install(argv, environment, program, directory, read),
+        _ => None,
+    }
 }
 
 /// What a hook was told.
@@ -119,7 +138,36 @@ impl Asker {
     }
 }
 
-/// Understands what a hook was told. `read` reads a file that a tool is about to replace.
+/// How a CLI asks its user what a hook of its may answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// Its dialog is on the screen while the hook runs: whoever is first decides.
+    Beside,
+    /// Its dialog comes after a hook that said nothing, and none is there before.
+    Before {
+        /// How long the CLI waits for the hook.
+        patience: Duration,
+    },
+}
+
+/// How the hooks of a CLI ask; `None` where they answer nothing.
+#[must_use]
+pub const fn asking(kind: EngineKind) -> Option<Asking> {
+    match kind {
+        EngineKind::Claude | EngineKind::Pi => Some(Asking::Beside),
+        EngineKind::Copilot => Some(Asking::Before { patience: copilot::PATIENCE }),
+        EngineKind::Qwen => Some(Asking::Before { patience: qwen::PATIENCE }),
+        _ => None,
+    }
+}
+
+/// A payload with the names of members that all others have, as which it is kept, understood and told on.
+#[must_use]
+pub fn plain(kind: EngineKind, payload: Value) -> Value {
+    if kind == EngineKind::Copilot { copilot::plain(payload) } else { payload }
+}
+
+/// Understands what a hook was told. The payload is [`plain`]. `read` reads a file that a tool is about to replace.
 ///
 /// # Errors
 /// [`BadPayload`].
@@ -128,7 +176,13 @@ pub fn understand(
     payload: &Value,
     read: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Heard, BadPayload> {
-    if kind == EngineKind::Claude { claude::understand(payload, read) } else { Err(BadPayload::NoHooks(kind)) }
+    match kind {
+        EngineKind::Claude => claude::understand(payload, read),
+        EngineKind::Copilot => copilot::understand(payload, read),
+        EngineKind::Pi => pi::understand(payload, read),
+        EngineKind::Qwen => qwen::understand(payload, read),
+        _ => Err(BadPayload::NoHooks(kind)),
+    }
 }
 
 /// A decision for the CLI.
@@ -145,11 +199,20 @@ pub struct Answer<'a> {
 /// What the hook prints so that the CLI takes the decision; `None`: nothing, and the CLI asks its user as ever.
 #[must_use]
 pub fn answer(kind: EngineKind, payload: &Value, answer: Answer<'_>) -> Option<String> {
-    (kind == EngineKind::Claude).then(|| claude::answer(payload, answer)).flatten()
+    match kind {
+        EngineKind::Claude | EngineKind::Qwen => claude::answer(payload, answer),
+        EngineKind::Copilot => copilot::answer(answer),
+        EngineKind::Pi => pi::answer(answer),
+        _ => None,
+    }
 }
 
 /// What the hook prints so that the CLI does not do what it intends, or asks its user before that.
 #[must_use]
 pub fn hold_back(kind: EngineKind, is_denied: bool, reason: &str) -> Option<String> {
-    (kind == EngineKind::Claude).then(|| claude::hold_back(is_denied, reason))
+    match kind {
+        EngineKind::Claude | EngineKind::Copilot | EngineKind::Qwen => Some(claude::hold_back(is_denied, reason)),
+        EngineKind::Pi => Some(pi::hold_back(is_denied, reason)),
+        _ => None,
+    }
 }

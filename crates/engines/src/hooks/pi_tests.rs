@@ -59,7 +59,8 @@ fn what_a_tool_would_do_is_asked_with_all_that_is_needed_to_decide() {
     assert_eq!(write.kind, ApprovalKind::FileChange);
     assert_eq!(write.subject.paths, ["/w/a"]);
     assert_eq!(write.subject.diff.as_deref(), Some("--- /w/a\n+++ /w/a\n@@ -1,2 +1,2 @@\n one\n-two\n+three\n"));
-    let pieces = json!({"path": "/w/a", "edits": [{"oldText": "one", "newText": "1"}, {"oldText": "two", "newText": "2"}]});
+    let pieces =
+        json!({"path": "/w/a", "edits": [{"oldText": "one", "newText": "1"}, {"oldText": "two", "newText": "2"}]});
     let diff = asked("edit", &pieces, &read).subject.diff.unwrap();
     assert!(diff.contains("-one") && diff.contains("+1") && diff.contains("-two") && diff.contains("+2"), "{diff}");
 
