@@ -3,5 +3,6 @@
 pub mod activity;
 pub mod calculator;
 pub mod harness;
+pub mod lives;
 pub mod model;
 pub mod terminal;

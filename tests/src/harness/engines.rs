@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use orx_engines::EngineKind;
 
+use super::{Settings, binary};
+
 /// Where the CLIs are installed.
 fn installed() -> PathBuf {
     std::env::var_os("ORX_TEST_ENGINES")
@@ -17,17 +19,41 @@ fn installed() -> PathBuf {
 /// When it is not installed; the message says how to.
 #[must_use]
 pub fn program(kind: EngineKind) -> PathBuf {
-    let directory = installed().join(kind.name());
-    let name = kind.program().unwrap_or_else(|| kind.name());
+    find(kind.name(), kind.program().unwrap_or_else(|| kind.name()))
+}
+
+/// A program of an installed package.
+fn find(package: &str, name: &str) -> PathBuf {
+    let directory = installed().join(package);
     let places = [directory.join("node_modules/.bin").join(name), directory.join("bin").join(name)];
     let found = places.iter().find(|place| place.exists());
     let found = found.unwrap_or_else(|| {
         panic!(
-            "{kind} is not installed for the tests ({} is missing): `cargo xtask setup` installs it",
+            "{package} is not installed for the tests ({} is missing): `cargo xtask setup` installs it",
             places[0].display()
         )
     });
     found.canonicalize().expect("a program that exists has a path")
+}
+
+/// Tells a daemon where an engine is, and what else that needs to run.
+///
+/// # Panics
+/// When it is not installed.
+pub fn install(settings: &mut Settings, kind: EngineKind) {
+    settings.set(&format!("engines.binaries.{kind}"), program(kind).to_string_lossy().into_owned());
+    let (ours, wanted) = (binary::search_path(), search_path(kind, &binary::search_path()));
+    if ours != wanted {
+        settings.variable("PATH", wanted);
+    }
+}
+
+/// Tells a daemon where a program is that speaks ACP for an engine.
+///
+/// # Panics
+/// When it is not installed.
+pub fn install_adapter(settings: &mut Settings, name: &str) {
+    settings.set(&format!("engines.binaries.{name}"), find(name, name).to_string_lossy().into_owned());
 }
 
 /// `PATH` with which an engine runs: where it needs a newer node than the machine may have, the one that is installed

@@ -7,6 +7,8 @@ use nix::sys::signal::Signal;
 use orx_protocol::process::ProcessIdentity;
 use orx_sandbox::{identity, tree};
 
+use super::deadline::eventually_or;
+
 /// How long processes may take to disappear after SIGKILL.
 const GONE: Duration = Duration::from_secs(10);
 
@@ -83,18 +85,72 @@ fn contains(text: &[u8], needle: &[u8]) -> bool {
     text.windows(needle.len()).any(|window| window == needle)
 }
 
+/// All processes of a session: those that carry its name, and what they started, whatever that made of its environment.
+#[must_use]
+pub fn tree_of_session(session: &str) -> Vec<ProcessIdentity> {
+    let marked = of_session(session).into_iter().filter_map(|pid| identity::of(i32::try_from(pid).ok()?));
+    with_descendants(marked.collect())
+}
+
+/// Ends all processes of a session without warning: keepers and holders first, since a keeper replaces its holder.
+///
+/// # Panics
+/// When some would not go.
+#[track_caller]
+pub fn kill_tree(session: &str, tree: &[ProcessIdentity]) {
+    let holds = |process: &ProcessIdentity| {
+        let line = tree::command_line(process.pid).unwrap_or_default();
+        line.get(1).is_some_and(|word| word == "hold")
+    };
+    for process in tree.iter().filter(|process| holds(process)) {
+        tree::signal(*process, Signal::SIGKILL);
+    }
+    let left = end_all(|| alive_of_session(session, tree));
+    assert!(left.is_empty(), "processes outlived SIGKILL: {left:?}");
+}
+
+/// Waits until nothing of a session is left: neither a process that carries its name nor one of its `tree` of before.
+///
+/// # Panics
+/// When something is left after this time.
+#[track_caller]
+pub fn until_gone(session: &str, tree: &[ProcessIdentity], limit: Duration) {
+    let gone = || alive_of_session(session, tree).is_empty().then_some(());
+    eventually_or("the end of every process of the session", limit, gone).unwrap_or_else(|late| {
+        let left = alive_of_session(session, tree).into_iter();
+        let left: Vec<_> = left.map(|process| (process.pid, tree::command_line(process.pid))).collect();
+        panic!("{late}: {left:?}")
+    });
+}
+
+fn alive_of_session(session: &str, tree: &[ProcessIdentity]) -> Vec<ProcessIdentity> {
+    let mut alive = tree_of_session(session);
+    alive.extend(with_descendants(tree.iter().copied().filter(|process| identity::is_alive(*process)).collect()));
+    alive.sort_unstable_by_key(|process| process.pid);
+    alive.dedup();
+    alive
+}
+
+fn with_descendants(mut members: Vec<ProcessIdentity>) -> Vec<ProcessIdentity> {
+    let below: Vec<ProcessIdentity> = members.iter().flat_map(|process| tree::descendants(process.pid)).collect();
+    members.extend(below);
+    members.sort_unstable_by_key(|process| process.pid);
+    members.dedup();
+    members
+}
+
 /// Ends every process that has to do with `directory`, and all that these started. Gives those that would not go.
 pub fn end_all_of(directory: &Path, also: &[ProcessIdentity]) -> Vec<ProcessIdentity> {
-    let members = || {
+    end_all(|| {
         let mut members: Vec<ProcessIdentity> =
             also.iter().copied().filter(|process| identity::is_alive(*process)).collect();
         members.extend(of_directory(directory));
-        let below: Vec<ProcessIdentity> = members.iter().flat_map(|process| tree::descendants(process.pid)).collect();
-        members.extend(below);
-        members.sort_unstable_by_key(|process| process.pid);
-        members.dedup();
-        members
-    };
+        with_descendants(members)
+    })
+}
+
+/// Kills all that `members` gives until it gives none; gives those that would not go in time.
+fn end_all(members: impl Fn() -> Vec<ProcessIdentity>) -> Vec<ProcessIdentity> {
     let started = std::time::Instant::now();
     loop {
         let left = members();

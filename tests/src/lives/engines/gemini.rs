@@ -1,0 +1,10 @@
+//! Gemini CLI.
+
+use orx_engines::EngineKind;
+
+use crate::lives::Road;
+
+/// On pipes.
+pub const ACP: Road = Road { shown: Some("acp"), asked_by: Some("protocol"), ..Road::of(EngineKind::Gemini, "acp") };
+/// On its terminal alone.
+pub const KEYS: Road = Road { asked_by: Some("screen"), ..Road::of(EngineKind::Gemini, "off") };
