@@ -101,6 +101,41 @@ fn codex_is_followed_from_its_first_thread_to_an_approval_and_its_end() {
     assert_eq!(start["params"]["clientUserMessageId"], "orx-7");
 }
 
+/// Codex tells its other clients of threads that begin, and not of one that its interface takes up.
+#[test]
+fn a_conversation_that_codexs_interface_takes_up_is_found_among_those_that_are_loaded() {
+    let mut protocol = app_server::Translator::new("0", Some("t".to_owned()));
+    let mut seen = Seen::new();
+    seen.add(protocol.connected(0));
+    serve(&mut protocol, &mut seen, 0);
+    seen.add(protocol.command(ChannelCommand::Prompt { id: 7, text: "go on".to_owned() }, 0));
+    let started = |seen: &Seen<Value>| seen.sent.iter().any(|message| message["method"] == "turn/start");
+    assert!(!started(&seen), "nothing can be started that is not loaded: {:?}", seen.sent);
+    // The interface takes its time.
+    for _ in 0..3 {
+        let (at, from) = (protocol.wakes_at_ms().unwrap(), seen.sent.len());
+        seen.add(protocol.tick(at));
+        serve(&mut protocol, &mut seen, from);
+    }
+    assert!(!started(&seen));
+    let looks = seen.sent.iter().filter(|message| message["method"] == "thread/loaded/list").count();
+    assert!(looks >= 3, "{:?}", seen.sent);
+    let (at, from) = (protocol.wakes_at_ms().unwrap(), seen.sent.len());
+    seen.add(protocol.tick(at));
+    let answer = |seen: &Seen<Value>, method: &str, result: Value| {
+        let request = seen.sent[from..].iter().find(|message| message["method"] == method).unwrap();
+        json!({"id": request["id"], "result": result})
+    };
+    let loaded = answer(&seen, "thread/loaded/list", json!({"data": ["t"], "nextCursor": null}));
+    seen.add(protocol.received(loaded, at));
+    let read = answer(&seen, "thread/read", json!({"thread": {"id": "t", "status": {"type": "idle"}}}));
+    seen.add(protocol.received(read, at));
+    assert!(started(&seen), "{:?}", seen.sent);
+    let settled = seen.told.iter().filter(|event| matches!(event, ChannelEvent::InStep)).count();
+    assert_eq!(settled, 1, "{:?}", seen.told);
+    assert!(protocol.wakes_at_ms().is_some_and(|wakes| wakes > at + 1_000), "it looks no more");
+}
+
 #[test]
 fn codex_hears_a_decision_again_after_a_connection_that_broke() {
     let mut protocol = app_server::Translator::new("0", None);

@@ -24,6 +24,9 @@ const ANSWER_MS: u64 = 60_000;
 const CONVERSATION_MS: u64 = 90_000;
 /// Pause before a thread that has no file yet is subscribed to again, in milliseconds.
 const SUBSCRIBE_AGAIN_MS: u64 = 150;
+/// Pause before the server is asked again whether its interface has taken the conversation up, in milliseconds: it tells
+/// of threads that begin, and not of those that are taken up.
+const LOOK_AGAIN_MS: u64 = 500;
 /// How long after a subscription the server may take to ask again what it asked before, in milliseconds.
 const REPLAY_MS: u64 = 2_000;
 /// Most threads, prompts and items that are kept in mind.
@@ -48,6 +51,7 @@ const UNWANTED: [&str; 9] = [
 enum Call {
     Initialize,
     Loaded,
+    LoadedSince,
     Read,
     Resume(String),
     Turns(String),
@@ -98,6 +102,8 @@ pub struct Translator {
     waiting: VecDeque<(u64, String, u64)>,
     accepted: Vec<u64>,
     settles_at_ms: Option<u64>,
+    /// When the conversation that is known and was not met is looked for again.
+    look_again_ms: Option<u64>,
 }
 
 impl Translator {
@@ -116,6 +122,7 @@ impl Translator {
             waiting: VecDeque::new(),
             accepted: Vec::new(),
             settles_at_ms: None,
+            look_again_ms: None,
         }
     }
 
@@ -129,7 +136,7 @@ impl Translator {
     fn begin(&mut self, now_ms: u64) -> Vec<Step> {
         self.calls.clear();
         self.threads.clear();
-        self.settles_at_ms = None;
+        (self.settles_at_ms, self.look_again_ms) = (None, None);
         for asked in self.asked.values_mut() {
             asked.fresh = false;
         }
@@ -162,22 +169,13 @@ impl Translator {
                 vec![Step::Close(ChannelError::Refused { what: "initialize".to_owned(), why: failure.message })]
             }
             (Call::Loaded, outcome) => {
-                let loaded = outcome.unwrap_or_default();
-                let mut threads: Vec<String> =
-                    list(&loaded, "/data").filter_map(|id| id.as_str().map(str::to_owned)).take(KEPT).collect();
-                if threads.is_empty() {
+                let steps = self.loaded(&outcome.unwrap_or_default(), now_ms);
+                if steps.is_empty() {
                     self.settles_at_ms = Some(now_ms);
                 }
-                // The newest last: it is the one that the interface shows when nothing else says so.
-                threads.sort_unstable();
-                threads
-                    .into_iter()
-                    .map(|id| {
-                        let params = json!({"threadId": id, "includeTurns": false});
-                        self.call(Call::Read, "thread/read", params, now_ms)
-                    })
-                    .collect()
+                steps
             }
+            (Call::LoadedSince, outcome) => self.loaded(&outcome.unwrap_or_default(), now_ms),
             (Call::Read, Ok(result)) => self.met(&result["thread"], now_ms),
             (Call::Resume(id), outcome) => self.resumed(&id, outcome, now_ms),
             (Call::Turns(id), Ok(result)) => {
@@ -203,6 +201,26 @@ impl Translator {
             }
             (Call::Interrupt | Call::Reason | Call::Read | Call::Turns(_), _) => Vec::new(),
         }
+    }
+
+    /// The server named the threads that it has loaded: those that are new here are asked about.
+    fn loaded(&mut self, loaded: &Value, now_ms: u64) -> Vec<Step> {
+        let mut threads: Vec<String> = list(loaded, "/data")
+            .filter_map(|id| id.as_str().map(str::to_owned))
+            .filter(|id| !self.threads.contains_key(id))
+            .take(KEPT)
+            .collect();
+        let is_there = |id: &String| threads.contains(id) || self.threads.contains_key(id);
+        self.look_again_ms = self.current.as_ref().filter(|id| !is_there(id)).map(|_| now_ms + LOOK_AGAIN_MS);
+        // The newest last: it is the one that the interface shows when nothing else says so.
+        threads.sort_unstable();
+        threads
+            .into_iter()
+            .map(|id| {
+                let params = json!({"threadId": id, "includeTurns": false});
+                self.call(Call::Read, "thread/read", params, now_ms)
+            })
+            .collect()
     }
 
     fn accept(&mut self, id: u64) -> Vec<Step> {
@@ -534,6 +552,12 @@ impl Translator {
         for id in due {
             steps.extend(self.subscribe(&id, now_ms));
         }
+        if self.look_again_ms.is_some_and(|at| at <= now_ms) {
+            self.look_again_ms = None;
+            if !self.current.as_ref().is_some_and(|id| self.threads.contains_key(id)) {
+                steps.push(self.call(Call::LoadedSince, "thread/loaded/list", json!({}), now_ms));
+            }
+        }
         if self.settles_at_ms.is_some_and(|at| at <= now_ms) && !self.is_meeting() {
             self.settles_at_ms = None;
             let stale: Vec<String> =
@@ -583,7 +607,7 @@ impl Protocol for Translator {
         let threads = self.threads.values().filter_map(|thread| thread.try_again_ms);
         let waiting = self.waiting.front().map(|(_, _, until)| until.saturating_add(1));
         let settling = self.settles_at_ms.filter(|_| !self.is_meeting());
-        calls.chain(threads).chain(waiting).chain(settling).min()
+        calls.chain(threads).chain(waiting).chain(settling).chain(self.look_again_ms).min()
     }
 }
 
