@@ -5,12 +5,14 @@ use orx_engines::Endpoint;
 use orx_protocol::limits;
 use orx_protocol::places::{DEFAULT_HTTP, Places, variable};
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::approvals::policy::{FileApprovals, Policy};
+use crate::channels::settings::ChannelDefaults;
 use crate::confinement::{Confinements, FileCaps, FileSandbox};
 use crate::notify::Roads;
 use crate::notify::settings::FileNotifications;
@@ -128,6 +130,8 @@ struct FileRuns {
 #[serde(deny_unknown_fields, default)]
 struct FileSessions {
     concurrent: Option<usize>,
+    channel: Option<Spanned<String>>,
+    channels: BTreeMap<String, Spanned<String>>,
 }
 
 /// Where HTTP is served.
@@ -184,6 +188,8 @@ pub struct Settings {
     pub concurrent_runs: usize,
     /// Sessions of people that run at once; further ones wait. 0: any number.
     pub concurrent_sessions: usize,
+    /// Whether sessions get a structured channel where their caller says nothing.
+    pub channels: ChannelDefaults,
 }
 
 /// Most instances of one role.
@@ -268,6 +274,8 @@ impl Settings {
             notifications: file.notifications.read().map_err(|(key, why)| bad(key, why))?,
             approvals: file.approvals.read().map_err(|(key, why)| bad(key, why))?,
             concurrent_runs: range("runs.concurrent", file.runs.concurrent, 4, 1, 256)?,
+            channels: ChannelDefaults::read(file.sessions.channel.as_ref(), &file.sessions.channels)
+                .map_err(|message| ConfigError::File { path: places.config.clone(), message })?,
             concurrent_sessions: range("sessions.concurrent", file.sessions.concurrent, 0, 1, 10_000)?,
             places,
         })
@@ -385,6 +393,10 @@ mod tests {
             ("approvals: {expire_after: 5w}\n", "approvals.expire_after"),
             ("approvals: {on_expiry: allow}\n", "allow"),
             ("sessions: {concurrent: 0}\n", "sessions.concurrent"),
+            ("sessions:\n  channel: never\n", "line 2, column 12: `sessions.channel` is `never`"),
+            ("sessions: {channels: {codex: acp}}\n", "`sessions.channels.codex`"),
+            ("sessions: {channels: {kodex: off}}\n", "kodex"),
+            ("sessions: {chanel: off}\n", "chanel"),
             ("notifications: {command: [notify-me]}\n", "notifications.command"),
             ("notifications: {topics: [test]}\n", "notifications.topics"),
             ("notifications: {terminal: osc8}\n", "osc8"),

@@ -176,6 +176,7 @@ impl Daemon {
         self.keep_workers(&settings);
         self.runs.reload(engines(&self.environment, &settings));
         self.sessions.set_places(settings.concurrent_sessions);
+        self.sessions.set_channels(settings.channels.clone());
         self.approvals.set_policy(settings.approvals);
         self.notifier.set_roads(settings.notifications.clone());
         self.sessions.set_confinement(confinement(&self.environment, &settings, &old.places));

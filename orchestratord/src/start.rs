@@ -135,7 +135,8 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     daemon.sessions.keep_places(daemon.draining.clone());
     daemon.hooks.add(Arc::new(daemon.activities.clone()));
     daemon.hooks.add(Arc::new(daemon.deliveries.clone()));
-    daemon.activities.begin();
+    let of_engines = Arc::downgrade(&daemon);
+    daemon.activities.begin(move || of_engines.upgrade().map(|daemon| daemon.engines()).unwrap_or_default());
     let stop = CancellationToken::new();
     daemon.approvals.start(stop.clone()).await?;
     daemon.channels.begin();
@@ -211,6 +212,7 @@ fn assemble(
         stored,
     );
     sessions.set_confinement(confinement(&environment, &settings, places));
+    sessions.set_channels(settings.channels.clone());
     match program("orxctl") {
         Ok(program) => sessions.set_hooks(Place { program, socket: places.socket.clone() }),
         Err(error) => tracing::warn!(%error, "Engines get no hooks: what they ask is answered at their own terminals."),

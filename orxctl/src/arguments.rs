@@ -83,6 +83,8 @@ pub enum Command {
     Send(commands::send::Send),
     /// Press keys in a session
     Keys(commands::keys::Keys),
+    /// Stop what a session's agent works on
+    Interrupt(commands::interrupt::Interrupt),
     /// Print what a session's screen shows
     Screen(commands::screen::Screen),
     /// Print what scrolled out of a session's screen

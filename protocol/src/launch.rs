@@ -6,7 +6,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Names of the files in a session's directory (0700, files 0600).
+/// The directory of a launcher, below its session's (0700): the one place there that the session's own processes may write to
+/// and read.
+pub const DIRECTORY: &str = "channel";
+
+/// Names of the files in a launcher's directory (files 0600).
 pub mod file {
     /// [`super::LaunchSpec`], written by the daemon before the holder starts.
     pub const SPEC: &str = "launch.json";
@@ -40,6 +44,10 @@ pub struct Serve {
     pub ready: Ready,
     /// How long it may take to answer, in milliseconds.
     pub limit_ms: u64,
+    /// The path of the socket on which the server is reached instead, where it cannot tell its clients apart: its own is
+    /// taken away, and whoever stands before it lets in the interface and those from outside the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarded: Option<String>,
     /// The interface; [`ADDRESS`] in an argument is replaced by the server's address.
     pub interface: Vec<String>,
     /// What runs instead when the server does not come up: the engine as it is without a channel.
@@ -50,7 +58,7 @@ pub struct Serve {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ready {
-    /// It accepts connections on this Unix socket. The address is `unix://` and the path.
+    /// It accepts connections on this Unix socket. The address is `unix://` and the path, or that of the guarded one.
     Socket(String),
     /// It says so on a line of its output: what follows this text, up to a blank, is the address.
     Line(String),

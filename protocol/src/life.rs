@@ -31,7 +31,7 @@ pub enum Life {
     Cancelled,
     /// Its process lives or lived without anybody who knows about it.
     Orphaned,
-    /// It runs with something of it missing: its holder's record, its channel, its limits.
+    /// It runs with something of it missing: its channel, its limits.
     Degraded,
 }
 

@@ -197,7 +197,8 @@ where
         };
         if !error.is_retryable() || gone_since.elapsed() > GONE {
             // Nobody may be there to hear it.
-            let _ = ends.events.send(ChannelEvent::Closed { why: error.to_string() }).await;
+            let (why, may_come_back) = (error.to_string(), error.is_retryable());
+            let _ = ends.events.send(ChannelEvent::Closed { why, may_come_back }).await;
             return;
         }
         tracing::debug!(%error, "A channel is connected again.");

@@ -45,6 +45,8 @@ pub enum ChannelEvent {
     Closed {
         /// Why, for a person.
         why: String,
+        /// Whether opening it again later may help: the other end was gone or silent, and did not refuse.
+        may_come_back: bool,
     },
 }
 

@@ -1,5 +1,6 @@
 //! Reading members of loosely shaped JSON, and lines for people.
 
+use orx_protocol::api::approval::{Choice, Part};
 use serde_json::Value;
 
 /// A text behind a JSON pointer.
@@ -17,9 +18,31 @@ pub(crate) fn count(value: &Value, pointer: &str) -> Option<u64> {
     value.pointer(pointer)?.as_u64()
 }
 
+/// Millionths of a dollar.
+pub(crate) fn microusd(dollars: &Value) -> Option<u64> {
+    let micro = (dollars.as_f64()? * 1_000_000.0).round();
+    // A count of micro-dollars that does not fit is no cost.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    (0.0..9e15).contains(&micro).then_some(micro as u64)
+}
+
 /// The elements behind a JSON pointer.
 pub(crate) fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
     value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Several questions, as engines ask them together; `several` is the member that says that many choices may be named.
+pub(crate) fn parts(asked: &Value, several: &str) -> Vec<Part> {
+    let choice = |option: &Value| Choice {
+        label: owned(option, "/label").unwrap_or_default(),
+        description: owned(option, "/description"),
+    };
+    let part = |question: &Value| Part {
+        question: owned(question, "/question").unwrap_or_default(),
+        choices: list(question, "/options").map(choice).collect(),
+        several: question.get(several).and_then(Value::as_bool).unwrap_or(false),
+    };
+    list(asked, "/questions").map(part).collect()
 }
 
 /// Longest line in a list, in characters.

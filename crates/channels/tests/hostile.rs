@@ -24,7 +24,7 @@ fn start(target: Target) -> Channel {
 async fn closed(mut channel: Channel) -> String {
     let ending = async {
         while let Some(event) = channel.events.recv().await {
-            if let ChannelEvent::Closed { why } = event {
+            if let ChannelEvent::Closed { why, .. } = event {
                 assert!(channel.events.recv().await.is_none(), "nothing follows the end");
                 return why;
             }

@@ -7,7 +7,7 @@ use regex::Regex;
 use semver::VersionReq;
 use serde::{Deserialize, Deserializer};
 
-use crate::composer::Composer;
+use crate::composer::{Composer, Submission};
 use crate::resumption::Conversation;
 use crate::{EngineError, EngineKind};
 
@@ -68,6 +68,9 @@ pub struct Descriptor {
     /// How its place for a prompt looks; none where it is not known, and then it is never waited for.
     #[serde(default)]
     pub composer: Vec<Composer>,
+    /// How what stands there is submitted where that is not always Enter.
+    #[serde(default)]
+    pub submit: Vec<Submission>,
     /// How a conversation is named and found again.
     #[serde(default)]
     pub conversation: Conversation,
@@ -145,6 +148,12 @@ pub struct TerminalUse {
     /// Arguments that hand over a first prompt, `{prompt}`; empty where it takes none.
     #[serde(default)]
     pub prompt: Vec<String>,
+    /// Keys that stop a turn that is under way, pressed one after another; empty where none are known.
+    #[serde(default)]
+    pub interrupt: Vec<String>,
+    /// Keys that empty its place for prompts, where an interruption puts the prompt back into it; empty where it does not.
+    #[serde(default)]
+    pub clear: Vec<String>,
 }
 
 /// Structured channels of an engine. In arguments, `{address}` and `{port}` are the caller's to fill in.

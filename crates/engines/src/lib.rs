@@ -29,6 +29,7 @@ mod home;
 pub mod hooks;
 mod kind;
 mod launch;
+mod listed;
 mod locate;
 mod login;
 mod mini;
@@ -40,21 +41,25 @@ mod qwen;
 mod report;
 mod request;
 mod resumption;
+mod rewind;
 pub mod screen;
 #[cfg(test)]
 mod table;
+pub mod transcript;
 
-pub use composer::{Composer, shows_composer, shows_composer_of};
+pub use composer::{Composer, Submission, is_left, shows_composer, shows_composer_of, submit_keys, submits_otherwise};
 pub use descriptor::{Channels, Cloud, Descriptor, Dialect, EndpointUse, Headless, TerminalUse};
 pub use draft::{Draft, composer_rows, draft};
 pub use error::EngineError;
 pub use home::remove_private_home;
 pub use kind::EngineKind;
 pub use launch::{headless, interactive, prepare, resume};
+pub use listed::{Listed, Listing, list_conversations, lists_conversations};
 pub use locate::{Version, locate, question, version};
 pub use login::check_login;
 pub use places::{logins_of_others, writable_paths};
 pub use report::{EngineFailure, FailureKind, StageReport, progress, report};
+pub use rewind::{NotRewound, can_rewind, check_moment, moment, rewind};
 pub use request::{
     CommandSpec, Context, Endpoint, HeadlessRequest, InteractiveRequest, Launch, Mode, PROMPT_ARGUMENT_MAX,
     ResumeRequest,

@@ -12,6 +12,8 @@ use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::listed::Listing;
+use crate::transcript::Record;
 use crate::{Context, EngineError, EngineKind, home};
 
 /// Bytes at the start of a file in which its identity is looked for.
@@ -37,6 +39,15 @@ pub struct Conversation {
     /// Where a name that the engine chose is found.
     #[serde(default)]
     pub learn: Option<Learn>,
+    /// Files that show what the agent does in a conversation; read by [`crate::transcript`].
+    #[serde(default)]
+    pub records: Vec<Record>,
+    /// How it is asked for, where no file tells.
+    #[serde(default)]
+    pub list: Option<Listing>,
+    /// Whether the beginning of such a file, under another name, is a conversation too; see [`crate::rewind()`].
+    #[serde(default)]
+    pub rewinds: bool,
 }
 
 /// What the names of an engine's conversations look like.
@@ -58,7 +69,7 @@ pub struct Learn {
     files: String,
     /// Variables that move the start of that path: name, and the part that it stands for.
     #[serde(default)]
-    home: BTreeMap<String, String>,
+    pub(crate) home: BTreeMap<String, String>,
     /// Where the name of the conversation is.
     id: NamePlace,
     /// JSON pointer to the working directory, in the file or in one of its first lines.
@@ -146,7 +157,7 @@ pub(crate) fn directory(kind: EngineKind, context: &Context) -> PathBuf {
 }
 
 /// A name comes from files and requests, and becomes an argument and a part of a path.
-fn check(shape: NameShape, conversation: &str) -> Result<(), &'static str> {
+pub(crate) fn check(shape: NameShape, conversation: &str) -> Result<(), &'static str> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
     let starts = conversation.starts_with(|c: char| c.is_ascii_alphanumeric());
     if !starts || conversation.len() > NAME_MAX || !conversation.chars().all(fits) {
@@ -186,7 +197,7 @@ pub fn find_conversations(
 ) -> Result<Vec<Found>, EngineError> {
     let known = &kind.descriptor().conversation;
     let Some(learn) = &known.learn else { return Ok(Vec::new()) };
-    let Some((root, pattern)) = place(kind, context, cwd, learn) else { return Ok(Vec::new()) };
+    let Some((root, pattern)) = place(kind, context, cwd, &learn.files, &learn.home) else { return Ok(Vec::new()) };
     let failed = |path: &Path, source| EngineError::Transcripts { engine: kind, path: path.to_owned(), source };
     let real = std::fs::canonicalize(cwd).unwrap_or_else(|_| PathBuf::from(cwd));
     let mut found: Vec<Found> = Vec::new();
@@ -218,21 +229,27 @@ pub fn find_conversations(
 }
 
 /// The directory and the pattern below it.
-fn place(kind: EngineKind, context: &Context, cwd: &str, learn: &Learn) -> Option<(PathBuf, String)> {
+pub(crate) fn place(
+    kind: EngineKind,
+    context: &Context,
+    cwd: &str,
+    files: &str,
+    moved: &BTreeMap<String, String>,
+) -> Option<(PathBuf, String)> {
     if context.endpoint.is_some() {
-        return Some((home::of(kind, context, cwd), learn.files.clone()));
+        return Some((home::of(kind, context, cwd), files.to_owned()));
     }
-    for (variable, part) in &learn.home {
+    for (variable, part) in moved {
         let moved = context.environment.get(variable).filter(|path| Path::new(path).is_absolute());
-        if let (Some(moved), Some(rest)) = (moved, learn.files.strip_prefix(part.as_str())) {
+        if let (Some(moved), Some(rest)) = (moved, files.strip_prefix(part.as_str())) {
             return Some((PathBuf::from(moved), rest.trim_start_matches('/').to_owned()));
         }
     }
-    Some((PathBuf::from(context.environment.get("HOME")?), learn.files.clone()))
+    Some((PathBuf::from(context.environment.get("HOME")?), files.to_owned()))
 }
 
 /// The files below `root` whose path fits, part by part; what is not there is nothing.
-fn matching(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
+pub(crate) fn matching(root: &Path, pattern: &str) -> Result<Vec<PathBuf>, (PathBuf, std::io::Error)> {
     let mut paths = vec![root.to_owned()];
     for part in pattern.split('/') {
         let Some(glob) = glob(part) else {

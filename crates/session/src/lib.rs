@@ -8,3 +8,4 @@ pub mod delivery;
 pub mod life;
 pub mod notify;
 pub mod screen;
+pub mod usage;

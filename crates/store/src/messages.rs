@@ -81,13 +81,13 @@ pub fn by_key(reader: &Reader<'_>, session: SessionId, key: &str) -> Result<Opti
     )
 }
 
-/// The newest messages of a session, oldest of them first.
+/// The newest messages of a session, in the order in which they came.
 ///
 /// # Errors
 /// As the database cannot be read.
 pub fn of_session(reader: &Reader<'_>, session: SessionId) -> Result<Vec<Message>, StoreError> {
     let mut messages = reader.query(
-        "SELECT body FROM messages WHERE session = ?1 ORDER BY at_ms DESC, message DESC LIMIT ?2",
+        "SELECT body FROM messages WHERE session = ?1 ORDER BY rowid DESC LIMIT ?2",
         &[Value::Text(&session.to_string()), LIMIT.into()],
         parsed,
     )?;
@@ -95,12 +95,13 @@ pub fn of_session(reader: &Reader<'_>, session: SessionId) -> Result<Vec<Message
     Ok(messages)
 }
 
-/// Every message that is not delivered yet, or of which it is not known, oldest first.
+/// Every message that is not delivered yet, or of which it is not known, in the order in which they came: the clock may
+/// have been set meanwhile.
 ///
 /// # Errors
 /// As the database cannot be read.
 pub fn pending(reader: &Reader<'_>) -> Result<Vec<Message>, StoreError> {
-    reader.query("SELECT body FROM messages WHERE pending = 1 ORDER BY at_ms, message", &[], parsed)
+    reader.query("SELECT body FROM messages WHERE pending = 1 ORDER BY rowid", &[], parsed)
 }
 
 fn parsed(row: &Row<'_>) -> Result<Message, StoreError> {

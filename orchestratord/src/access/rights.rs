@@ -7,6 +7,7 @@ use orx_sandbox::descent;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::tcp::{self, Ends, Owner};
 use super::{Caller, Door, standing};
 use crate::daemon::Daemon;
 
@@ -27,8 +28,6 @@ const ANYONE: [&str; 5] = ["health", "hello", "config.template", "hook.report", 
 const ROLES: [&str; 4] = ["naming.", "structure.", "semantic.", "lock."];
 /// Methods that a session may use about itself.
 const OF_ITSELF: [&str; 5] = ["session.get", "session.screen", "session.log", "session.wait", "approval.list"];
-/// Methods that type into a session.
-const TYPING: [&str; 2] = ["session.keys", "session.send"];
 /// The names of holders and keepers, from which every process of a session descends.
 const HOLDERS: [&str; 2] = ["pty-proxy", "orx-keeper"];
 
@@ -44,19 +43,30 @@ pub fn of(method: &str) -> Right {
     }
 }
 
-/// Whether a caller has to be looked at before it is let do this: cheap, and never wrong about an agent on the Unix socket.
-/// Over HTTP the token stands for the person, which a confined session cannot read; what types into sessions is looked at
-/// all the same, since keys answer dialogs too (approvals and rules are looked at where they are dealt with).
+/// Whether a caller has to be looked at before it is let do this: never wrong about an agent, and right about nearly every
+/// person. Cheap on the Unix socket; blocks for the first such call of a connection over TCP, where the token stands for the
+/// person unless one of the session's processes is found at its other end.
 #[must_use]
 pub fn is_in_question(caller: &Caller, method: &str) -> bool {
-    if caller.door != Door::Unix {
-        return TYPING.contains(&method);
-    }
     if of(method) == Right::Anyone {
         return false;
     }
-    let Some(process) = caller.process else { return true };
-    let chain = descent::chain(process.pid);
+    match caller.door {
+        Door::Unix => caller.process.is_none_or(|process| may_be_an_agent(process.pid)),
+        Door::Http | Door::WebSocket => *caller.in_question.get_or_init(|| leads_to_an_agent(caller.ends)),
+    }
+}
+
+fn leads_to_an_agent(ends: Option<Ends>) -> bool {
+    match ends.map(tcp::owner) {
+        Some(Owner::Processes(pids) | Owner::Closed(pids)) => pids.into_iter().any(may_be_an_agent),
+        Some(Owner::OtherUser(_) | Owner::Elsewhere) => false,
+        Some(Owner::Gone) | None => true,
+    }
+}
+
+fn may_be_an_agent(pid: i32) -> bool {
+    let chain = descent::chain(pid);
     // A process that is gone cannot be told from one that hid itself.
     chain.is_empty()
         || chain.iter().any(|ancestor| {
@@ -69,7 +79,7 @@ pub fn is_in_question(caller: &Caller, method: &str) -> bool {
 ///
 /// # Errors
 /// `PermissionDenied` for a session that may not.
-pub async fn allow(daemon: &Daemon, caller: &Caller, method: &str, params: Option<&RawValue>) -> Result<(), RpcError> {
+async fn allow(daemon: &Daemon, caller: &Caller, method: &str, params: Option<&RawValue>) -> Result<(), RpcError> {
     let subject = subject(params);
     if of(method) == Right::OfItself
         && let Some(own) = standing::session_of(daemon, caller).await?

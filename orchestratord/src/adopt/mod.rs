@@ -133,7 +133,8 @@ pub async fn adopt(daemon: &Arc<Daemon>, params: AdoptParams) -> Result<Created,
             (Some(wanted), plan)
         }
         Origin::Conversation => {
-            let wanted = create_params(&params, None)?;
+            let mut wanted = create_params(&params, None)?;
+            daemon.sessions.fill_channel(&mut wanted);
             known(conversations(&engines, &wanted.cwd).await, &params)?;
             let plan = resumed(&wanted, &params.target, &engines)?;
             (Some(wanted), plan)
@@ -141,6 +142,7 @@ pub async fn adopt(daemon: &Arc<Daemon>, params: AdoptParams) -> Result<Created,
         Origin::Worktree => {
             let mut wanted = create_params(&AdoptParams { cwd: Some(params.target.clone()), ..params.clone() }, None)?;
             wanted.cwd.clone_from(&params.target);
+            daemon.sessions.fill_channel(&mut wanted);
             known(worktrees(daemon, &params.target).await, &params)?;
             let plan = create::plan(&wanted, &engines)?;
             (Some(wanted), plan)

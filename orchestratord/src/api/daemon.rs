@@ -43,6 +43,7 @@ pub(super) async fn status(daemon: Arc<Daemon>, _: Empty) -> Result<Status, RpcE
         http: daemon.http_address().map(|address| address.to_string()),
         sessions: count(daemon.sessions.unfinished().await?),
         unconfined: count(daemon.sessions.unconfined().await?),
+        degraded: count(daemon.sessions.degraded().await?),
         runs: count(daemon.runs.unfinished().await?),
         journal_seq: *daemon.store.head().borrow(),
         workers: daemon.dispatcher.list(),

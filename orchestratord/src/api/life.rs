@@ -40,7 +40,7 @@ pub(super) async fn resume(daemon: Arc<Daemon>, params: AgainParams) -> Result<A
 }
 
 pub(super) async fn checkpoint(daemon: Arc<Daemon>, params: CheckpointParams) -> Result<Checkpoint, RpcError> {
-    daemon.sessions.checkpoint(params, &daemon.runs).await
+    daemon.sessions.checkpoint(params, &daemon.runs, &daemon.engines()).await
 }
 
 pub(super) async fn checkpoints(daemon: Arc<Daemon>, params: SessionParams) -> Result<Checkpoints, RpcError> {

@@ -24,7 +24,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
-use crate::access::{Caller, rights};
+use crate::access::rights::{self, Right};
+use crate::access::{Caller, Door};
 use crate::daemon::Daemon;
 use crate::listen::connection::Connection;
 use crate::listen::outbox::Touched;
@@ -50,6 +51,8 @@ enum Handler {
     Now(fn(&Call<'_>) -> Outcome),
     /// Answered when it is done.
     Later(fn(Arc<Daemon>, Option<Box<RawValue>>) -> Later),
+    /// The same, with a place among others of its kind that it has from the moment at which it came.
+    InOrder(fn(&Arc<Daemon>, Option<&RawValue>) -> Later),
     /// Answered when it is done, and it matters who asks.
     By(fn(Arc<Daemon>, Caller, Option<Box<RawValue>>) -> Later),
     /// Concerns the lasting connection on which it came.
@@ -76,6 +79,20 @@ macro_rules! later {
                     let params = rpc::params($name, params.as_deref())?;
                     crate::reply::raw(&$function(daemon, params).await?)
                 })
+            }),
+        }
+    };
+}
+
+/// A table entry for a function of typed parameters that takes its place at once and gives what is to be waited for.
+macro_rules! in_order {
+    ($name:literal, $summary:literal, $function:path) => {
+        Method {
+            name: $name,
+            summary: $summary,
+            handler: Handler::InOrder(|daemon, params| {
+                let begun = rpc::params($name, params).map(|params| $function(daemon, params));
+                Box::pin(async move { crate::reply::raw(&begun?.await?) })
             }),
         }
     };
@@ -146,7 +163,7 @@ static METHODS: &[Method] = &[
     later!("session.create", "Starts an engine or a command on a terminal", session::create),
     later!("session.list", "Sessions", session::list),
     later!("session.get", "One session", session::get),
-    later!("session.send", "Types a text", session::send),
+    in_order!("session.send", "Types a text", session::send),
     later!("session.messages", "What became of the texts that were sent to a session", session::messages),
     later!("session.keys", "Presses keys", session::keys),
     later!("session.interrupt", "Stops an agent's turn", session::interrupt),
@@ -205,14 +222,24 @@ fn find(name: &str) -> Option<&'static Method> {
 
 /// Deals with a request; the answer is queued now or sent later. What an agent might not do is looked at first.
 pub fn handle(call: Call<'_>, connection: Option<&Arc<Connection>>, reply: ReplyTo, touched: &mut Touched) {
-    if !rights::is_in_question(call.caller, call.method) {
+    // Looking at who is at the other end of a TCP connection takes a while.
+    let is_quick = call.caller.door == Door::Unix || rights::of(call.method) == Right::Anyone;
+    if is_quick && !rights::is_in_question(call.caller, call.method) {
         return carry_out(call, connection, reply, touched);
     }
     let (daemon, caller, method) = (Arc::clone(call.daemon), call.caller.clone(), call.method.to_owned());
     let (params, connection) = (call.params.map(ToOwned::to_owned), connection.cloned());
+    // What keeps an order has its place while its caller is looked at; nothing is done before it is waited for.
+    let begun = match find(call.method).map(|method| &method.handler) {
+        Some(Handler::InOrder(function)) => Some(function(call.daemon, call.params)),
+        _ => None,
+    };
     call.daemon.tasks.spawn(async move {
-        if let Err(error) = rights::allow(&daemon, &caller, &method, params.as_deref()).await {
+        if let Err(error) = rights::check(&daemon, &caller, &method, params.as_deref()).await {
             return reply.send(Err(error));
+        }
+        if let Some(begun) = begun {
+            return reply.send(begun.await);
         }
         let mut touched = Touched::default();
         let call = Call { daemon: &daemon, caller: &caller, method: &method, params: params.as_deref() };
@@ -229,6 +256,10 @@ fn carry_out(call: Call<'_>, connection: Option<&Arc<Connection>>, reply: ReplyT
         }
         Some(Handler::Later(function)) => {
             let future = function(Arc::clone(call.daemon), call.params.map(ToOwned::to_owned));
+            call.daemon.tasks.spawn(async move { reply.send(future.await) });
+        }
+        Some(Handler::InOrder(function)) => {
+            let future = function(call.daemon, call.params);
             call.daemon.tasks.spawn(async move { reply.send(future.await) });
         }
         Some(Handler::By(function)) => {

@@ -5,7 +5,7 @@ use orx_protocol::api::Empty;
 use orx_protocol::api::delivery::{Messages, SendParams, Sent};
 use orx_protocol::api::explain::{DetectParams, Detection, Explanation, RulesListed, RulesParams};
 use orx_protocol::api::session::{
-    AttachParams, CreateParams, Created, KeysParams, ListParams, Log, LogParams, ResizeParams, Session, SessionParams,
+    AttachParams, CreateParams, Created, Interrupted, KeysParams, ListParams, Log, LogParams, ResizeParams, Session, SessionParams,
     Sessions, StopParams, Stopped, UpgradeParams, Upgrades, WaitParams, Waited,
 };
 use orx_protocol::hold::{ScreenText, TerminalSize, file, method};
@@ -55,6 +55,7 @@ impl AttachRequest {
 pub(super) async fn create(daemon: Arc<Daemon>, params: CreateParams) -> Result<Created, RpcError> {
     daemon.refuse_when_draining()?;
     let mut params = params;
+    daemon.sessions.fill_channel(&mut params);
     if params.worktree {
         // A wish that is refused leaves no worktree behind.
         creation::check(&params, &daemon.engines(), None)?;
@@ -76,8 +77,11 @@ pub(super) async fn get(daemon: Arc<Daemon>, params: SessionParams) -> Result<Se
     daemon.sessions.get(params.session).await
 }
 
-pub(super) async fn send(daemon: Arc<Daemon>, params: SendParams) -> Result<Sent, RpcError> {
-    daemon.deliveries.send(params).await
+pub(super) fn send(
+    daemon: &Arc<Daemon>,
+    params: SendParams,
+) -> impl Future<Output = Result<Sent, RpcError>> + Send + use<> {
+    daemon.deliveries.send(params)
 }
 
 pub(super) async fn messages(daemon: Arc<Daemon>, params: SessionParams) -> Result<Messages, RpcError> {
@@ -89,10 +93,8 @@ pub(super) async fn keys(daemon: Arc<Daemon>, params: KeysParams) -> Result<Empt
     holder::ask_now(Path::new(&row.socket), method::KEYS, &serde_json::json!({"keys": params.keys})).await
 }
 
-pub(super) async fn interrupt(daemon: Arc<Daemon>, params: SessionParams) -> Result<Empty, RpcError> {
-    daemon.sessions.running(params.session).await?;
-    daemon.channels.interrupt(params.session).await?;
-    Ok(Empty {})
+pub(super) async fn interrupt(daemon: Arc<Daemon>, params: SessionParams) -> Result<Interrupted, RpcError> {
+    daemon.channels.interrupt(params.session).await
 }
 
 pub(super) async fn resize(daemon: Arc<Daemon>, params: ResizeParams) -> Result<Empty, RpcError> {

@@ -3,7 +3,7 @@
 use orx_protocol::api::approval::{Approval, ApprovalKind, ApprovalState, DecideParams, Decided, Decision, Rule};
 use orx_protocol::event::kind;
 use orx_protocol::{ErrorKind, RpcError, clock};
-use orx_session::approval::always;
+use orx_session::approval::{always, check_answer};
 use orx_store::{StoreError, approvals as table};
 
 use super::located::located;
@@ -122,12 +122,7 @@ fn fits(row: &Approval, decision: Decision, answer: Option<&str>) -> Result<(), 
             Err(invalid(format!("{id} is a question: it needs an `answer`")))
         }
         (ApprovalKind::Question, Decision::Allow, Some(answer)) => {
-            let choices = &row.subject.choices;
-            if choices.is_empty() || choices.iter().any(|choice| choice == answer) {
-                return Ok(());
-            }
-            let named = choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ");
-            Err(invalid(format!("{id}: the answer is none of its choices: {named}")))
+            check_answer(&row.subject, answer).map_err(|error| invalid(format!("{id}: {error}")))
         }
         (ApprovalKind::Question, Decision::AllowAlways, _) => {
             Err(invalid(format!("{id} is a question: it is answered each time")))

@@ -7,8 +7,8 @@ use orx_protocol::{ErrorKind, RpcError};
 use std::collections::BTreeMap;
 
 /// What a caller writes to leave the choice to the daemon, and to have none.
-const AUTO: &str = "auto";
-const OFF: &str = "off";
+pub(super) const AUTO: &str = "auto";
+pub(super) const OFF: &str = "off";
 /// The variable in which opencode's programs take the password of their server.
 pub(super) const PASSWORD: &str = "OPENCODE_SERVER_PASSWORD";
 /// Bytes of a password.

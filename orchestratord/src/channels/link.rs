@@ -8,7 +8,7 @@ use orx_protocol::api::session::Session;
 use orx_protocol::launch::{Served, file};
 use orx_protocol::{ErrorKind, RpcError};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,13 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::Channels;
 use super::ask::Asks;
+use super::meter::Meter;
 use crate::daemon::VERSION;
-use crate::sessions::channel::{Kept, socket};
+use crate::sessions::channel::{Kept, place, socket};
 
 /// How often the launcher's word is looked for.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long the launcher may take; it gives its server up earlier and says so.
 const LAUNCH: Duration = Duration::from_secs(90);
+/// Pause before a channel is opened again whose other end was gone.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// A session's place in the list of channels.
 pub(super) struct Link {
@@ -41,8 +44,21 @@ pub(super) enum Standing {
     Opening,
     /// It takes prompts.
     Open(Prompts),
-    /// It is over, for this reason.
+    /// It is over, or gone until it can be opened again, for this reason.
     Lost(String),
+}
+
+/// Why a channel is lost.
+struct Loss {
+    why: String,
+    /// Whether it is worth while to open it again.
+    may_come_back: bool,
+}
+
+impl Loss {
+    fn for_good(why: String) -> Self {
+        Self { why, may_come_back: false }
+    }
 }
 
 type Waiting = HashMap<u64, oneshot::Sender<Result<(), RpcError>>>;
@@ -84,7 +100,7 @@ impl Prompts {
     }
 }
 
-/// Keeps a session's channel to its end.
+/// Keeps a session's channel to its end. One whose other end is gone is said to be lost, and opened again when it is back.
 pub(super) async fn keep(
     channels: Channels,
     session: Session,
@@ -93,16 +109,33 @@ pub(super) async fn keep(
 ) {
     let name = session.session;
     let asks = Asks::new(&channels, &session);
-    let ended = tokio::select! {
-        ended = carry(&channels, &session, &standing, &asks, &stop) => ended,
-        () = stop.cancelled() => None,
-    };
-    if let Some(why) = ended {
-        tracing::warn!(session = %name, why, "A session's channel is lost.");
+    let mut session = session;
+    loop {
+        let mut meter = Meter::new(channels.0.sessions.clone(), &session);
+        let lost = tokio::select! {
+            lost = carry(&channels, &session, &standing, &asks, &mut meter, &stop) => lost,
+            () = stop.cancelled() => None,
+        };
+        meter.flush().await;
+        let Some(Loss { why, may_come_back }) = lost else { return };
+        tracing::warn!(session = %name, why, may_come_back, "A session's channel is lost.");
         channels.0.activities.closed(name, Source::Protocol);
         asks.withdraw_all("the channel to the agent is lost; answer at its terminal").await;
         standing.send_replace(Standing::Lost(why.clone()));
         channels.0.sessions.record_channel_lost(name, why).await;
+        if !may_come_back {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            () = stop.cancelled() => return,
+        }
+        // Its conversation may be another by now.
+        match channels.0.sessions.find(name).await {
+            Ok(Some(row)) => session = row.session,
+            Ok(None) => return,
+            Err(error) => tracing::warn!(session = %name, %error, "A session cannot be read; its channel is tried as it was."),
+        }
     }
 }
 
@@ -112,20 +145,30 @@ async fn carry(
     session: &Session,
     standing: &watch::Sender<Standing>,
     asks: &Asks,
+    meter: &mut Meter,
     stop: &CancellationToken,
-) -> Option<String> {
+) -> Option<Loss> {
     let directory = channels.0.sessions.directory(session.session);
     let kept = Kept::load(&directory)?;
     let target = match target(session, &directory, &kept).await {
         Ok(target) => target,
-        Err(why) => return Some(why),
+        Err(why) => return Some(Loss::for_good(why)),
     };
     let (mut channel, carrying) = orx_channels::open(target, VERSION, stop.clone());
     channels.0.tasks.spawn(carrying);
     let prompts = Prompts { commands: channel.commands.clone(), waiting: Arc::default() };
     let mut first = kept.first_prompt;
     let mut last_said_ms = 0;
-    while let Some(event) = channel.events.recv().await {
+    loop {
+        let due = meter.due();
+        let event = tokio::select! {
+            event = channel.events.recv() => event,
+            () = tokio::time::sleep_until(due.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
+                meter.flush().await;
+                continue;
+            }
+        };
+        let Some(event) = event else { break };
         match event {
             ChannelEvent::Observed(mut observation) => {
                 // An engine changes its state twice within a millisecond; what it said last is the newer word.
@@ -134,6 +177,7 @@ async fn carry(
                 channels.0.activities.observe(session.session, observation);
             }
             ChannelEvent::Conversation(conversation) => {
+                meter.turn_to(&conversation).await;
                 // The channel says it again when it is opened again.
                 if let Err(error) = channels.0.sessions.record_conversation(session.session, conversation).await {
                     tracing::error!(session = %session.session, %error, "The name of a conversation cannot be recorded.");
@@ -144,6 +188,7 @@ async fn carry(
             ChannelEvent::Delivered { key, outcome } => asks.delivered(&key, outcome).await,
             ChannelEvent::InStep => {
                 asks.in_step().await;
+                channels.0.sessions.record_channel_back(session.session).await;
                 standing.send_replace(Standing::Open(prompts.clone()));
                 if let Some(text) = first.take() {
                     send_first(channels, session, text);
@@ -151,10 +196,10 @@ async fn carry(
             }
             ChannelEvent::PromptAccepted { id } => prompts.settle(id, Ok(())),
             ChannelEvent::PromptEnded { id, outcome } => prompts.settle(id, taken(outcome)),
-            ChannelEvent::Usage(usage) => tracing::debug!(session = %session.session, ?usage, "Tokens of a session."),
-            ChannelEvent::Closed { why } => {
+            ChannelEvent::Usage(usage) => meter.note(usage),
+            ChannelEvent::Closed { why, may_come_back } => {
                 prompts.close();
-                return Some(why);
+                return Some(Loss { why, may_come_back });
             }
         }
     }
@@ -174,11 +219,12 @@ fn taken(outcome: PromptOutcome) -> Result<(), RpcError> {
 
 /// Sends what the session was started with. It is sent once, whichever daemon comes to it: its key says that it was.
 fn send_first(channels: &Channels, session: &Session, text: String) {
-    let (deliveries, session, generation) = (channels.0.deliveries.clone(), session.session, session.generation);
+    let key = Some(format!("first-prompt-{}", session.generation));
+    let session = session.session;
+    let sending =
+        channels.0.deliveries.send(SendParams { session, text, submit: true, when: When::Now, force: false, key });
     channels.0.tasks.spawn(async move {
-        let key = Some(format!("first-prompt-{generation}"));
-        let params = SendParams { session, text, submit: true, when: When::Now, force: false, key };
-        if let Err(error) = deliveries.send(params).await {
+        if let Err(error) = sending.await {
             tracing::error!(%session, %error, "A session's first prompt was not taken.");
         }
     });
@@ -194,14 +240,14 @@ async fn target(session: &Session, directory: &Path, kept: &Kept) -> Result<Targ
     Ok(match kind {
         ChannelKind::Acp => Target::Acp {
             socket: socket(directory),
-            exchange: directory.join(file::EXCHANGE),
+            exchange: place(directory).join(file::EXCHANGE),
             cwd: session.cwd.clone(),
             conversation: kept.resumed.clone(),
         },
         ChannelKind::AppServer => {
-            let address = served(directory).await?;
-            let path = address.strip_prefix("unix://").ok_or_else(|| format!("{address} is no Unix socket"))?;
-            Target::AppServer { socket: PathBuf::from(path), conversation }
+            // Where it is reached is known; what the session's own files say of that is not believed.
+            served(directory).await?;
+            Target::AppServer { socket: socket(directory), conversation }
         }
         ChannelKind::Serve => Target::Opencode {
             url: served(directory).await?,
@@ -213,10 +259,11 @@ async fn target(session: &Session, directory: &Path, kept: &Kept) -> Result<Targ
 
 /// The address of the server, once the launcher wrote it.
 async fn served(directory: &Path) -> Result<String, String> {
-    let path = directory.join(file::SERVED);
+    let path = place(directory).join(file::SERVED);
     let started = Instant::now();
     loop {
-        if let Some(served) = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Served>(&text).ok()) {
+        let said = orx_sandbox::file::open_plain(&path).and_then(std::io::read_to_string);
+        if let Some(served) = said.ok().and_then(|text| serde_json::from_str::<Served>(&text).ok()) {
             return served
                 .address
                 .ok_or_else(|| served.failure.unwrap_or_else(|| "its server did not come up".to_owned()));

@@ -4,7 +4,10 @@
 
 mod ask;
 pub mod choose;
+mod interrupt;
 mod link;
+mod meter;
+pub mod settings;
 
 use orx_protocol::api::session::Session;
 use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
@@ -209,25 +212,6 @@ impl Channels {
             )
             .with_hint("`session.log` or `session.screen` shows whether it did"))),
         }
-    }
-
-    /// Asks the agent of a session over its channel to stop its turn.
-    ///
-    /// # Errors
-    /// `FailedPrecondition` when there is no channel to say so.
-    pub async fn interrupt(&self, session: SessionId) -> Result<(), RpcError> {
-        let open = self.links().get(&session).and_then(|link| match &*link.standing.borrow() {
-            Standing::Open(prompts) => Some(prompts.clone()),
-            Standing::Opening | Standing::Lost(_) => None,
-        });
-        if let Some(prompts) = open
-            && prompts.interrupt().await
-        {
-            return Ok(());
-        }
-        let message = format!("session {session} has no structured channel over which its agent could be told to stop");
-        Err(RpcError::new(ErrorKind::FailedPrecondition, message)
-            .with_hint("`session.keys` presses what its screen says, such as `escape`; `session.stop` ends it"))
     }
 }
 

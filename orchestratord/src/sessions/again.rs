@@ -8,7 +8,7 @@ use orx_protocol::api::life::{Again, AgainParams};
 use orx_protocol::api::session::{CreateParams, SessionState};
 use orx_protocol::event::kind;
 use orx_protocol::hold::file;
-use orx_protocol::launch::file as launch;
+use orx_protocol::launch;
 use orx_protocol::life::Life;
 use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
 use orx_session::life;
@@ -17,13 +17,14 @@ use std::io;
 use std::path::Path;
 
 use super::Sessions;
+use super::rewinding;
 use super::wish::Wish;
 use super::{channel, create};
 use crate::channels::choose;
 use crate::runs::Runs;
 
 /// The files of a generation, the record of its end last: until that is moved the session has ended for everybody.
-const FILES: [&str; 18] = [
+const FILES: [&str; 15] = [
     file::SPEC,
     file::HOLDER,
     file::OUTPUT,
@@ -36,10 +37,7 @@ const FILES: [&str; 18] = [
     file::SCREEN_STATE,
     file::SIZES,
     file::HOLDER_LOG,
-    launch::SPEC,
-    launch::SERVED,
-    launch::SERVER_LOG,
-    launch::EXCHANGE,
+    launch::DIRECTORY,
     channel::KEPT,
     file::ENDED,
 ];
@@ -80,10 +78,11 @@ impl Sessions {
         self.check_again(&row, &params, engines).await?;
         let checkpoint = self.last_checkpoint(session).await?;
         if let Some(checkpoint) = &checkpoint {
-            self.set_back(session, checkpoint, runs).await?;
+            self.set_back(session, checkpoint, runs, engines).await?;
         }
         let mut again = self.again(params, engines, true).await?;
         again.checkpoint = checkpoint.filter(|checkpoint| checkpoint.commit.is_some()).map(|kept| kept.sequence);
+        again.rewound = again.checkpoint.map(|_| rewinding::left("a retry goes on with the conversation as it is now"));
         Ok(again)
     }
 
@@ -152,6 +151,7 @@ impl Sessions {
             generation: generation.saturating_add(1),
             conversation: way.resumed,
             checkpoint: None,
+            rewound: None,
         })
     }
 
@@ -167,6 +167,7 @@ impl Sessions {
             refused(session.session, why)
         })?;
         let mut params_again = wish.complete(&params.env)?;
+        self.fill_channel(&mut params_again);
         let kind: EngineKind = session.engine.parse()?;
         if kind == EngineKind::Command {
             // A command has no conversation that could be lost: it is run again.
@@ -221,6 +222,7 @@ fn begin_again(row: &mut SessionRow, life: Life, retry: bool) {
     session.activity = orx_protocol::activity::Activity::default();
     session.terms.outcome = None;
     session.terms.missing = None;
+    session.context = None;
     session.terms.queued_at_ms = (life == Life::Queued).then(clock::now_ms);
     session.terms.retries = session.terms.retries.saturating_add(u32::from(retry));
     row.holder = None;

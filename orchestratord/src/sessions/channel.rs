@@ -2,11 +2,12 @@
 //! [`crate::channels`].
 
 use orx_engines::channel::{ChannelKind, with_address};
-use orx_protocol::api::session::SessionState;
+use orx_protocol::api::session::{ContextUse, SessionState, Used};
 use orx_protocol::event::kind;
-use orx_protocol::launch::{LaunchSpec, Ready, Relay, Serve, file};
+use orx_protocol::launch::{DIRECTORY, LaunchSpec, Ready, Relay, Serve, file};
 use orx_protocol::limits::SOCKET_PATH;
 use orx_protocol::{ErrorKind, RpcError, SessionId};
+use orx_session::usage;
 use orx_store::{SessionRow, StoreError, sessions as table};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -15,8 +16,10 @@ use super::Sessions;
 use super::create::Plan;
 use crate::channels::choose::{ChannelPlan, Programs};
 
-/// The socket in a session's directory, of a server or a relay.
-pub(super) const SOCKET: &str = "channel.sock";
+/// The socket in a launcher's directory on which it is spoken to, or on which its server is reached.
+const SOCKET: &str = "s";
+/// The socket there that a server which is guarded is told to listen on.
+const SERVER_SOCKET: &str = "e";
 /// What the daemon keeps of a session's channel, in the session's directory.
 pub(super) const KEPT: &str = "channel.json";
 /// How long a server may take to answer: opencode takes ten seconds on a busy machine.
@@ -46,10 +49,17 @@ impl Kept {
     }
 }
 
-/// The socket of the channel in a session's directory.
+/// The launcher's place in a session's directory: its sandbox opens that to it and nothing else there, where what is found
+/// is believed.
+#[must_use]
+pub fn place(directory: &Path) -> PathBuf {
+    directory.join(DIRECTORY)
+}
+
+/// The socket of the channel of a session with this directory.
 #[must_use]
 pub fn socket(directory: &Path) -> PathBuf {
-    directory.join(SOCKET)
+    place(directory).join(SOCKET)
 }
 
 impl Sessions {
@@ -69,14 +79,14 @@ impl Sessions {
             self.0.program.to_string_lossy().into_owned(),
             "launch".to_owned(),
             "--directory".to_owned(),
-            directory.to_string_lossy().into_owned(),
+            place(&directory).to_string_lossy().into_owned(),
         ];
     }
 
     /// Writes what the launcher of a plan's channel is told, and what is needed to open the channel.
     pub(super) fn write_channel(&self, session: SessionId, channel: &ChannelPlan) -> Result<(), RpcError> {
         let directory = self.directory(session);
-        let spec = spec(channel, &socket(&directory))?;
+        let spec = spec(channel, &directory)?;
         let kept = Kept {
             password: channel.password.clone(),
             resumed: channel.resumed.clone(),
@@ -86,7 +96,7 @@ impl Sessions {
             orx_sandbox::file::private_directory(&directory)?;
             let spec = serde_json::to_vec(&spec).map_err(std::io::Error::other)?;
             let kept = serde_json::to_vec(&kept).map_err(std::io::Error::other)?;
-            orx_sandbox::file::replace(&directory.join(file::SPEC), &spec)?;
+            orx_sandbox::file::replace(&place(&directory).join(file::SPEC), &spec)?;
             orx_sandbox::file::replace(&directory.join(KEPT), &kept)
         })();
         written.map_err(|error: std::io::Error| {
@@ -94,7 +104,7 @@ impl Sessions {
         })
     }
 
-    /// Sessions that run with a channel that is not lost.
+    /// Sessions that run with a channel. One that was lost may be back.
     ///
     /// # Errors
     /// As the store cannot be read.
@@ -102,12 +112,12 @@ impl Sessions {
         let mut rows = self.store().read(table::unfinished).await?;
         rows.retain(|row| {
             let session = &row.session;
-            session.state == SessionState::Running && session.channel.is_some() && session.channel_lost.is_none()
+            session.state == SessionState::Running && session.channel.is_some()
         });
         Ok(rows)
     }
 
-    /// Records that a session's channel is lost, and why.
+    /// Records that a session's channel is lost, and why: the session is degraded.
     pub async fn record_channel_lost(&self, session: SessionId, why: String) {
         let record = || {
             let why = why.clone();
@@ -122,12 +132,46 @@ impl Sessions {
         };
         self.insist(session, record).await;
     }
+
+    /// Records what a session used, as its channel says.
+    pub async fn record_usage(&self, session: SessionId, said: Used, context: Option<ContextUse>) {
+        let recorded = self
+            .update(session, move |row| {
+                if !usage::note(&mut row.session, said, context) {
+                    return None;
+                }
+                let session = &row.session;
+                let data = serde_json::json!({
+                    "tokens": session.tokens, "cost_microusd": session.cost_microusd, "context": session.context,
+                });
+                Some((kind::SESSION_USAGE, data))
+            })
+            .await;
+        // The channel says it again, with more, as long as the session works.
+        if let Err(error) = recorded {
+            tracing::warn!(%session, %error, "What a session used cannot be recorded.");
+        }
+    }
+
+    /// Records that a session's channel is there, if it was lost before.
+    pub async fn record_channel_back(&self, session: SessionId) {
+        let record = || {
+            self.update(session, |row| {
+                let lost = row.session.channel_lost.take()?;
+                Some((kind::SESSION_CHANNEL, serde_json::json!({"channel": row.session.channel, "back": true, "was": lost})))
+            })
+        };
+        self.insist(session, record).await;
+    }
 }
 
 /// Makes the directories that the launcher of a channel writes to, so that a sandbox can open them to it.
 fn prepare(directory: &Path, plan: &Plan) -> Result<(), String> {
     let unusable = |path: &Path, error: std::io::Error| format!("{} cannot be used: {error}", path.display());
-    orx_sandbox::file::private_directory(directory).map_err(|error| unusable(directory, error))?;
+    let own = place(directory);
+    for path in [directory, &own] {
+        orx_sandbox::file::private_directory(path).map_err(|error| unusable(path, error))?;
+    }
     if plan.channel.as_ref().is_some_and(|channel| channel.kind == ChannelKind::AppServer) {
         let length = socket(directory).as_os_str().len();
         if length > SOCKET_PATH {
@@ -144,14 +188,14 @@ fn server_sockets() -> PathBuf {
     PathBuf::from(format!("/tmp/codex-daemon-{}", nix::unistd::geteuid()))
 }
 
-/// What a channel's programs write beside the session's own directory.
+/// What a channel's programs write among shared temporary files.
 pub(super) fn writable(channel: &ChannelPlan) -> Option<PathBuf> {
     (channel.kind == ChannelKind::AppServer).then(server_sockets)
 }
 
 /// What the launcher is told.
-fn spec(channel: &ChannelPlan, socket: &Path) -> Result<LaunchSpec, RpcError> {
-    let path = socket.to_string_lossy().into_owned();
+fn spec(channel: &ChannelPlan, directory: &Path) -> Result<LaunchSpec, RpcError> {
+    let path = socket(directory).to_string_lossy().into_owned();
     let length = path.len();
     if length > SOCKET_PATH && channel.kind != ChannelKind::Serve {
         return Err(RpcError::new(
@@ -163,16 +207,21 @@ fn spec(channel: &ChannelPlan, socket: &Path) -> Result<LaunchSpec, RpcError> {
     Ok(match &channel.programs {
         Programs::Agent(agent) => LaunchSpec::Relay(Relay { agent: agent.clone(), socket: path }),
         Programs::Served(served, alone) => {
-            let (server, ready) = match channel.kind {
-                ChannelKind::Serve => (served.server.clone(), Ready::Line(SAID.to_owned())),
+            let (server, ready, guarded) = match channel.kind {
+                ChannelKind::Serve => (served.server.clone(), Ready::Line(SAID.to_owned()), None),
+                ChannelKind::AppServer | ChannelKind::Acp if cfg!(target_os = "linux") => {
+                    let own = place(directory).join(SERVER_SOCKET).to_string_lossy().into_owned();
+                    (with_address(&served.server, &format!("unix://{own}")), Ready::Socket(own), Some(path))
+                }
                 ChannelKind::AppServer | ChannelKind::Acp => {
-                    (with_address(&served.server, &format!("unix://{path}")), Ready::Socket(path))
+                    (with_address(&served.server, &format!("unix://{path}")), Ready::Socket(path), None)
                 }
             };
             LaunchSpec::Serve(Serve {
                 server,
                 ready,
                 limit_ms: SERVER_LIMIT_MS,
+                guarded,
                 interface: served.interface.clone(),
                 alone: alone.clone(),
             })

@@ -10,7 +10,7 @@ use orx_store::{SessionRow, StoreError, checkpoints as table, events};
 use orx_workspace::{CommitId, Identity, Worktree};
 use std::time::Duration;
 
-use super::Sessions;
+use super::{Sessions, rewinding};
 use crate::runs::Runs;
 
 /// Longest label, in characters.
@@ -39,7 +39,12 @@ impl Sessions {
     ///
     /// # Errors
     /// `InvalidParams`; as the files cannot be read or the record cannot be written.
-    pub async fn checkpoint(&self, params: CheckpointParams, runs: &Runs) -> Result<Checkpoint, RpcError> {
+    pub async fn checkpoint(
+        &self,
+        params: CheckpointParams,
+        runs: &Runs,
+        engines: &orx_engines::Context,
+    ) -> Result<Checkpoint, RpcError> {
         check(&params)?;
         let row = self.row(params.session).await?;
         if row.session.life == Life::Queued {
@@ -47,10 +52,11 @@ impl Sessions {
             return Err(RpcError::new(ErrorKind::FailedPrecondition, why));
         }
         let Some(worktree) = runs.worktree_around(&row.session.cwd).await? else {
-            return self.keep(&row, None, params, false).await;
+            return self.keep(&row, None, params, false, engines).await;
         };
-        let holds_still = row.session.life == Life::Running && self.pause(params.session).await.is_ok();
-        let taken = self.commit(&worktree, &row, params, false).await;
+        let runs = matches!(row.session.life, Life::Running | Life::Degraded);
+        let holds_still = runs && self.pause(params.session).await.is_ok();
+        let taken = self.commit(&worktree, &row, params, false, engines).await;
         if holds_still && let Err(error) = self.go_on(row.session.session).await {
             tracing::warn!(session = %row.session.session, %error, "A session that was held still for a checkpoint does not go on.");
         }
@@ -63,13 +69,14 @@ impl Sessions {
         row: &SessionRow,
         params: CheckpointParams,
         automatic: bool,
+        engines: &orx_engines::Context,
     ) -> Result<Checkpoint, RpcError> {
         let message = format!("Checkpoint of {}\n\n{}", row.session.session, params.label.as_deref().unwrap_or(""));
         let commit = match worktree.commit(message.trim_end(), &Identity::default()).await? {
             Some(commit) => commit,
             None => worktree.tip().await?,
         };
-        self.keep(row, Some(commit), params, automatic).await
+        self.keep(row, Some(commit), params, automatic, engines).await
     }
 
     async fn keep(
@@ -78,6 +85,7 @@ impl Sessions {
         commit: Option<CommitId>,
         params: CheckpointParams,
         automatic: bool,
+        engines: &orx_engines::Context,
     ) -> Result<Checkpoint, RpcError> {
         let session = row.session.session;
         let output = tokio::fs::metadata(self.directory(session).join(file::OUTPUT)).await;
@@ -88,6 +96,7 @@ impl Sessions {
             data: params.data,
             commit: commit.map(|commit| commit.to_string()),
             conversation: row.session.conversation.clone(),
+            conversation_bytes: self.conversation_bytes(row, engines).await,
             output_bytes: output.map_or(0, |output| output.len()),
             automatic,
         };
@@ -127,14 +136,22 @@ impl Sessions {
         let session = params.session;
         let row = self.row(session).await?;
         let checkpoint = self.find_checkpoint(session, params.sequence).await?;
+        let rewinding = match params.rewind {
+            true => Some(self.rewinding(&row, &checkpoint, engines).await?),
+            false => None,
+        };
         let again = AgainParams { session, env: params.env, fresh: false };
         self.check_again(&row, &again, engines).await?;
         if !row.session.state.is_final() {
             self.stop(session, GRACE).await?;
         }
-        self.set_back(session, &checkpoint, runs).await?;
+        self.set_back(session, &checkpoint, runs, engines).await?;
+        let rewound = match rewinding {
+            Some(rewinding) => self.rewind(session, rewinding, engines).await?,
+            None => rewinding::left("it goes on with all that was said since; `rewind` sets it back too, where its engine can"),
+        };
         let mut again = self.again(again, engines, false).await?;
-        again.checkpoint = Some(checkpoint.sequence);
+        (again.checkpoint, again.rewound) = (Some(checkpoint.sequence), Some(rewound));
         Ok(again)
     }
 
@@ -163,6 +180,7 @@ impl Sessions {
         session: SessionId,
         checkpoint: &Checkpoint,
         runs: &Runs,
+        engines: &orx_engines::Context,
     ) -> Result<(), RpcError> {
         let row = self.row(session).await?;
         let Some(commit) = &checkpoint.commit else { return Ok(()) };
@@ -175,7 +193,7 @@ impl Sessions {
             label: Some(format!("before it was set back to {}", checkpoint.sequence)),
             data: None,
         };
-        self.commit(&worktree, &row, before, true).await?;
+        self.commit(&worktree, &row, before, true, engines).await?;
         let message = format!("Back to checkpoint {} of {session}", checkpoint.sequence);
         worktree.restore(&commit, &message, &Identity::default()).await?;
         let data = serde_json::json!({"sequence": checkpoint.sequence, "commit": checkpoint.commit});

@@ -9,22 +9,22 @@ use orx_protocol::api::Empty;
 use orx_protocol::api::delivery::{Message, Messages, Receipt, SendParams, Sent, When};
 use orx_protocol::api::session::Session;
 use orx_protocol::event::kind;
-use orx_protocol::hold::{self, KeysParams, RowText, ScreenText, method};
+use orx_protocol::hold::{self, RowText, ScreenText, method};
 use orx_protocol::life::Life;
 use orx_protocol::{ErrorKind, MessageId, RpcError, SessionId, clock};
 use orx_session::delivery::{Delivery, Seen, Step};
 use orx_store::{Store, StoreError, events, messages as table};
-use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Sessions, holder, ready};
+use super::turns::{Place, Turns};
+use super::{Sessions, holder, ready, submit};
 use crate::hooks::Witness;
 
 /// Longest text, in bytes: a request with it fits into a frame of the usual limit.
@@ -37,6 +37,8 @@ const TYPING: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a text that is not submitted is looked for on the screen.
 const SHOWN: Duration = Duration::from_secs(2);
+/// After this time an agent that took a text and works on it is recorded as working.
+const SEEN: Duration = Duration::from_secs(1);
 /// What agents say that nobody waits for is dropped beyond this.
 const WORDS: usize = 1024;
 
@@ -69,8 +71,12 @@ struct Inner {
     tasks: TaskTracker,
     draining: CancellationToken,
     words: broadcast::Sender<Word>,
-    /// One text at a time goes into a session, in the order in which they came.
-    turns: Mutex<HashMap<SessionId, Arc<tokio::sync::Mutex<()>>>>,
+    /// One text at a time is kept for a session, in the order in which they came.
+    keeping: Turns,
+    /// One text at a time goes into a session, in the same order.
+    delivering: Turns,
+    /// Told when those that wait are to be looked at although no record changed.
+    again: Notify,
     road: OnceLock<Arc<dyn PromptRoad>>,
 }
 
@@ -88,7 +94,9 @@ impl Deliveries {
             tasks,
             draining,
             words: broadcast::Sender::new(WORDS),
-            turns: Mutex::default(),
+            keeping: Turns::default(),
+            delivering: Turns::default(),
+            again: Notify::new(),
             road: OnceLock::new(),
         }))
     }
@@ -105,18 +113,27 @@ impl Deliveries {
         let _ = self.0.words.send(Word { session, text, by: by.into(), at: Instant::now() });
     }
 
-    /// Sends a text and answers with how far it came, or keeps it for later.
+    /// Sends a text and answers with how far it came, or keeps it for later. Texts for one session keep the order of the
+    /// calls of this function, in whatever order what it gives is waited for.
     ///
     /// # Errors
     /// `InvalidParams`; `FailedPrecondition` with the reason when the session cannot take it, and nothing was typed then.
-    pub async fn send(&self, params: SendParams) -> Result<Sent, RpcError> {
+    pub fn send(&self, params: SendParams) -> impl Future<Output = Result<Sent, RpcError>> + Send + use<> {
+        let (keep, deliver) = (self.0.keeping.take(params.session), self.0.delivering.take(params.session));
+        let deliveries = self.clone();
+        async move { deliveries.send_in_turn(params, keep, deliver).await }
+    }
+
+    async fn send_in_turn(&self, params: SendParams, keep: Place, deliver: Place) -> Result<Sent, RpcError> {
         check(&params)?;
+        let keeping = keep.come().await;
         let session = params.session;
         let row = self.0.sessions.row(session).await?;
         if let Some(key) = params.key.clone() {
             let known = self.0.store.read(move |reader| table::by_key(reader, session, &key)).await?;
             if let Some(message) = known {
-                return self.told(message, &params).await;
+                drop(keeping);
+                return self.told(message, &params, deliver).await;
             }
         }
         let waits = row.session.life == Life::Queued
@@ -146,9 +163,10 @@ impl Deliveries {
             self.announce(&message).await?;
             return Ok(sent);
         }
+        drop(keeping);
         // A task of its own, so that a caller who goes away does not leave a text half typed.
         let deliveries = self.clone();
-        let delivering = self.0.tasks.spawn(async move { deliveries.deliver(message).await });
+        let delivering = self.0.tasks.spawn(async move { deliveries.deliver(message, deliver).await });
         delivering
             .await
             .map_err(|error| RpcError::new(ErrorKind::Internal, format!("sending a text failed: {error}")))?
@@ -164,14 +182,13 @@ impl Deliveries {
     }
 
     /// The answer to a request that came before.
-    async fn told(&self, message: Message, params: &SendParams) -> Result<Sent, RpcError> {
+    async fn told(&self, message: Message, params: &SendParams, place: Place) -> Result<Sent, RpcError> {
         if message.text != params.text || message.submit != params.submit {
             let why = "`session.send`: another text was sent with this `key` before";
             return Err(RpcError::new(ErrorKind::Conflict, why));
         }
         // The first request may be under way: its turn is over when it is known.
-        let turn = self.turn(message.session);
-        let _over = turn.lock().await;
+        let _over = place.come().await;
         let name = message.message;
         let message = self.0.store.read(move |reader| table::get(reader, name)).await?.unwrap_or(message);
         Ok(sent(&message, message.receipt.unwrap_or(Receipt::Unknown)))
@@ -204,17 +221,9 @@ impl Deliveries {
         }
     }
 
-    fn turn(&self, session: SessionId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that nobody waits for any more are forgotten.
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(turns.entry(session).or_default())
-    }
-
     /// Delivers a text in its turn, and keeps what became of it before it is told.
-    async fn deliver(&self, mut message: Message) -> Result<Sent, RpcError> {
-        let turn = self.turn(message.session);
-        let _mine = turn.lock().await;
+    async fn deliver(&self, mut message: Message, place: Place) -> Result<Sent, RpcError> {
+        let _mine = place.come().await;
         let delivered = self.hand_over(&message).await;
         match &delivered {
             Ok(outcome) => {
@@ -269,9 +278,13 @@ impl Deliveries {
             ready::until_composer(&row.session, started_at_ms, &socket).await?;
         }
         let mut words = self.0.words.subscribe();
-        let request = hold::SendParams { text: message.text.clone(), submit: message.submit };
+        let in_two_steps = message.submit && orx_engines::submits_otherwise(kind);
+        let request = hold::SendParams { text: message.text.clone(), submit: message.submit && !in_two_steps };
         let began = Instant::now();
         let Empty {} = holder::ask(&socket, method::SEND, &request, TYPING).await?;
+        if in_two_steps {
+            submit::typed(kind, &socket, &message.text).await?;
+        }
         if kind == EngineKind::Command {
             return Ok(if message.submit {
                 Outcome::new(Receipt::Submitted, "Enter was pressed after the text")
@@ -307,11 +320,9 @@ impl Deliveries {
                     tokio::time::sleep(pause).await;
                 }
                 Step::PressEnter => {
-                    let press = KeysParams { keys: vec!["enter".to_owned()], while_rows: rows };
                     // Where it is refused, the screen is another by now, and is looked at again.
-                    let pressed: Result<Empty, RpcError> = holder::ask_now(socket, method::KEYS, &press).await;
-                    match pressed {
-                        Ok(Empty {}) => delivery.repaired(now_ms()),
+                    match submit::again(kind_of(session), socket, rows).await {
+                        Ok(()) => delivery.repaired(now_ms()),
                         Err(error) if error.kind() == ErrorKind::FailedPrecondition => tokio::time::sleep(LOOK).await,
                         Err(error) => return Err(error),
                     }
@@ -341,22 +352,24 @@ impl Deliveries {
             return Ok((Seen::Ended, Vec::new()));
         }
         let kind = kind_of(session);
-        let was_at_work = session.activity.state == AgentState::Working;
-        let began_to_work = now.activity.state == AgentState::Working && now.activity.since_ms >= at_ms;
+        // What it does that it can only do because of a prompt.
+        let at_work = |state| match state {
+            AgentState::Working => Some("works"),
+            AgentState::Blocked | AgentState::WaitingInput => Some("asks"),
+            _ => None,
+        };
+        let does = at_work(now.activity.state).filter(|_| now.activity.since_ms >= at_ms);
         let screen: ScreenText = holder::ask_now(socket, method::SCREEN, &Empty {}).await?;
-        let place = orx_engines::composer_rows(kind, None, &screen.lines).unwrap_or_default();
-        let seen = match orx_engines::draft(kind, None, &screen.lines, &message.text) {
+        let seen = match submit::standing(kind, &screen, &message.text) {
             Draft::Present => Seen::Standing,
             // Work that began with the Enter is the agent's word, unless it was at work before.
-            _ if began_to_work && !was_at_work => Seen::Taken(format!("it works: {}", now.activity.reason)),
-            Draft::Absent => Seen::Gone,
-            Draft::Unknown => Seen::Hidden,
+            left => match does.filter(|_| at_work(session.activity.state).is_none()) {
+                Some(what) => Seen::Taken(format!("it {what}: {}", now.activity.reason)),
+                None if left == Draft::Absent => Seen::Gone,
+                None => Seen::Hidden,
+            },
         };
-        let rows = place.into_iter().filter_map(|index| {
-            let text = screen.lines.get(index)?.clone();
-            Some(RowText { row: u16::try_from(index).ok()?, text })
-        });
-        Ok((seen, rows.collect()))
+        Ok((seen, submit::place(kind, &screen.lines)))
     }
 
     /// After a start of the daemon: what was being typed when the last one died is said to be unknown, and what waits is
@@ -387,6 +400,7 @@ impl Deliveries {
             tokio::select! {
                 () = self.0.draining.cancelled() => return,
                 change = changed.changed() => if change.is_err() { return },
+                () = self.0.again.notified() => {}
             }
         }
     }
@@ -415,10 +429,17 @@ impl Deliveries {
                 message.receipt = None;
                 let kept = message.clone();
                 self.0.store.write(move |tx| table::update(tx, &kept)).await?;
+                let place = self.0.delivering.take(message.session);
                 let deliveries = self.clone();
                 self.0.tasks.spawn(async move {
-                    if let Err(error) = deliveries.deliver(message).await {
+                    if let Err(error) = deliveries.deliver(message, place).await {
                         tracing::warn!(%error, "A text that had waited was not delivered.");
+                    }
+                    // A turn may be over before anybody saw that it began, and then nothing else says that the next text's
+                    // time has come.
+                    tokio::select! {
+                        () = tokio::time::sleep(SEEN) => deliveries.0.again.notify_one(),
+                        () = deliveries.0.draining.cancelled() => {}
                     }
                 });
             }
@@ -501,7 +522,7 @@ async fn shown(kind: EngineKind, socket: &Path, text: &str) -> Result<Outcome, R
     let started = Instant::now();
     loop {
         let screen: ScreenText = holder::ask_now(socket, method::SCREEN, &Empty {}).await?;
-        if orx_engines::draft(kind, None, &screen.lines, text) == Draft::Present {
+        if submit::standing(kind, &screen, text) == Draft::Present {
             return Ok(Outcome::new(Receipt::Typed, "it stands where prompts are typed"));
         }
         if started.elapsed() > SHOWN {

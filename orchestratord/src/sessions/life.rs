@@ -2,7 +2,7 @@
 //! follow which is decided by `orx_session::life`.
 
 use orx_protocol::api::Empty;
-use orx_protocol::api::session::{Session, SessionState};
+use orx_protocol::api::session::Session;
 use orx_protocol::event::kind;
 use orx_protocol::hold::{Ended, method};
 use orx_protocol::life::{Life, Outcome};
@@ -118,27 +118,5 @@ impl Sessions {
             ended_at_ms: clock::now_ms(),
         };
         self.record_end(session, ended).await
-    }
-
-    /// Records that something of a running session is missing, or (`None`) that nothing is any more.
-    ///
-    /// # Errors
-    /// As the store does not take it.
-    pub async fn record_missing(&self, session: SessionId, missing: Option<String>) -> Result<(), StoreError> {
-        self.update(session, move |row| {
-            let from = row.session.life;
-            let to = match (from, &missing) {
-                (Life::Running, Some(_)) => Life::Degraded,
-                (Life::Degraded, None) => Life::Running,
-                _ => from,
-            };
-            if row.session.state != SessionState::Running || row.session.terms.missing == missing {
-                return None;
-            }
-            row.session.life = to;
-            row.session.terms.missing.clone_from(&missing);
-            Some((kind::SESSION_LIFE, serde_json::json!({"from": from, "to": to, "missing": missing})))
-        })
-        .await
     }
 }

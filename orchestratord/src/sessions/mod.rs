@@ -20,6 +20,7 @@ pub mod look;
 pub mod places;
 pub mod ready;
 pub mod reconcile;
+mod rewinding;
 mod submit;
 pub mod turns;
 pub mod upgrade;
@@ -37,7 +38,7 @@ use orx_store::{SessionRow, Store, StoreError, events, sessions as table};
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +77,7 @@ struct Inner {
     /// What the hooks of engines call.
     hooks: OnceLock<Place>,
     /// Whether sessions get a structured channel where their caller says nothing.
-    channels: OnceLock<ChannelDefaults>,
+    channels: RwLock<ChannelDefaults>,
     /// How sessions are confined.
     confining: confine::Confining,
     /// Cancelled when the daemon begins to end.
@@ -109,7 +110,7 @@ impl Sessions {
             changed: watch::Sender::new(0),
             places: places::Places::default(),
             hooks: OnceLock::new(),
-            channels: OnceLock::new(),
+            channels: RwLock::default(),
             confining: confine::Confining::default(),
             stopping,
             kept: keeper::Kept::from_store(stored),
@@ -131,17 +132,14 @@ impl Sessions {
         self.0.hooks.get()
     }
 
-    /// Says which sessions get a structured channel where their caller says nothing; without it all do that can.
+    /// Says which sessions get a structured channel where their caller says nothing, from now on; at first all do that can.
     pub fn set_channels(&self, defaults: ChannelDefaults) {
-        // It is set once, at the start.
-        let _ = self.0.channels.set(defaults);
+        *self.0.channels.write().unwrap_or_else(PoisonError::into_inner) = defaults;
     }
 
     /// A caller's wish with the operator's choice of channels in it.
     pub fn fill_channel(&self, params: &mut CreateParams) {
-        if let Some(defaults) = self.0.channels.get() {
-            defaults.fill(params);
-        }
+        self.0.channels.read().unwrap_or_else(PoisonError::into_inner).fill(params);
     }
 
     /// Directory of a session's files.

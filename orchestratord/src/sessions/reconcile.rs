@@ -9,12 +9,13 @@ use orx_protocol::life::Life;
 use orx_protocol::places::variable;
 use orx_protocol::process::{EndReason, ProcessIdentity};
 use orx_sandbox::{identity, tree};
+use orx_session::life::missing::settle;
 use orx_store::{SessionRow, StoreError, events, sessions as table};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Sessions, end_row, holder, lost};
+use super::{Sessions, end_row, holder, lost, of_life};
 
 /// How long what a dead holder left behind may take to end politely.
 const GRACE: Duration = Duration::from_secs(2);
@@ -71,7 +72,10 @@ impl Sessions {
                         row.session.pid = Some(process.child.pid);
                         let data = serde_json::json!({"pid": process.child.pid, "holder": process.holder.pid, "found_again": true});
                         row.holder = Some(process);
-                        changes.push((row, kind::SESSION_STARTED, data));
+                        changes.push((row.clone(), kind::SESSION_STARTED, data));
+                    }
+                    if let Some(settled) = settle(&mut row.session) {
+                        changes.push((row, kind::SESSION_LIFE, of_life(&settled)));
                     }
                 }
                 Truth::Ended(ended) => {
@@ -106,6 +110,7 @@ impl Sessions {
         if !left.is_empty() {
             self.0.tasks.spawn_blocking(move || end_left(left));
         }
+        self.remove_groups_of_ended().await?;
         Ok(found)
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use orx_protocol::ApprovalId;
 use orx_protocol::api::approval::{
-    Approval, ApprovalKind, ApprovalParams, Approvals, DecideParams, Decided, Decision, ListParams,
+    Approval, ApprovalKind, ApprovalParams, Approvals, DecideParams, Decided, Decision, ListParams, Part, Subject,
 };
 
 use crate::context::Context;
@@ -18,6 +18,8 @@ use crate::{names, render, words};
   orxctl allow --all
   orxctl allow 5FAV --answer \"the second one\"
   orxctl allow 5FAV --answer 2          the second of its choices
+  orxctl allow 5FAV --answer 1 --answer 2,3
+                                        several questions, in their order; where several choices may be named, with commas
 
 --always makes the narrowest rule that covers it the next time, and prints it; `orxctl rule` shows and removes rules.")]
 pub struct Allow {
@@ -30,18 +32,18 @@ pub struct Allow {
     /// Also what is like it, from now on
     #[arg(long, conflicts_with = "answer")]
     pub always: bool,
-    /// The answer to a question: text, the number of a choice, @file, or - for standard input
+    /// The answer to a question: text, the number of a choice, @file, or - for standard input; once for each where several
+    /// questions are asked together
     #[arg(long, value_name = "TEXT|@FILE|-", allow_hyphen_values = true, conflicts_with = "all")]
-    pub answer: Option<String>,
+    pub answer: Vec<String>,
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Allow) -> Result<Status, Failure> {
     let approvals =
         if arguments.all { waiting(context).await? } else { names::approvals(context, &arguments.approvals).await? };
-    let answer = match &arguments.answer {
-        Some(given) => Some(chosen(context, &approvals, words::read(given, "answer")?).await?),
-        None => None,
-    };
+    let given: Vec<String> =
+        arguments.answer.iter().map(|given| words::read(given, "answer")).collect::<Result<_, _>>()?;
+    let answer = if given.is_empty() { None } else { Some(chosen(context, &approvals, &given).await?) };
     let decision = if arguments.always { Decision::AllowAlways } else { Decision::Allow };
     decide(context, &DecideParams { approvals, decision, reason: None, answer }).await
 }
@@ -66,18 +68,49 @@ fn count(questions: usize) -> String {
     if questions == 1 { "1 question is".to_owned() } else { format!("{questions} questions are") }
 }
 
-/// The answer, or the choice that is meant by its number.
-async fn chosen(context: &Context, approvals: &[ApprovalId], answer: String) -> Result<String, Failure> {
+/// The answer, with the choices that are meant by their numbers.
+async fn chosen(context: &Context, approvals: &[ApprovalId], given: &[String]) -> Result<String, Failure> {
     let [approval] = approvals else {
         return Err(Failure::usage("an answer is for one question: name one approval"));
     };
     let asked: Approval = context.call("approval.get", &ApprovalParams { approval: *approval }).await?;
-    let choices = &asked.subject.choices;
-    if choices.contains(&answer) {
-        return Ok(answer);
+    answer(&asked.subject, given).map_err(Failure::usage)
+}
+
+/// One answer as it is sent: a line for each part of the question, where it has parts.
+fn answer(subject: &Subject, given: &[String]) -> Result<String, String> {
+    if subject.parts.is_empty() {
+        let [only] = given else {
+            return Err(format!("it is one question, and {} answers were given", given.len()));
+        };
+        return Ok(by_number(&subject.choices, only).unwrap_or_else(|| only.clone()));
     }
-    let by_number = answer.trim().parse::<usize>().ok().and_then(|number| choices.get(number.checked_sub(1)?));
-    Ok(by_number.cloned().unwrap_or(answer))
+    // One text may hold all lines, as it is read from a file.
+    let whole = given.join("\n");
+    let lines: Vec<&str> = whole.lines().collect();
+    if lines.len() != subject.parts.len() {
+        let wanted = subject.parts.len();
+        return Err(format!("it has {wanted} questions, and {} answers were given: one for each, in their order", lines.len()));
+    }
+    Ok(subject.parts.iter().zip(lines).map(|(part, line)| of_part(part, line)).collect::<Vec<_>>().join("\n"))
+}
+
+/// A line with the numbers of choices replaced by what they stand for.
+fn of_part(part: &Part, line: &str) -> String {
+    let labels: Vec<String> = part.choices.iter().map(|choice| choice.label.clone()).collect();
+    if part.chosen(line).is_some() {
+        return line.to_owned();
+    }
+    let named = |text: &str| by_number(&labels, text).unwrap_or_else(|| text.trim().to_owned());
+    if part.several { line.split(',').map(named).collect::<Vec<_>>().join(", ") } else { named(line) }
+}
+
+/// The choice of this number, unless a choice is called so.
+fn by_number(choices: &[String], text: &str) -> Option<String> {
+    if choices.iter().any(|choice| choice == text) {
+        return None;
+    }
+    choices.get(text.trim().parse::<usize>().ok()?.checked_sub(1)?).cloned()
 }
 
 /// Decides and says what became of it.
@@ -95,4 +128,30 @@ pub(crate) async fn decide(context: &Context, params: &DecideParams) -> Result<S
         context.output.text(&format!("{}: always allowed from now on: {covers}", rule.rule))?;
     }
     Ok(Status::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orx_protocol::api::approval::Choice;
+
+    fn part(choices: &[&str], several: bool) -> Part {
+        let choices = choices.iter().map(|label| Choice { label: (*label).to_owned(), description: None }).collect();
+        Part { question: "?".to_owned(), choices, several }
+    }
+
+    #[test]
+    fn numbers_stand_for_choices_in_every_part() {
+        let several = Subject { parts: vec![part(&["A", "B"], false), part(&["C", "D", "2"], true)], ..Subject::default() };
+        let told = |subject: &Subject, given: &[&str]| {
+            answer(subject, &given.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&several, &["2", "1, 2"]).unwrap(), "B\nC, 2");
+        assert_eq!(told(&several, &["A\nC, D"]).unwrap(), "A\nC, D");
+        assert_eq!(told(&several, &["9", "none"]).unwrap(), "9\nnone", "the daemon says what would fit");
+        assert!(told(&several, &["1"]).unwrap_err().contains("2 questions, and 1 answers"));
+        let one = Subject { choices: vec!["Red".to_owned()], ..Subject::default() };
+        assert_eq!(told(&one, &["1"]).unwrap(), "Red");
+        assert!(told(&one, &["1", "1"]).unwrap_err().contains("one question"));
+    }
 }

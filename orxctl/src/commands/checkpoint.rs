@@ -37,6 +37,7 @@ pub struct Checkpoint {
 #[command(after_help = "Examples:
   orxctl restore 5FAV
   orxctl restore 5FAV 3
+  orxctl restore 5FAV 3 --rewind    the conversation too, where the engine's records allow it (Claude Code)
 
 What the session had is kept as a checkpoint first. One that runs is stopped, and taken up again afterwards.")]
 pub struct Restore {
@@ -44,6 +45,9 @@ pub struct Restore {
     pub session: String,
     /// The checkpoint's number [default: the last]
     pub checkpoint: Option<u64>,
+    /// Set the conversation back too; refused where the engine cannot
+    #[arg(long)]
+    pub rewind: bool,
     /// Do not attach
     #[arg(long)]
     pub detach: bool,
@@ -96,7 +100,11 @@ fn table(kept: &Checkpoints, now_ms: u64, context: &Context) -> String {
 
 pub(crate) async fn restore(context: &Context, arguments: &Restore) -> Result<Status, Failure> {
     let session = names::session(context, &arguments.session).await?;
-    let params =
-        RestoreParams { session, sequence: arguments.checkpoint, env: arguments.env.iter().cloned().collect() };
+    let params = RestoreParams {
+        session,
+        sequence: arguments.checkpoint,
+        rewind: arguments.rewind,
+        env: arguments.env.iter().cloned().collect(),
+    };
     take_up(context, "session.restore", &params, arguments.detach).await
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use clap::Args;
 use orx_client::follow_events;
-use orx_protocol::SessionId;
-use orx_protocol::api::approval::{Approval, ApprovalParams, ApprovalState, Approvals, ListParams};
+use orx_protocol::api::approval::{Approval, ApprovalParams, ApprovalState, Approvals, Delivery, ListParams};
 use orx_protocol::api::session::{self, Session};
 use orx_protocol::clock::now_ms;
 use orx_protocol::event::{Event, kind};
+use orx_protocol::{ApprovalId, SessionId};
 
 use crate::context::Context;
 use crate::failure::{Failure, Status};
@@ -94,15 +94,28 @@ async fn watch(context: &Context, session: Option<SessionId>) -> Result<Status, 
     for approval in &list.approvals {
         show_now(context, approval).await?;
     }
+    if list.approvals.is_empty() {
+        context.output.note("nobody waits for anything; what comes is shown until Ctrl-C");
+    }
+    // Of some that are decided at once two events are told when both can be seen already.
+    let mut told: HashMap<ApprovalId, ApprovalState> =
+        list.approvals.iter().map(|approval| (approval.approval, approval.state)).collect();
     loop {
         tokio::select! {
             event = follower.next() => {
                 let event = event?;
                 if let Some(approval) = changed(context, &event).await?
                     && session.is_none_or(|session| session == approval.session)
-                    && !(event.kind == kind::APPROVAL_REQUESTED && list.approvals.iter().any(|seen| seen.approval == approval.approval))
                 {
-                    show_now(context, &approval).await?;
+                    let is_news = told.insert(approval.approval, approval.state) != Some(approval.state);
+                    // That the engine heard a decision is expected; that it did not is news.
+                    let went_wrong = event.kind == kind::APPROVAL_DELIVERED && approval.delivery == Delivery::Failed;
+                    if is_news || went_wrong {
+                        show_now(context, &approval).await?;
+                    }
+                    if matches!(event.kind.as_str(), kind::APPROVAL_DELIVERED | kind::APPROVAL_WITHDRAWN) {
+                        told.remove(&approval.approval);
+                    }
                 }
             }
             _ = interrupts.recv() => return Ok(Status::Done),

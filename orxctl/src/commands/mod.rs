@@ -17,6 +17,7 @@ pub(crate) mod explain;
 pub(crate) mod hook;
 pub(crate) mod inbox;
 pub(crate) mod init;
+pub(crate) mod interrupt;
 pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod ls;
@@ -60,6 +61,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Status, F
         Command::Ls(arguments) => ls::run(context, &arguments).await,
         Command::Attach(arguments) => attach::run(context, &arguments).await,
         Command::Send(arguments) => send::run(context, &arguments).await,
+        Command::Interrupt(arguments) => interrupt::run(context, &arguments).await,
         Command::Keys(arguments) => keys::run(context, arguments).await,
         Command::Screen(arguments) => screen::run(context, &arguments).await,
         Command::Scrollback(arguments) => scrollback::run(context, &arguments).await,

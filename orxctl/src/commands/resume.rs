@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Status};
 use crate::names::{self, Target};
 use crate::progress::Progress;
-use crate::terminal;
+use crate::{terminal, text};
 
 /// Arguments of `resume`.
 #[derive(Debug, Args)]
@@ -94,12 +94,17 @@ fn said(again: &Again) -> String {
         (Some(_), _) => "its conversation goes on",
         (None, _) => "started anew",
     };
-    format!("{session}: {how}{from}; process {} of the session", again.generation)
+    let rewound = again.rewound.as_ref().map_or_else(String::new, |rewound| {
+        let what = if rewound.done { "its conversation is set back" } else { "its conversation is not set back" };
+        format!("\n{session}: {what}: {}", text::clean_line(&rewound.how))
+    });
+    format!("{session}: {how}{from}; process {} of the session{rewound}", again.generation)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orx_protocol::api::life::Rewound;
 
     #[test]
     fn it_is_said_what_goes_on_and_from_where() {
@@ -109,12 +114,15 @@ mod tests {
             generation: 2,
             conversation: Some("c".to_owned()),
             checkpoint: Some(3),
+            rewound: None,
         };
         assert_eq!(
             said(&again),
             "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV: its conversation goes on, its files are those of checkpoint 3; process 2 of the session"
         );
-        (again.conversation, again.checkpoint) = (None, None);
+        again.rewound = Some(Rewound { done: false, how: "it goes on".to_owned() });
+        assert!(said(&again).ends_with("5FAV: its conversation is not set back: it goes on"));
+        (again.conversation, again.checkpoint, again.rewound) = (None, None, None);
         assert!(said(&again).contains("started anew;"));
         again.pid = None;
         assert!(said(&again).contains("waits for a place;"));

@@ -110,7 +110,7 @@ pub(crate) async fn run(context: &Context, arguments: &Up) -> Result<Status, Fai
     let log = file::private_append(&path)
         .map_err(|error| Failure::failed(format!("the log {} cannot be opened: {error}", path.display())))?;
     let from = log.metadata().map_or(0, |metadata| metadata.len());
-    let (child, _) = spawn::in_background(&[program], &places.home, &daemon_environment(context), &log)
+    let (child, _) = spawn::in_background(&[program], &places.home, &daemon_environment(context), &log, false)
         .map_err(|error| Failure::failed(format!("{DAEMON} could not be started: {error}")))?;
     let progress = Progress::new(context.output, format!("starting {DAEMON}"));
     let started = Started { child, from };

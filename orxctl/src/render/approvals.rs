@@ -72,7 +72,20 @@ pub(crate) fn detail(
     if let Some(diff) = &subject.diff {
         block("change", visible::block(diff, fold(DIFF)), &of_diff);
     }
-    if let Some(question) = &subject.question {
+    for (number, part) in (1..).zip(&subject.parts) {
+        let how = if part.several { " (several may be named)" } else { "" };
+        let name = match subject.parts.len() {
+            1 => format!("question{how}"),
+            count => format!("question {number} of {count}{how}"),
+        };
+        let mut lines = visible::block(&part.question, fold(TEXT));
+        lines.extend((1..).zip(&part.choices).map(|(number, choice)| {
+            let means = choice.description.as_deref().map_or_else(String::new, |words| format!(": {words}"));
+            visible::line(&format!("{number}. {}{means}", choice.label))
+        }));
+        block(&name, lines, &|_| Colour::Plain);
+    }
+    if let Some(question) = subject.question.as_ref().filter(|_| subject.parts.is_empty()) {
         let name = match approval.kind {
             ApprovalKind::Question => "question",
             ApprovalKind::Plan => "plan",

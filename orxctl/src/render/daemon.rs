@@ -49,12 +49,16 @@ pub(crate) fn status(status: &Status, output: Output) -> String {
     out
 }
 
-/// How many run, and how many of them could do all that their user can.
+/// How many run, how many of them lack something, and how many could do all that their user can.
 fn sessions(status: &Status) -> String {
-    match status.unconfined {
-        0 => format!("{} running", status.sessions),
-        open => format!("{} running, {open} WITHOUT A SANDBOX", status.sessions),
+    let mut out = format!("{} running", status.sessions);
+    if status.degraded > 0 {
+        out.push_str(&format!(", {} degraded", status.degraded));
     }
+    if status.unconfined > 0 {
+        out.push_str(&format!(", {} WITHOUT A SANDBOX", status.unconfined));
+    }
+    out
 }
 
 #[cfg(test)]
@@ -81,6 +85,7 @@ mod tests {
             http: None,
             sessions: 3,
             unconfined: 1,
+            degraded: 1,
             runs: 1,
             journal_seq: 4711,
             workers: workers::samples::workers().workers,

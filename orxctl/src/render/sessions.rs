@@ -2,6 +2,7 @@
 
 use orx_protocol::api::confinement::{Mechanism, Network};
 use orx_protocol::api::session::{Session, SessionState};
+use orx_protocol::life::Life;
 
 use crate::figures;
 use crate::output::Output;
@@ -25,7 +26,12 @@ pub(crate) fn list(sessions: &[Session], now_ms: u64, output: Output) -> String 
             Cell::new(&session.cwd),
         ]);
     }
-    table.render(output)
+    let mut out = table.render(output);
+    for session in sessions.iter().filter(|session| session.life == Life::Degraded) {
+        let missing = session.terms.missing.as_deref().unwrap_or("what is missing is not known");
+        out.push_str(&format!("{} is degraded: {}\n", session.session, text::clean_line(missing)));
+    }
+    out
 }
 
 /// Most characters of what an agent does, with the reason.
@@ -44,11 +50,14 @@ fn agent(session: &Session) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// The state, with the exit where the process ended badly.
+/// The state, with the exit where the process ended badly; of one that has not ended, what its place in its life adds.
 fn state(session: &Session) -> String {
-    match (session.state, session.exit) {
-        (SessionState::Ended, Some(exit)) if !exit.is_success() => format!("ended, {exit}"),
-        (state, _) => state.as_str().to_owned(),
+    match (session.state, session.exit, session.life) {
+        (SessionState::Ended, Some(exit), _) if !exit.is_success() => format!("ended, {exit}"),
+        (state, _, life @ (Life::Queued | Life::Paused | Life::Degraded)) if !state.is_final() => {
+            life.as_str().to_owned()
+        }
+        (state, _, _) => state.as_str().to_owned(),
     }
 }
 
@@ -128,6 +137,20 @@ mod tests {
         assert!(narrow.lines().all(|line| text::width(line) <= 80), "{narrow}");
         insta::assert_snapshot!("list_in_80_columns", narrow);
         insta::assert_snapshot!("list_json", serde_json::to_string_pretty(&Sessions { sessions: sample() }).unwrap());
+    }
+
+    #[test]
+    fn what_a_running_session_lacks_is_said_below_the_table() {
+        let mut sessions = sample();
+        sessions[0].life = Life::Degraded;
+        sessions[0].terms.missing = Some("its channel is lost: it\u{1b}[2K broke".into());
+        let shown = list(&sessions, 1_700_000_240_000, Output::plain(Some(80)));
+        assert!(shown.lines().nth(1).unwrap().contains("  degraded  "), "{shown}");
+        let last = shown.lines().last().unwrap();
+        assert_eq!(last, "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV is degraded: its channel is lost: it broke");
+        sessions[0].life = Life::Paused;
+        let shown = list(&sessions, 1_700_000_240_000, Output::plain(None));
+        assert!(shown.contains("  paused  ") && !shown.contains("degraded"), "{shown}");
     }
 
     #[test]

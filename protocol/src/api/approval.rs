@@ -91,9 +91,68 @@ pub struct Subject {
     /// The choices that the engine offers, in its order; empty where any text is an answer.
     #[serde(default)]
     pub choices: Vec<String>,
+    /// The questions one by one, where several are asked at once or several choices may be named; `choices` is empty then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// Why, in the agent's words.
     #[serde(default)]
     pub why: Option<String>,
+}
+
+/// One of several questions that are answered together, a line each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The question, word for word.
+    pub question: String,
+    /// The choices that the engine offers, in its order; empty where any text is an answer.
+    #[serde(default)]
+    pub choices: Vec<Choice>,
+    /// Whether several choices may be named, separated by commas.
+    #[serde(default)]
+    pub several: bool,
+}
+
+/// What a question may be answered with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The answer.
+    pub label: String,
+    /// What it means, in the agent's words.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+impl Part {
+    /// The choices, or the words, that a line names; `None` when it is no answer to this.
+    #[must_use]
+    pub fn chosen(&self, line: &str) -> Option<Vec<String>> {
+        let line = line.trim();
+        if line.is_empty() {
+            return None;
+        }
+        if self.choices.is_empty() {
+            return Some(vec![line.to_owned()]);
+        }
+        let label = |text: &str| self.choices.iter().find(|choice| choice.label.trim() == text).map(|c| c.label.clone());
+        if !self.several {
+            return label(line).map(|label| vec![label]);
+        }
+        // A label may have commas of its own, so that as many pieces are taken together as make one.
+        let pieces: Vec<&str> = line.split(',').collect();
+        let mut named: Vec<String> = Vec::new();
+        let mut from = 0;
+        while from < pieces.len() {
+            let (found, next) = (from + 1..=pieces.len()).rev().find_map(|to| {
+                let text = pieces.get(from..to)?.join(",");
+                Some((label(text.trim())?, to))
+            })?;
+            if !named.contains(&found) {
+                named.push(found);
+            }
+            from = next;
+        }
+        Some(named)
+    }
 }
 
 /// Whether the engine heard the decision.
@@ -246,7 +305,8 @@ pub struct DecideParams {
     /// Why; the agent is told, where its engine has a place for that.
     #[serde(default)]
     pub reason: Option<String>,
-    /// The answer to a question: a text, or one of its choices word for word.
+    /// The answer to a question: a text, or one of its choices word for word; a line for each of its `parts`, where it has
+    /// some.
     #[serde(default)]
     pub answer: Option<String>,
 }

@@ -57,6 +57,9 @@ pub struct Status {
     /// Sessions of engines among them that run without a sandbox.
     #[serde(default)]
     pub unconfined: u32,
+    /// Sessions among them that lack something of what they were made with, such as their channel.
+    #[serde(default)]
+    pub degraded: u32,
     /// Runs that are not ended.
     pub runs: u32,
     /// Sequence number of the journal's newest event.

@@ -44,6 +44,18 @@ pub struct Again {
     pub conversation: Option<String>,
     /// The checkpoint to which its files were set back before that.
     pub checkpoint: Option<u64>,
+    /// What became of the conversation where something was set back to a checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewound: Option<Rewound>,
+}
+
+/// Whether a conversation was set back with the files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewound {
+    /// Whether it ends where it ended at the checkpoint.
+    pub done: bool,
+    /// How, or why not, for a person.
+    pub how: String,
 }
 
 /// Parameters of `session.checkpoint`.
@@ -76,6 +88,9 @@ pub struct Checkpoint {
     pub commit: Option<String>,
     /// The conversation at that time.
     pub conversation: Option<String>,
+    /// How far the engine's own record of the conversation went, in bytes; `None` where it cannot be set back to that.
+    #[serde(default)]
+    pub conversation_bytes: Option<u64>,
     /// How much the process had written, in bytes: where the recording stood.
     pub output_bytes: u64,
     /// Whether orx took it by itself, before it set the files back.
@@ -99,7 +114,15 @@ pub struct RestoreParams {
     /// To which checkpoint; the last when absent.
     #[serde(default)]
     pub sequence: Option<u64>,
+    /// Whether the conversation is set back too; refused, before anything is done, where the engine cannot.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub rewind: bool,
     /// The variables with which the session was made.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference.
+const fn is_not(flag: &bool) -> bool {
+    !*flag
 }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::activity::{Activity, AgentState};
+use crate::api::approval::Road;
+use crate::api::run::Tokens;
 use crate::api::confinement::{LimitParams, Limits, Sandbox, SandboxParams};
 use crate::id::SessionId;
 use crate::life::{Life, Priority, Terms};
@@ -160,6 +162,18 @@ pub struct Session {
     /// Why that channel is not in use any more; the session goes on without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_lost: Option<String>,
+    /// Tokens that its conversations used so far, as its engine says over its channel; `null` where nobody says.
+    #[serde(default)]
+    pub tokens: Tokens,
+    /// What they cost so far in millionths of a US dollar; `null` where nobody says.
+    #[serde(default)]
+    pub cost_microusd: Option<u64>,
+    /// How full its conversation is; `null` where nobody says.
+    #[serde(default)]
+    pub context: Option<ContextUse>,
+    /// The counts of which `tokens` and `cost_microusd` are the sum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub used: Vec<Used>,
     /// Which process of the session this is, from 1: it grows when a conversation is taken up again.
     #[serde(default = "first")]
     pub generation: u32,
@@ -201,10 +215,34 @@ impl Session {
             conversation: None,
             channel: None,
             channel_lost: None,
+            tokens: Tokens::default(),
+            cost_microusd: None,
+            context: None,
+            used: Vec::new(),
             generation: first(),
             survival: Survival::default(),
         }
     }
+}
+
+/// How full a conversation is, in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextUse {
+    /// What it holds now.
+    pub used: Option<u64>,
+    /// What it can hold.
+    pub window: Option<u64>,
+}
+
+/// What one conversation of a session used, or one process of it where its engine counts so.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// The conversation's name, `process 2` or the like, or `earlier` for the oldest together.
+    pub of: String,
+    /// Tokens.
+    pub tokens: Tokens,
+    /// Cost in millionths of a US dollar.
+    pub cost_microusd: Option<u64>,
 }
 
 /// How well a session survives, from the best to the worst.
@@ -358,6 +396,19 @@ pub struct KeysParams {
     pub session: SessionId,
     /// Names such as `enter`, `escape`, `tab`, `up`, `ctrl-c`, `f5`, `alt-x`, or single characters.
     pub keys: Vec<String>,
+}
+
+/// Result of `session.interrupt`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interrupted {
+    /// How the agent was told to stop its turn: over its channel, or by keys on its terminal.
+    pub road: Road,
+    /// What it does now.
+    pub state: AgentState,
+    /// Whether its turn is seen to be over.
+    pub stopped: bool,
+    /// What was done, and by what the state is known, for a person.
+    pub evidence: String,
 }
 
 /// Parameters of `session.resize`.

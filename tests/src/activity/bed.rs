@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use orx_engines::transcript::Reader;
+use orx_engines::{Context, Endpoint, EngineKind, find_conversation};
 use orx_protocol::activity::AgentState;
 use orx_protocol::clock::now_ms;
 use orx_protocol::hold::{Holder, file};
 use serde_json::{Value, json};
 
+use super::corpus::Word;
 use super::recipe::{Places, Recipe};
-use crate::harness::Daemon;
+use super::witness::Witness;
+use crate::harness::{Daemon, eventually_or};
 use crate::harness::wire::Received;
 use crate::model::{Happened, Moment, Scenario, ScriptedModel};
 
@@ -20,8 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const SETTLED: Duration = Duration::from_millis(1500);
 /// The longest that a screen is waited for to settle: some never do.
 const SETTLING: Duration = Duration::from_secs(7);
-/// How often things are looked at.
-const LOOK: Duration = Duration::from_millis(25);
 /// The model's key.
 const KEY: &str = "scripted-endpoint-key-0123456789";
 
@@ -65,6 +67,7 @@ pub struct Bed {
     model: ScriptedModel,
     daemon: Daemon,
     session: String,
+    witness: Option<Witness>,
     _scratch: tempfile::TempDir,
 }
 
@@ -118,10 +121,14 @@ impl Bed {
         let mut timeline = Timeline::default();
         timeline.begin(AgentState::Starting, now_ms(), Some(now_ms()), "its process was started");
         let params =
-            json!({"engine": engine, "cwd": places.work, "argv": argv, "env": env, "cols": size.0, "rows": size.1});
+            // The recorder's own files lie outside the workspace, and what is recorded is the terminal.
+            json!({"engine": engine, "cwd": places.work, "argv": argv, "env": env, "cols": size.0, "rows": size.1,
+                "sandbox": {"mode": "off"}, "channel": "off"});
         let created = daemon.call("session.create", &params);
         let session = created["session"].as_str().context("a session has a name")?.to_owned();
-        Ok(Self { recipe, places, timeline, model, daemon, session, _scratch: scratch })
+        let begun = daemon.call("session.get", &json!({"session": session}));
+        let witness = witness(engine, &daemon, &places, begun["conversation"].as_str().map(str::to_owned));
+        Ok(Self { recipe, places, timeline, model, daemon, session, witness, _scratch: scratch })
     }
 
     fn call(&self, method: &str, more: &Value) -> anyhow::Result<Value> {
@@ -148,15 +155,12 @@ impl Bed {
     /// # Errors
     /// When it does not in time.
     pub fn shown(&self, texts: &[&str]) -> anyhow::Result<()> {
-        let started = Instant::now();
-        loop {
-            let screen = self.screen()?;
-            if texts.iter().any(|text| screen.iter().any(|line| line.contains(text))) {
-                return Ok(());
-            }
-            ensure!(started.elapsed() < PATIENCE, "{texts:?} never showed; the screen is\n{}", screen.join("\n"));
-            std::thread::sleep(LOOK);
-        }
+        let is_shown = |screen: &[String]| texts.iter().any(|text| screen.iter().any(|line| line.contains(text)));
+        let shown = eventually_or(&format!("{texts:?} on the screen"), PATIENCE, || match self.screen() {
+            Ok(screen) => is_shown(&screen).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        });
+        shown.map_err(|late| anyhow!("{late}; it is\n{}", self.screen().unwrap_or_default().join("\n")))?
     }
 
     /// Waits until the screen is drawn, and a while longer.
@@ -164,16 +168,17 @@ impl Bed {
     /// # Errors
     /// When the session has ended.
     pub fn settled(&self) -> anyhow::Result<()> {
-        let started = Instant::now();
         let mut last = (self.screen()?, Instant::now());
-        while last.1.elapsed() < SETTLED && started.elapsed() < SETTLING {
-            std::thread::sleep(LOOK);
-            let screen = self.screen()?;
-            if screen != last.0 {
+        let settled = eventually_or("a screen that stands still", SETTLING, || match self.screen() {
+            Ok(screen) if screen != last.0 => {
                 last = (screen, Instant::now());
+                None
             }
-        }
-        Ok(())
+            Ok(_) => (last.1.elapsed() >= SETTLED).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        });
+        // Some never stand still.
+        settled.unwrap_or(Ok(()))
     }
 
     /// Lets time go by while the session does what it does.
@@ -206,19 +211,14 @@ impl Bed {
     /// # Errors
     /// When there is none in time.
     pub fn moment(&self, since: u64, wanted: impl Fn(&Happened) -> bool) -> anyhow::Result<Moment> {
-        let started = Instant::now();
-        loop {
-            let found = self.model.moments().into_iter().find(|moment| moment.at_ms >= since && wanted(&moment.what));
-            if let Some(moment) = found {
-                return Ok(moment);
-            }
-            if started.elapsed() > PATIENCE {
-                let asked: Vec<_> = self.model.requests().into_iter().map(|r| (r.path, r.prompt, r.outcome)).collect();
-                let screen = self.screen().unwrap_or_default().join("\n");
-                bail!("the model was not asked; it was asked {asked:?}; the screen is\n{screen}");
-            }
-            std::thread::sleep(LOOK);
-        }
+        eventually_or("what the model was to be asked", PATIENCE, || {
+            self.model.moments().into_iter().find(|moment| moment.at_ms >= since && wanted(&moment.what))
+        })
+        .map_err(|late| {
+            let asked: Vec<_> = self.model.requests().into_iter().map(|r| (r.path, r.prompt, r.outcome)).collect();
+            let screen = self.screen().unwrap_or_default().join("\n");
+            anyhow!("{late}; it was asked {asked:?}; the screen is\n{screen}")
+        })
     }
 
     /// The next request of the conversation.
@@ -234,16 +234,10 @@ impl Bed {
     /// # Errors
     /// As [`Self::moment`].
     pub fn after(&self, came: &Moment, wanted: impl Fn(&Happened) -> bool) -> anyhow::Result<Moment> {
-        let started = Instant::now();
-        loop {
-            let moments = self.model.moments();
-            let found = moments.into_iter().find(|moment| moment.number >= came.number && wanted(&moment.what));
-            if let Some(moment) = found {
-                return Ok(moment);
-            }
-            ensure!(started.elapsed() < PATIENCE, "the model did not get so far; {:?}", self.model.moments());
-            std::thread::sleep(LOOK);
-        }
+        eventually_or("what becomes of a request", PATIENCE, || {
+            self.model.moments().into_iter().find(|moment| moment.number >= came.number && wanted(&moment.what))
+        })
+        .map_err(|late| anyhow!("{late}; {:?}", self.model.moments()))
     }
 
     /// A request of the conversation that came already.
@@ -278,16 +272,11 @@ impl Bed {
     /// # Errors
     /// As [`Self::moment`].
     pub fn outcome(&self, came: &Moment) -> anyhow::Result<u64> {
-        let started = Instant::now();
-        loop {
-            let moments = self.model.moments();
-            let is_it = |m: &&Moment| m.number == came.number && matches!(m.what, Happened::Answered { .. });
-            if let Some(moment) = moments.iter().find(is_it) {
-                return Ok(moment.at_ms);
-            }
-            ensure!(started.elapsed() < PATIENCE, "request {} was not answered", came.number);
-            std::thread::sleep(LOOK);
-        }
+        let is_it = |m: &Moment| m.number == came.number && matches!(m.what, Happened::Answered { .. });
+        let answered = eventually_or(&format!("the answer to request {}", came.number), PATIENCE, || {
+            self.model.moments().into_iter().find(is_it)
+        });
+        answered.map(|moment| moment.at_ms).map_err(|late| anyhow!(late))
     }
 
     /// When the model had its last word on a turn, other than on a helper's request.
@@ -318,6 +307,11 @@ impl Bed {
         self.call("session.stop", &json!({})).map(|_| ())
     }
 
+    /// What the engine wrote into the files of its conversation, on the wall clock; once.
+    pub fn written(&mut self) -> Vec<(u64, Word)> {
+        self.witness.take().map(Witness::end).unwrap_or_default()
+    }
+
     fn directory(&self) -> PathBuf {
         self.daemon.places().sessions().join(&self.session)
     }
@@ -332,6 +326,21 @@ impl Bed {
         let cast = std::fs::read_to_string(directory.join(file::RECORDING))?;
         Ok((cast, holder.started_at_ms))
     }
+}
+
+/// Whoever looks at the files of the conversation, where the engine keeps some that tell.
+fn witness(engine: &str, daemon: &Daemon, places: &Places, named: Option<String>) -> Option<Witness> {
+    let kind: EngineKind = engine.parse().ok()?;
+    let context = Context {
+        endpoint: Some(Endpoint { url: places.url.clone(), key: places.key.clone() }),
+        private_homes: daemon.places().engines(),
+        ..Context::default()
+    };
+    let cwd = places.work.to_string_lossy().into_owned();
+    let (own, place, since) = (context.clone(), cwd.clone(), now_ms());
+    let conversation =
+        move || named.clone().or_else(|| find_conversation(kind, &own, &place, since).ok().flatten());
+    Reader::of(kind).map(|_| Witness::begin(kind, context, cwd, conversation))
 }
 
 /// What a program calls its version.

@@ -6,8 +6,10 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use orx_engines::EngineKind;
-use orx_tests::harness::{Daemon, binary, eventually, process, search_path};
+use orx_protocol::hold::Holder;
+use orx_tests::harness::{Daemon, binary, eventually, eventually_or, process, search_path};
 use orx_tests::model::{Action, Rule, Scenario, ScriptedModel, Step, When};
 use serde_json::{Value, json};
 
@@ -360,12 +362,7 @@ fn f_a_session_at_its_memory_cap_is_ended_and_that_is_its_reason() {
         assert!(why.contains("each process") && why.contains("not limited"), "{why}");
         assert!(output.contains("MemoryError"), "{output}");
     }
-    let left = format!("orx-{}", record["session"].as_str().unwrap());
-    let groups = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    for point in groups.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4)) {
-        let found = std::process::Command::new("find").args([point, "-name", &left]).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&found.stdout), "", "a control group is left");
-    }
+    assert_eq!(groups_of(record["session"].as_str().unwrap()), [""; 0], "a control group is left");
     for (limits, word) in [
         (json!({"memory_bytes": 1}), "memory_bytes"),
         (json!({"cpu_percent": 0}), "cpu_percent"),
@@ -376,6 +373,50 @@ fn f_a_session_at_its_memory_cap_is_ended_and_that_is_its_reason() {
         assert_eq!(refused["data"]["kind"], "invalid_params");
         assert!(refused.to_string().contains(word), "{refused}");
     }
+}
+
+/// Directories of the control groups of a session.
+fn groups_of(session: &str) -> Vec<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let points = mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4));
+    let found = points.flat_map(|point| {
+        let name = format!("orx-{session}");
+        let found = std::process::Command::new("find").args([point, "-name", &name]).output().unwrap();
+        String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    });
+    found.collect()
+}
+
+#[test]
+fn f_no_control_group_of_a_lost_session_is_left() {
+    let mut bed = Bed::new(&json!({}));
+    let lost = |bed: &Bed, session: &str| {
+        let state = || bed.daemon.call("session.get", &json!({"session": session}))["state"].clone();
+        eventually("the loss in the record", PATIENCE, || (state() == "unknown").then_some(()));
+        eventually("the end of its control groups", PATIENCE, || groups_of(session).is_empty().then_some(()));
+    };
+    let start = |bed: &Bed| {
+        let session = bed.start("sleep 600", &json!({"limits": {"memory_bytes": 256 << 20, "cpu_percent": 100}}));
+        let limits = bed.daemon.call("session.get", &json!({"session": session}))["limits"].clone();
+        assert_eq!(limits["enforced_by"] == "cgroup", !groups_of(&session).is_empty(), "{limits}");
+        session
+    };
+    let kill = |bed: &Bed, session: &str| {
+        let text = std::fs::read(bed.home().join("sessions").join(session).join("holder.json")).unwrap();
+        let record: Holder = serde_json::from_slice(&text).unwrap();
+        for process in [record.keeper.unwrap(), record.holder, record.child] {
+            orx_sandbox::tree::signal(process, Signal::SIGKILL);
+        }
+    };
+    // While the daemon looks on, and while none is there.
+    let session = start(&bed);
+    kill(&bed, &session);
+    lost(&bed, &session);
+    let session = start(&bed);
+    bed.daemon.kill9();
+    kill(&bed, &session);
+    bed.daemon.restart();
+    lost(&bed, &session);
 }
 
 #[test]
@@ -502,17 +543,13 @@ async fn an_engine_works_confined(kind: EngineKind, argv: &[&str], mechanism: &s
     let created = bed.daemon.call("session.create", &params);
     let session = created["session"].as_str().unwrap();
     let report = bed.repository.join("report.txt");
-    let wait = std::time::Instant::now();
-    let output = loop {
-        if let Some(text) = std::fs::read_to_string(&report).ok().filter(|text| text.contains("end")) {
-            break text;
-        }
-        if wait.elapsed() > ENGINE {
-            let screen = bed.daemon.call("session.screen", &json!({ "session": session }));
-            panic!("{kind} in {mechanism} did not run the probe; its screen is {:#}", screen["lines"]);
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let output = eventually_or("the probe's report", ENGINE, || {
+        std::fs::read_to_string(&report).ok().filter(|text| text.contains("end"))
+    })
+    .unwrap_or_else(|late| {
+        let screen = bed.daemon.call("session.screen", &json!({ "session": session }));
+        panic!("{kind} in {mechanism}: {late}; its screen is {:#}", screen["lines"])
+    });
     said(&output, &[("workspace", "done"), ("bashrc", "refused"), ("state", "refused")]);
     if mechanism == "bubblewrap" {
         said(&output, &[("hook", "refused")]);

@@ -4,7 +4,7 @@ use orx_protocol::api::approval::{ApprovalKind, Decision, Subject};
 use serde_json::{Map, Value, json};
 
 use crate::event::Ask;
-use crate::text::{diff, line, list, owned, text};
+use crate::text::{diff, line, list, owned, parts, text};
 
 /// What an answer must look like.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,7 +92,8 @@ pub(super) fn understand(
                 _ => Vec::new(),
             };
             let question = questions.join("\n");
-            let subject = Subject { question: Some(question.clone()), choices, ..Subject::default() };
+            let parts = if names.len() > 1 { parts(params, "") } else { Vec::new() };
+            let subject = Subject { question: Some(question.clone()), choices, parts, ..Subject::default() };
             (ask(ApprovalKind::Question, question, subject), Shape::Answers(names))
         }
         "mcpServer/elicitation/request" => {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use orx_protocol::activity::AgentState;
-use orx_protocol::api::approval::{ApprovalKind, Decision, Subject};
+use orx_protocol::api::approval::{ApprovalKind, Decision, Part, Subject};
 use serde_json::{Value, json};
 
 use crate::channel::{self, Protocol};
 use crate::error::ChannelError;
 use crate::event::{Ask, ChannelCommand, ChannelEvent, PromptOutcome, Usage, observed, observed_until};
-use crate::text::{count, line, list, owned, text};
+use crate::text::{count, line, list, microusd, owned, parts, text};
 
 /// Who is spoken to, in messages.
 pub(super) const PEER: &str = "opencode's server";
@@ -38,6 +38,8 @@ pub enum Purpose {
     Questions,
     /// What the conversations do at this moment.
     Statuses,
+    /// What a conversation used so far.
+    Totals(String),
     /// A conversation for the prompts that wait for one.
     Create,
     /// The interface is to show the conversation.
@@ -78,8 +80,8 @@ enum Sort {
 #[derive(Debug)]
 struct Asked {
     sort: Sort,
-    /// How many questions are in it.
-    questions: usize,
+    /// The questions in it.
+    questions: Vec<Part>,
     decided: bool,
     /// It was seen on this connection.
     fresh: bool,
@@ -99,7 +101,8 @@ pub struct Translator {
     sent: BTreeMap<String, u64>,
     accepted: Vec<u64>,
     failure: Option<PromptOutcome>,
-    usage: BTreeMap<String, Usage>,
+    /// Tokens that the current conversation holds.
+    context: Option<u64>,
     /// Lists that are still to come after a connection.
     to_come: usize,
     last_message: u64,
@@ -119,7 +122,7 @@ impl Translator {
             sent: BTreeMap::new(),
             accepted: Vec::new(),
             failure: None,
-            usage: BTreeMap::new(),
+            context: None,
             to_come: 0,
             last_message: 0,
         }
@@ -195,6 +198,7 @@ impl Translator {
             let outcome = self.failure.take().unwrap_or(PromptOutcome::Done);
             let ended = std::mem::take(&mut self.accepted).into_iter();
             steps.extend(ended.map(|id| Step::Tell(ChannelEvent::PromptEnded { id, outcome: outcome.clone() })));
+            steps.push(totals(session));
         }
         steps
     }
@@ -225,48 +229,32 @@ impl Translator {
                 steps
             }
             Some("assistant") if self.current.as_deref() == Some(session) => {
-                let tokens = |name: &str| count(info, &format!("/tokens/{name}"));
-                if self.usage.len() >= KEPT * 16 && !self.usage.contains_key(id) {
-                    return Vec::new();
-                }
-                let cached = tokens("cache/read");
-                let input = tokens("input").map(|input| input + cached.unwrap_or_default());
-                let dollars = info["cost"].as_f64().unwrap_or_default();
-                // Negative or huge costs are no costs.
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                let cost = (dollars * 1_000_000.0).round().clamp(0.0, 9e15) as u64;
-                let usage = Usage {
-                    input,
-                    output: tokens("output"),
-                    cached,
-                    context: tokens("total"),
-                    window: None,
-                    cost_microusd: Some(cost).filter(|cost| *cost > 0),
-                };
-                if usage.output.unwrap_or_default() == 0 || self.usage.insert(id.to_owned(), usage) == Some(usage) {
-                    return Vec::new();
-                }
-                vec![Step::Tell(ChannelEvent::Usage(self.total(usage)))]
+                self.context = count(info, "/tokens/total").filter(|total| *total > 0).or(self.context);
+                let spent = count(info, "/tokens/output").unwrap_or_default() > 0;
+                let is_complete = info.pointer("/time/completed").is_some();
+                if spent && is_complete { vec![totals(session)] } else { Vec::new() }
             }
             _ => Vec::new(),
         }
     }
 
-    fn total(&self, last: Usage) -> Usage {
-        let sum = |of: fn(&Usage) -> Option<u64>| {
-            self.usage
-                .values()
-                .filter_map(of)
-                .fold(None, |sum: Option<u64>, more| Some(sum.unwrap_or_default().saturating_add(more)))
-        };
-        Usage {
-            input: sum(|usage| usage.input),
-            output: sum(|usage| usage.output),
-            cached: sum(|usage| usage.cached),
-            context: last.context,
+    /// What the server counted of a conversation, also while nobody listened.
+    fn used(&self, info: &Value) -> Option<Step> {
+        let tokens = |name: &str| count(info, &format!("/tokens/{name}"));
+        let cached = tokens("cache/read");
+        // The server counts what goes through the cache apart from the rest of the input.
+        let input = tokens("input").map(|input| {
+            input.saturating_add(cached.unwrap_or_default()).saturating_add(tokens("cache/write").unwrap_or_default())
+        });
+        let usage = Usage {
+            input: input.filter(|input| *input > 0),
+            output: tokens("output").filter(|output| *output > 0),
+            cached: cached.filter(|_| input.is_some_and(|input| input > 0)),
+            context: self.context,
             window: None,
-            cost_microusd: sum(|usage| usage.cost_microusd),
-        }
+            cost_microusd: info.get("cost").and_then(microusd).filter(|cost| *cost > 0),
+        };
+        (usage != Usage::default()).then_some(Step::Tell(ChannelEvent::Usage(usage)))
     }
 
     fn permission(&mut self, asked: &Value, now_ms: u64) -> Vec<Step> {
@@ -297,7 +285,7 @@ impl Translator {
             ..Subject::default()
         };
         let ask = Ask { key, kind, title: line(&title), subject };
-        self.ask(ask, Sort::Permission, 0, now_ms)
+        self.ask(ask, Sort::Permission, Vec::new(), now_ms)
     }
 
     fn question(&mut self, asked: &Value, now_ms: u64) -> Vec<Step> {
@@ -308,13 +296,18 @@ impl Translator {
             _ => Vec::new(),
         };
         let question = questions.join("\n");
-        let count = questions.len();
-        let subject = Subject { question: Some(question.clone()), choices, ..Subject::default() };
+        let parts = parts(asked, "multiple");
+        // One question with one answer is shown with its choices alone.
+        let (choices, shown) = match parts.as_slice() {
+            [one] if !one.several => (choices, Vec::new()),
+            parts => (Vec::new(), parts.to_vec()),
+        };
+        let subject = Subject { question: Some(question.clone()), choices, parts: shown, ..Subject::default() };
         let ask = Ask { key, kind: ApprovalKind::Question, title: line(&question), subject };
-        self.ask(ask, Sort::Question, count, now_ms)
+        self.ask(ask, Sort::Question, parts, now_ms)
     }
 
-    fn ask(&mut self, ask: Ask, sort: Sort, questions: usize, now_ms: u64) -> Vec<Step> {
+    fn ask(&mut self, ask: Ask, sort: Sort, questions: Vec<Part>, now_ms: u64) -> Vec<Step> {
         if let Some(known) = self.asked.get_mut(&ask.key) {
             if known.fresh {
                 return Vec::new();
@@ -377,6 +370,11 @@ impl Translator {
                 }
                 steps.extend(self.came());
                 steps
+            }
+            // Without an answer it is not known what was used.
+            Purpose::Totals(session) => {
+                let is_current = self.current.as_deref() == Some(session.as_str());
+                self.used(body).filter(|_| good && is_current).into_iter().collect()
             }
             Purpose::Create => {
                 self.creating = false;
@@ -465,12 +463,16 @@ impl Translator {
             (Sort::Question, _) => {
                 let answer = answer.unwrap_or_default();
                 let lines: Vec<&str> =
-                    if asked.questions == 1 { vec![answer.as_str()] } else { answer.lines().collect() };
-                if answer.is_empty() || lines.len() != asked.questions {
-                    let why = format!("{} questions were asked and want an answer each, one a line", asked.questions);
+                    if asked.questions.len() == 1 { vec![answer.as_str()] } else { answer.lines().collect() };
+                if answer.is_empty() || lines.len() != asked.questions.len() {
+                    let count = asked.questions.len();
+                    let why = format!("{count} questions were asked and want an answer each, one a line");
                     return undeliverable(key, why);
                 }
-                let answers: Vec<Value> = lines.iter().map(|line| json!([line])).collect();
+                // Words that are none of the choices are an answer too.
+                let answers: Vec<Value> = (asked.questions.iter().zip(&lines))
+                    .map(|(part, line)| json!(part.chosen(line).unwrap_or_else(|| vec![(*line).to_owned()])))
+                    .collect();
                 (format!("/question/{key}/reply"), Some(json!({ "answers": answers })))
             }
         };
@@ -487,6 +489,10 @@ fn get(purpose: Purpose, path: &str) -> Step {
     Step::Send(Call { purpose, method: "GET", path: path.to_owned(), body: None })
 }
 
+fn totals(session: &str) -> Step {
+    get(Purpose::Totals(session.to_owned()), &format!("/session/{session}"))
+}
+
 fn refused(id: u64, why: String) -> Step {
     Step::Tell(ChannelEvent::PromptEnded { id, outcome: PromptOutcome::Refused(why) })
 }
@@ -501,11 +507,13 @@ impl Protocol for Translator {
         }
         self.creating = false;
         self.to_come = 3;
-        vec![
+        let mut steps = vec![
             get(Purpose::Permissions, "/permission"),
             get(Purpose::Questions, "/question"),
             get(Purpose::Statuses, "/session/status"),
-        ]
+        ];
+        steps.extend(self.current.as_deref().map(totals));
+        steps
     }
 
     fn received(&mut self, input: Input, now_ms: u64) -> Vec<Step> {

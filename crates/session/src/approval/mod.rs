@@ -1,12 +1,14 @@
 //! Approvals, as far as they are a matter of thinking: what standing decisions make of a request, what "always" means for
 //! one, when it expires, and how it is called in one line. Keeping, asking and telling is the daemon's.
 
+mod answer;
 mod pattern;
 mod rules;
 mod shell;
 mod standing;
 mod title;
 
+pub use answer::{BadAnswer, check_answer};
 pub use pattern::{BadPattern, escape};
 pub use rules::{Located, Request, Rules, Verdict};
 pub use shell::{Line, parts};

@@ -26,8 +26,11 @@ pub fn title(kind: ApprovalKind, subject: &Subject) -> String {
             (None, Some(path)) => format!("access to {path}"),
             (None, None) => format!("wider access with {tool}"),
         },
-        ApprovalKind::Plan => "a plan to be confirmed".to_owned(),
-        ApprovalKind::Question => subject.question.clone().unwrap_or_else(|| "a question".to_owned()),
+        ApprovalKind::Plan => match subject.question.as_deref().and_then(first_words) {
+            Some(words) => format!("a plan to be confirmed: {words}"),
+            None => "a plan to be confirmed".to_owned(),
+        },
+        ApprovalKind::Question => asked(subject),
     };
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= LENGTH {
@@ -36,6 +39,20 @@ pub fn title(kind: ApprovalKind, subject: &Subject) -> String {
     let mut short: String = line.chars().take(LENGTH - 1).collect();
     short.push('…');
     short
+}
+
+/// The question, or the first of several.
+fn asked(subject: &Subject) -> String {
+    let first = subject.question.as_deref().and_then(first_words).unwrap_or("a question");
+    match subject.parts.len() {
+        0 | 1 => first.to_owned(),
+        count => format!("{first} (and {} more)", count - 1),
+    }
+}
+
+/// The first line that says something, without the marks of a heading.
+fn first_words(text: &str) -> Option<&str> {
+    text.lines().map(|line| line.trim().trim_start_matches('#').trim_start()).find(|line| !line.is_empty())
 }
 
 /// Lines that a diff adds and removes, as ` (+3 -1)`.
@@ -66,7 +83,7 @@ mod tests {
             (ApprovalKind::FileChange, "change /w/a.rs and 1 more (+2 -1)"),
             (ApprovalKind::Tool, "use Bash"),
             (ApprovalKind::Access, "wider access for cargo test --all"),
-            (ApprovalKind::Plan, "a plan to be confirmed"),
+            (ApprovalKind::Plan, "a plan to be confirmed: Which one?"),
             (ApprovalKind::Question, "Which one?"),
         ] {
             assert_eq!(title(kind, &subject), wanted);

@@ -3,6 +3,7 @@
 //! can be taken up again, and a session that lost its holder is `orphaned` until it is found or given up.
 
 pub mod health;
+pub mod missing;
 pub mod queue;
 
 use orx_protocol::life::{Life, Outcome};
