@@ -15,13 +15,15 @@ mod place;
 mod qwen;
 #[cfg(test)]
 mod recorded;
+mod telling;
 
 use orx_protocol::activity::AgentState;
 use serde_json::Value;
 
 use crate::EngineKind;
 
-pub use place::{Record, RecordFile, find_records};
+pub use place::{Record, RecordFile, find_records, record_count};
+pub use telling::{Tell, Telling};
 
 /// How sure an engine's own word for its state is, in percent.
 const TOLD: u8 = 90;
@@ -117,15 +119,24 @@ impl Reader {
         }
     }
 
-    /// Takes a file that is rewritten as a whole, changed at `at_ms`. One that is half written says nothing new.
-    pub fn document(&mut self, text: &[u8], at_ms: u64) {
-        if let Ok(value) = serde_json::from_slice::<Value>(text) {
-            self.reading.document(&value, at_ms);
+    /// Takes a file that is rewritten as a whole, changed at `at_ms`; gives whether it is whole. One that is half written
+    /// says nothing new.
+    pub fn document(&mut self, text: &[u8], at_ms: u64) -> bool {
+        let value = serde_json::from_slice::<Value>(text);
+        if let Ok(value) = &value {
+            self.reading.document(value, at_ms);
         }
+        value.is_ok()
     }
 
     /// Something was left out or cannot be read: what was known before it may be over.
     pub fn missed(&mut self) {
+        self.reading.forget();
+    }
+
+    /// A file is gone: what was read is forgotten, and what is still there is to be read anew.
+    pub fn lost(&mut self) {
+        self.reading.document(&Value::Null, self.at_ms);
         self.reading.forget();
     }
 

@@ -37,6 +37,12 @@ pub struct RecordFile {
     pub whole: bool,
 }
 
+/// How many files an engine keeps of one conversation.
+#[must_use]
+pub fn record_count(kind: EngineKind) -> usize {
+    kind.descriptor().conversation.records.len()
+}
+
 /// The files that are there of a conversation; of several that could be the same one, that which was written last.
 ///
 /// # Errors

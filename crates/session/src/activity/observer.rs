@@ -17,6 +17,9 @@ use crate::screen::{Look, Rules};
 /// How sure the end of a process is, in percent.
 const CERTAIN: u8 = 100;
 
+/// Two ends of a limit that are this close are the same one, in milliseconds.
+const ROUNDED_MS: u64 = 1500;
+
 /// What is seen and heard of one session.
 #[derive(Debug, Clone)]
 pub struct Observer {
@@ -102,12 +105,18 @@ impl Observer {
                     reason: format!("{} ({})", rule.reason, rule.name),
                     confidence: rule.confidence,
                     at_ms,
-                    until_ms: None,
+                    until_ms: rule.lasts_s(&look).map(|seconds| self.ends(at_ms + seconds * 1000)),
                 }),
                 None if is_new => self.fusion.silence(source, at_ms),
                 Some(_) | None => {}
             }
         }
+    }
+
+    /// The end of a limit that is counted down on the screen: the same as before where that is only another rounding.
+    fn ends(&self, at_ms: u64) -> u64 {
+        let before = self.fusion.activity().until_ms.filter(|before| before.abs_diff(at_ms) <= ROUNDED_MS);
+        before.unwrap_or(at_ms)
     }
 
     /// A hook of the engine was called with this payload.

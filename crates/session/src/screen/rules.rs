@@ -1,12 +1,16 @@
 //! The rules of one engine: read from text, and held against a look.
 
 use orx_protocol::activity::{AgentState, Source};
+use regex::Regex;
 use semver::{Version, VersionReq};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::condition::Condition;
 use super::region::{Look, Region};
+
+/// A limit is not believed to last longer than a month, in seconds.
+const LASTS_MAX_S: u64 = 31 * 86_400;
 
 /// A rule file that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +40,9 @@ pub struct Rule {
     /// The engine's versions that it counts for; those of the file when absent.
     #[serde(default, deserialize_with = "versions")]
     pub versions: Option<VersionReq>,
+    /// Where the screen says how long it lasts; only of limits.
+    #[serde(default, deserialize_with = "lasting")]
+    lasts: Option<Regex>,
     when: Condition,
 }
 
@@ -88,6 +95,9 @@ impl Rules {
             }
             if matches!(rule.state, AgentState::Lost | AgentState::Unknown) {
                 return Err(named("no screen shows that an agent is lost or unknown"));
+            }
+            if rule.lasts.is_some() && rule.state != AgentState::RateLimited {
+                return Err(named("`lasts` is of limits alone: nothing else is known to end by itself"));
             }
             if rule.when.holds_of_nothing() {
                 return Err(named("`when` holds of a blank screen too; name something that is to be seen"));
@@ -148,10 +158,33 @@ impl Rule {
         }
     }
 
+    /// For how many seconds more it lasts, as the lowest row that says so tells.
+    #[must_use]
+    pub fn lasts_s(&self, look: &Look<'_>) -> Option<u64> {
+        let pattern = self.lasts.as_ref()?;
+        let found = look.rows.iter().rev().find_map(|row| pattern.captures(row))?;
+        let count: u64 = found.get(1)?.as_str().parse().ok()?;
+        let unit = match found.get(2).map_or("s", |unit| unit.as_str()) {
+            unit if unit.starts_with(['h', 'H']) => 3600,
+            unit if unit.starts_with(['m', 'M']) => 60,
+            _ => 1,
+        };
+        count.checked_mul(unit).filter(|seconds| *seconds <= LASTS_MAX_S)
+    }
+
     /// Whether it matches, whatever the version.
     #[must_use]
     pub fn matches(&self, look: &Look<'_>) -> bool {
         self.when.holds(look)
+    }
+}
+
+fn lasting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match Regex::new(&text) {
+        Ok(pattern) if (2..=3).contains(&pattern.captures_len()) => Ok(Some(pattern)),
+        Ok(_) => Err(D::Error::custom(format!("`{text}` must have a group for the number, and may have one for its unit"))),
+        Err(error) => Err(D::Error::custom(format!("`{text}` is no regular expression: {error}"))),
     }
 }
 
@@ -223,6 +256,22 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_lasts_as_long_as_the_lowest_row_says() {
+        let rule = "- { name: limit, state: rate_limited, reason: r, confidence: 90, lasts: '(?i)again in (\\d+) ?(\\w)', when: { contains: again } }";
+        let rules = Rules::parse("x", &format!("engine: x\ntested: []\nrules:\n{rule}\n")).unwrap();
+        let lasts = |rows: &[&str]| {
+            let rows: Vec<String> = rows.iter().map(|row| (*row).to_owned()).collect();
+            rules.rules[0].lasts_s(&Look { rows: &rows, ..Look::default() })
+        };
+        assert_eq!(lasts(&["again in 9s", "Again in 6s · attempt 1/10", ""]), Some(6));
+        assert_eq!(lasts(&["again in 5 minutes"]), Some(300));
+        assert_eq!(lasts(&["again in 2h"]), Some(7200));
+        assert_eq!(lasts(&["again soon"]), None);
+        assert_eq!(lasts(&["again in 99999999999999999999 s", "x"]), None);
+        assert_eq!(lasts(&["again in 9999999 h"]), None);
+    }
+
+    #[test]
     fn a_bad_file_is_refused_with_the_place() {
         let rule = |text: &str| format!("engine: x\ntested: []\nrules:\n  - {{ {text} }}\n");
         for (text, what) in [
@@ -236,6 +285,8 @@ mod tests {
             (rule("name: a, state: idle, reason: r, confidence: 9, when: { not: { contains: a } }"), "blank screen"),
             (rule("name: a, state: idle, reason: r, confidence: 9, when: { contains: a, regex: b }"), "line 4"),
             (rule("name: a, state: idle, reason: r, confidence: 9, versions: new, when: { contains: a }"), "range"),
+            (rule("name: a, state: idle, reason: r, confidence: 9, lasts: '(a)', when: { contains: a }"), "of limits alone"),
+            (rule("name: a, state: rate_limited, reason: r, confidence: 9, lasts: 'a', when: { contains: a }"), "a group"),
             ("engine: x\ntested: []\nversions: new\nrules: []\n".to_owned(), "line 3"),
             ("engine: x\ntested: [newest]\nrules: []\n".to_owned(), "line 2"),
         ] {

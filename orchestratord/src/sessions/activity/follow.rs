@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::record::Recorded;
-use super::{Activities, Live};
+use super::{Activities, Live, version};
 
 /// How long a holder may take to answer that it tells.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -83,7 +83,10 @@ pub(super) async fn follow(activities: &Activities, session: Session, told: Arc<
                         set_watched(activities, id, false);
                         break;
                     };
-                    activities.tell_quietly(id, |live| live.observer.changed(news));
+                    activities.tell_quietly(id, |live| {
+                        live.observer.changed(news);
+                        live.drawn.notify_one();
+                    });
                 }
                 () = sleep_until(wakes) => {
                     if retry.is_some_and(|at| at <= Instant::now()) {
@@ -139,6 +142,8 @@ fn take_generation(activities: &Activities, session: &Session) {
     activities.tell_quietly(session.session, |live| {
         if live.generation != session.generation {
             live.generation = session.generation;
+            // The engine may have been brought up to date in the meantime.
+            live.version = version::of(session);
             let fusion = orx_session::activity::Fusion::starting(clock::now_ms());
             live.observer = orx_session::activity::Observer::new(rules, live.version.clone(), fusion);
         }

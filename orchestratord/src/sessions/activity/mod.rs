@@ -5,9 +5,11 @@
 mod detect;
 mod follow;
 mod record;
+mod tail;
+mod transcript;
 mod version;
 
-use orx_engines::EngineKind;
+use orx_engines::{Context, EngineKind};
 use orx_protocol::activity::{Activity, AgentState, Observation, Source};
 use orx_protocol::api::explain::{Explanation, ListedRule, RulesListed, RulesParams};
 use orx_protocol::api::session::Session;
@@ -18,7 +20,7 @@ use orx_store::sessions as table;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -46,7 +48,12 @@ struct Inner {
     live: Mutex<HashMap<SessionId, Live>>,
     /// Grows whenever an activity changed.
     changed: watch::Sender<u64>,
+    /// What engines need to know of the operator, as it is now.
+    engines: OnceLock<Engines>,
 }
+
+/// Gives what engines need to know of the operator: where they keep their files.
+type Engines = Box<dyn Fn() -> Context + Send + Sync>;
 
 /// A session that has not ended.
 struct Live {
@@ -58,6 +65,8 @@ struct Live {
     version: Option<semver::Version>,
     /// Somebody told something.
     told: Arc<Notify>,
+    /// Its engine did something, and may have written it down.
+    drawn: Arc<Notify>,
 }
 
 impl Activities {
@@ -75,12 +84,15 @@ impl Activities {
             })
             .collect();
         let (live, changed) = (Mutex::default(), watch::Sender::new(0));
-        Self(Arc::new(Inner { sessions, tasks, draining, program, rules, live, changed }))
+        let engines = OnceLock::new();
+        Self(Arc::new(Inner { sessions, tasks, draining, program, rules, live, changed, engines }))
     }
 
     /// Takes up what the records say of sessions that run, and follows every session from now on, as a task of the
-    /// daemon.
-    pub fn begin(&self) {
+    /// daemon. `engines` says where engines keep their files.
+    pub fn begin(&self, engines: impl Fn() -> Context + Send + Sync + 'static) {
+        // It begins once, at the start.
+        let _ = self.0.engines.set(Box::new(engines));
         let activities = self.clone();
         self.0.tasks.spawn(async move {
             let draining = activities.0.draining.clone();
@@ -121,6 +133,10 @@ impl Activities {
         }
     }
 
+    fn engines(&self) -> Context {
+        self.0.engines.get().map(|engines| engines()).unwrap_or_default()
+    }
+
     fn live(&self) -> MutexGuard<'_, HashMap<SessionId, Live>> {
         self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,19 +157,22 @@ impl Activities {
         } else {
             Fusion::starting(now)
         };
-        let version = session.argv.first().and_then(|program| version::installed(program.as_ref()));
+        let version = version::of(&session);
         let live = Live {
             observer: Observer::new(rules, version.clone(), fusion),
             generation: session.generation,
             watched: false,
             version,
             told: Arc::new(Notify::new()),
+            drawn: Arc::new(Notify::new()),
         };
-        let told = Arc::clone(&live.told);
+        let (told, drawn) = (Arc::clone(&live.told), Arc::clone(&live.drawn));
+        let (id, reads) = (session.session, self.clone());
         self.live().insert(session.session, live);
         self.announce();
         let activities = self.clone();
         self.0.tasks.spawn(async move { follow::follow(&activities, session, told).await });
+        self.0.tasks.spawn(async move { transcript::follow(reads, id, drawn).await });
     }
 
     fn announce(&self) {
@@ -286,6 +305,9 @@ fn engine(name: &str) -> Result<EngineKind, RpcError> {
 impl Witness for Activities {
     fn heard(&self, session: SessionId, payload: &Value, _heard: &orx_engines::hooks::Heard) {
         self.tell(session, |observer| observer.hook(payload, clock::now_ms()));
+        if let Some(live) = self.live().get(&session) {
+            live.drawn.notify_one();
+        }
     }
 }
 
