@@ -26,12 +26,26 @@ enum Command {
         #[arg(long, value_name = "DESCRIPTOR")]
         take_over: Option<i32>,
     },
-    /// Starts what `launch.json` in a session's directory describes: an engine's server and its interface, or an agent on
+    /// Starts what `launch.json` in a launcher's directory describes: an engine's server and its interface, or an agent on
     /// pipes behind a socket. It is the first process of such a session; nobody else calls it.
     Launch {
-        /// The session's directory.
+        /// The launcher's directory, below the session's.
         #[arg(long)]
         directory: PathBuf,
+    },
+    /// Stands before the socket of an engine's server, which it takes away, and lets in the session's interface and whoever
+    /// comes from outside the session. A launcher starts it; nobody else calls it.
+    #[cfg(target_os = "linux")]
+    Guard {
+        /// The server's socket.
+        #[arg(long)]
+        server: PathBuf,
+        /// The server's process.
+        #[arg(long, value_name = "PID")]
+        process: i32,
+        /// The socket on which the server is reached from then on.
+        #[arg(long)]
+        listen: PathBuf,
     },
     /// Becomes the program of a session inside its sandbox. A holder starts it; nobody else calls it.
     Confined {
@@ -103,6 +117,8 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Hold { directory, take_over } => pty_proxy::hold::hold(&directory, take_over),
         Command::Launch { directory } => pty_proxy::launch::launch(&directory),
+        #[cfg(target_os = "linux")]
+        Command::Guard { server, process, listen } => pty_proxy::launch::guard(&server, process, &listen),
         Command::Confined { directory } => pty_proxy::process::confined::enter(&directory),
         Command::Inside { report, gateway, argv } => pty_proxy::process::confined::inside(report, gateway, argv),
         Command::Mirror { socket, pane } => pty_proxy::mirror::mirror(socket.as_deref(), &pane),

@@ -181,7 +181,7 @@ pub fn acp(kind: EngineKind, context: &Context, cwd: &str, further: &[String]) -
     };
     let mut environment = surroundings(kind, context, cwd)?;
     environment::for_pipes(&mut environment);
-    let mut launch = Launch { argv, environment, input: None };
+    let mut launch = Launch { argv, confined_argv: None, environment, input: None };
     // What the engine's terminal needs beside its arguments, such as settings in a variable, its agent needs too.
     let own = launch.argv.clone();
     kind.driver().terminal(&mut launch, context, cwd);
@@ -203,6 +203,7 @@ mod tests {
     fn alone(argv: &[&str]) -> Launch {
         Launch {
             argv: argv.iter().map(|argument| (*argument).to_owned()).collect(),
+            confined_argv: None,
             environment: Default::default(),
             input: None,
         }

@@ -14,6 +14,11 @@ const KEY: &str = "ORX_ENDPOINT_KEY";
 /// Keeps the CLI from leaving a server behind that no session owns; its sessions in a terminal have it from the data.
 const NO_DAEMON: [&str; 2] = ["-c", "features.daemon_auto_start=false"];
 
+/// Where orx's sandbox holds, Codex makes none within it: started by root, or below the temporary directory, it cannot.
+const WITHOUT_OWN_SANDBOX: [&str; 2] = ["--sandbox", "danger-full-access"];
+/// Stands for the prompt.
+const FROM_STANDARD_INPUT: &str = "-";
+
 /// The engine.
 pub(crate) struct Codex;
 
@@ -27,13 +32,18 @@ impl Driver for Codex {
         launch
             .add_option("-c", effort.map(|effort| format!("model_reasoning_effort={}", toml_text(effort))).as_deref());
         launch.argv.extend(request.extra_args.iter().cloned());
+        let mut confined = launch.argv.clone();
+        confined.extend(WITHOUT_OWN_SANDBOX.map(str::to_owned));
+        launch.confined_argv = Some(confined);
         launch.add(match request.mode {
             Mode::Text => &["--sandbox", "read-only"],
             // It writes in its directory and in temporary ones alone. Builds fetch what they need, as with the other
             // engines, so the network stays open.
             Mode::Apply => &["--sandbox", "workspace-write", "-c", "sandbox_workspace_write.network_access=true"],
         });
-        launch.add(&["-"]);
+        for argv in [Some(&mut launch.argv), launch.confined_argv.as_mut()].into_iter().flatten() {
+            argv.push(FROM_STANDARD_INPUT.to_owned());
+        }
         Ok(())
     }
 

@@ -51,6 +51,9 @@ fn shown(launch: &Result<Launch, EngineError>) -> String {
         Err(error) => return format!("refused: {error}\n"),
     };
     let mut shown = format!("argv {:#?}\ninput {:?}\n", launch.argv, launch.input);
+    if let Some(confined) = &launch.confined_argv {
+        writeln!(shown, "confined argv {confined:#?}").unwrap();
+    }
     for (name, value) in &launch.environment {
         writeln!(shown, "{name}={value}").unwrap();
     }

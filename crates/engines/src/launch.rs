@@ -19,7 +19,8 @@ pub fn headless(kind: EngineKind, context: &Context, request: &HeadlessRequest) 
     check_extra(kind, request)?;
     let mut environment = surroundings(kind, context, &request.cwd)?;
     environment::for_pipes(&mut environment);
-    let mut launch = Launch { argv: program(kind, context)?, environment, input: Some(request.prompt.clone()) };
+    let mut launch =
+        Launch { argv: program(kind, context)?, confined_argv: None, environment, input: Some(request.prompt.clone()) };
     kind.driver().headless(&mut launch, context, request)?;
     checked(launch)
 }
@@ -83,7 +84,7 @@ fn in_a_terminal(
     }
     argv.extend(further.iter().cloned());
     argv.extend(prompt);
-    let mut launch = Launch { argv, environment, input: None };
+    let mut launch = Launch { argv, confined_argv: None, environment, input: None };
     kind.driver().terminal(&mut launch, context, cwd);
     checked(launch)
 }
@@ -180,7 +181,7 @@ fn is_option(argument: &str, option: &str) -> bool {
 
 /// What no operating system can hand over is refused here, with a name.
 pub(crate) fn checked(launch: Launch) -> Result<Launch, EngineError> {
-    if launch.argv.iter().any(|argument| argument.contains('\0')) {
+    if launch.argv.iter().chain(launch.confined_argv.iter().flatten()).any(|argument| argument.contains('\0')) {
         return Err(EngineError::Nul { what: "an argument of the engine" });
     }
     if launch.environment.values().any(|value| value.contains('\0')) {

@@ -126,6 +126,9 @@ pub const PROMPT_ARGUMENT_MAX: usize = 96 * 1024;
 pub struct Launch {
     /// Program and arguments; the program of a coding CLI is an absolute path.
     pub argv: Vec<String>,
+    /// The same where orx's own sandbox holds around it with the rights of the call's mode: for an engine that otherwise makes
+    /// one of its own, which within another does not work everywhere. `None` where it makes no difference.
+    pub confined_argv: Option<Vec<String>>,
     /// The exact environment.
     pub environment: BTreeMap<String, String>,
     /// What is fed to standard input; standard input is empty when absent.
@@ -161,6 +164,7 @@ impl fmt::Debug for Launch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Launch")
             .field("argv", &self.argv)
+            .field("confined_argv", &self.confined_argv)
             .field("environment", &self.environment.keys().collect::<Vec<_>>())
             .field("input_bytes", &self.input.as_ref().map(String::len))
             .finish()

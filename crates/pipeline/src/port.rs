@@ -21,6 +21,10 @@ pub struct HeldRequest {
     pub title: String,
     /// Program and arguments; the program is an absolute path.
     pub argv: Vec<String>,
+    /// The same where the host's own sandbox holds around it, if that makes a difference.
+    pub confined_argv: Option<Vec<String>>,
+    /// Whether it may write in its working directory; a sandbox keeps it from that otherwise.
+    pub writes: bool,
     /// Working directory.
     pub cwd: PathBuf,
     /// The exact environment.
@@ -39,6 +43,8 @@ impl std::fmt::Debug for HeldRequest {
             .field("owner", &self.owner)
             .field("engine", &self.engine)
             .field("argv", &self.argv)
+            .field("confined_argv", &self.confined_argv)
+            .field("writes", &self.writes)
             .field("cwd", &self.cwd)
             .field("environment", &self.environment.keys().collect::<Vec<_>>())
             .field("input_bytes", &self.input.as_ref().map(String::len))

@@ -5,7 +5,7 @@ use orx_protocol::process::ProcessIdentity;
 use crate::identity;
 
 /// More generations than any tree has; a chain that is longer is cut.
-const GENERATIONS: usize = 256;
+pub const GENERATIONS: usize = 256;
 
 /// The process with `pid` and its ancestors, itself first. A chain that changes while it is read ends early.
 #[must_use]

@@ -5,6 +5,8 @@ use std::io::{Result, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use nix::libc;
+
 /// Makes a directory and its parents; those that it makes are 0700. The last one must be a directory of this user that
 /// nobody else can write to, and is made 0700 when it is not.
 ///
@@ -32,6 +34,19 @@ pub fn private_directory(path: &Path) -> Result<()> {
 /// When it cannot be opened.
 pub fn private_append(path: &Path) -> Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+/// Opens a file for reading where somebody else may have put it: no link is followed, and what is no plain file (a pipe,
+/// whose opening would wait) is refused.
+///
+/// # Errors
+/// When it cannot be opened, or is something else.
+pub fn open_plain(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other(format!("{} is no plain file", path.display())));
+    }
+    Ok(file)
 }
 
 /// Which file is at `path`, in words that it shares with no other file that is there at the same time.
@@ -80,5 +95,18 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
         assert!(private_directory(&path).is_err());
+    }
+
+    #[test]
+    fn what_somebody_else_put_there_is_opened_only_if_it_is_a_plain_file() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().join(name);
+        std::fs::write(at("plain"), "text").unwrap();
+        assert_eq!(std::io::read_to_string(open_plain(&at("plain")).unwrap()).unwrap(), "text");
+        std::os::unix::fs::symlink(at("plain"), at("link")).unwrap();
+        nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for name in ["link", "pipe", ".", "nothing"] {
+            assert!(open_plain(&at(name)).is_err(), "{name}");
+        }
     }
 }

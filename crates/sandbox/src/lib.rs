@@ -15,6 +15,7 @@ pub mod hardening;
 pub mod identity;
 pub mod limits;
 pub mod locate;
+pub mod peer;
 pub mod spawn;
 pub mod tree;
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::environment::Environment;
-use crate::{descriptors, identity};
+use crate::{confine, descriptors, identity};
 
 /// A program could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +114,9 @@ pub fn become_program(program: &str, arguments: &[String]) -> std::io::Error {
     Command::new(program).args(arguments).exec()
 }
 
-/// Starts a program that outlives its starter: in a session of its own, with no terminal, writing to `log`.
+/// Starts a program that outlives its starter: in a session of its own, with no terminal, writing to `log`. One that is to be
+/// `apart` is kept, with all that it starts, from its starter's processes, as far as a sandbox around both allows; see
+/// [`crate::confine::apart`].
 ///
 /// # Errors
 /// [`SpawnError`] when it cannot be started.
@@ -123,6 +125,7 @@ pub fn in_background(
     cwd: &Path,
     environment: &Environment,
     log: &File,
+    apart: bool,
 ) -> Result<(Child, Option<ProcessIdentity>), SpawnError> {
     let clone = || {
         log.try_clone().map(Stdio::from).map_err(|source| SpawnError::Refused { program: "the log".to_owned(), source })
@@ -133,6 +136,14 @@ pub fn in_background(
     #[allow(unsafe_code)]
     unsafe {
         command.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(std::io::Error::from));
+    }
+    if apart {
+        // SAFETY: who starts a program apart has one thread, so that no lock is held in the child by another; the closure
+        // touches no memory of the parent.
+        #[allow(unsafe_code)]
+        unsafe {
+            command.pre_exec(confine::apart);
+        }
     }
     let child = start(argv, command)?;
     let process = i32::try_from(child.id()).ok().and_then(identity::of);

@@ -8,6 +8,7 @@ pub mod tcp;
 pub mod token;
 
 use orx_protocol::process::ProcessIdentity;
+use std::sync::{Arc, OnceLock};
 
 /// Somebody who may ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +21,21 @@ pub struct Caller {
     pub process: Option<ProcessIdentity>,
     /// Both ends of its connection, where that is TCP.
     pub ends: Option<tcp::Ends>,
+    /// Whether an agent may be at the other end of that, once it was looked for.
+    pub in_question: Arc<OnceLock<bool>>,
 }
 
 impl Caller {
     /// A caller on the Unix socket.
     #[must_use]
-    pub fn on_socket(pid: Option<u32>) -> Self {
-        let process = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(orx_sandbox::identity::of);
-        Self { door: Door::Unix, pid, process, ends: None }
+    pub fn on_socket(peer: peer::Peer) -> Self {
+        Self { door: Door::Unix, pid: peer.pid, process: peer.process, ends: None, in_question: Arc::default() }
+    }
+
+    /// A caller over TCP who has the token.
+    #[must_use]
+    pub fn over_tcp(ends: Option<tcp::Ends>) -> Self {
+        Self { door: Door::Http, pid: None, process: None, ends, in_question: Arc::default() }
     }
 }
 

@@ -100,8 +100,13 @@ fn of_ends(sessions: &Sessions, caller: &Caller) -> Result<Option<SessionId>, Rp
     let Some(ends) = caller.ends else { return Err(unknown("the connection does not tell where it comes from")) };
     match tcp::owner(ends) {
         Owner::Processes(pids) => Ok(pids.into_iter().find_map(|pid| sessions.of(pid))),
+        // Whichever of them it is: none that belongs to a session leaves nobody but a person.
+        Owner::Closed(pids) => match pids.into_iter().find_map(|pid| sessions.of(pid)) {
+            None => Ok(None),
+            Some(session) => Err(unknown(&format!("the caller cannot be told from session {session}, which hides"))),
+        },
         Owner::OtherUser(_) | Owner::Elsewhere => Ok(None),
-        Owner::Hidden => Err(unknown("the process that called cannot be found")),
+        Owner::Gone => Err(unknown("the process that called cannot be found")),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Which processes of this machine hold the other end of a TCP connection. The kernel tells no pid for TCP as it does for
-//! Unix sockets, so its tables are looked through; that is done for the few requests that only a person may make.
+//! Unix sockets, so its tables are looked through, once for a connection.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -17,12 +17,14 @@ pub struct Ends {
 pub enum Owner {
     /// Processes of this machine.
     Processes(Vec<i32>),
+    /// One of these processes of this machine, into which this one may not look.
+    Closed(Vec<i32>),
     /// Another user of this machine, such as that of a proxy.
     OtherUser(u32),
     /// Another machine.
     Elsewhere,
-    /// Somebody on this machine who cannot be found.
-    Hidden,
+    /// Somebody on this machine who has closed it or is gone.
+    Gone,
 }
 
 /// Looks for the processes at the other end. Blocks.
@@ -33,16 +35,18 @@ pub fn owner(ends: Ends) -> Owner {
         .filter_map(|path| std::fs::read_to_string(path).ok())
         .find_map(|table| entry(&table, ends));
     match found {
-        None if plain(ends.peer).ip().is_loopback() || plain(ends.peer).ip() == plain(ends.own).ip() => Owner::Hidden,
+        None if plain(ends.peer).ip().is_loopback() || plain(ends.peer).ip() == plain(ends.own).ip() => Owner::Gone,
         None => Owner::Elsewhere,
         Some(entry) => {
-            let holders = holders(entry.inode);
+            let (holders, closed) = holders(entry.inode);
             if !holders.is_empty() {
                 Owner::Processes(holders)
-            } else if entry.uid == nix::unistd::geteuid().as_raw() {
-                Owner::Hidden
-            } else {
+            } else if entry.uid != nix::unistd::geteuid().as_raw() {
                 Owner::OtherUser(entry.uid)
+            } else if entry.inode == 0 || closed.is_empty() {
+                Owner::Gone
+            } else {
+                Owner::Closed(closed)
             }
         }
     }
@@ -93,19 +97,25 @@ fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Every process that has this socket open, as far as this one may look.
-fn holders(inode: u64) -> Vec<i32> {
+/// Every process that has this socket open, and those into which this one may not look.
+fn holders(inode: u64) -> (Vec<i32>, Vec<i32>) {
     let wanted = format!("socket:[{inode}]");
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| {
-        std::fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|descriptors| {
-            descriptors
-                .filter_map(|descriptor| std::fs::read_link(descriptor.ok()?.path()).ok())
-                .any(|target| target.as_os_str() == wanted.as_str())
-        })
-    })
-    .collect()
+    let (mut found, mut closed) = (Vec::new(), Vec::new());
+    let Ok(processes) = std::fs::read_dir("/proc") else { return (found, closed) };
+    for pid in processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok()) {
+        match std::fs::read_dir(format!("/proc/{pid}/fd")) {
+            Ok(descriptors) => {
+                let mut targets = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.ok()?.path()).ok());
+                if targets.any(|target| target.as_os_str() == wanted.as_str()) {
+                    found.push(pid);
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => closed.push(pid),
+            // It has ended meanwhile.
+            Err(_) => {}
+        }
+    }
+    (found, closed)
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -125,7 +135,7 @@ mod tests {
             let own_pid = i32::try_from(std::process::id()).unwrap();
             assert_eq!(owner(ends), Owner::Processes(vec![own_pid]), "{own}");
             drop(client);
-            assert_eq!(owner(ends), Owner::Hidden, "{own}");
+            assert_eq!(owner(ends), Owner::Gone, "{own}");
         }
         let far = Ends { peer: "192.0.2.1:5".parse().unwrap(), own: "192.0.2.2:80".parse().unwrap() };
         assert_eq!(owner(far), Owner::Elsewhere);

@@ -176,6 +176,7 @@ pub(super) async fn plan(daemon: &Daemon, params: &AdoptParams, engines: &Contex
         session: SessionId::generate(),
         engine: engine.name().to_owned(),
         argv,
+        confined_argv: None,
         cwd: if Path::new(&pane.cwd).is_dir() { pane.cwd.clone() } else { "/".to_owned() },
         environment: environment::base(&engines.environment),
         input: None,

@@ -26,10 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::outbox::Touched;
 use super::websocket;
+use crate::access::Caller;
 use crate::access::origin::Hosts;
 use crate::access::tcp::Ends;
 use crate::access::token::Token;
-use crate::access::{Caller, Door};
 use crate::api::{self, Call, rest};
 use crate::daemon::{Daemon, VERSION};
 use crate::reply::{Outcome, ReplyTo};
@@ -69,7 +69,7 @@ pub async fn serve(
         // Small answers are not held back for more; where it cannot be set they are only slower.
         let _ = stream.set_nodelay(true);
         let ends = stream.local_addr().ok().map(|own| Ends { peer, own });
-        let caller = Caller { door: Door::Http, pid: None, process: None, ends };
+        let caller = Caller::over_tcp(ends);
         let service = TowerToHyperService::new(router.clone());
         let service = service_fn(move |mut request: hyper::Request<IncomingBody>| {
             request.extensions_mut().insert(caller.clone());

@@ -226,7 +226,7 @@ pub async fn serve(daemon: Arc<Daemon>, bound: Bound, stop: CancellationToken) {
         let credentials = peer::of(&stream);
         match credentials {
             Ok(credentials) if peer::is_allowed(credentials) => {
-                let caller = Caller::on_socket(credentials.pid);
+                let caller = Caller::on_socket(credentials);
                 let daemon = Arc::clone(&daemon);
                 let tasks = daemon.tasks.clone();
                 tasks.spawn(async move {

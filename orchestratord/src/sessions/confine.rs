@@ -23,6 +23,11 @@ const TMPDIR: &str = "TMPDIR";
 /// The way to a person's keys, which a confined session does not get.
 const KEY_AGENT: &str = "SSH_AUTH_SOCK";
 
+/// The directory of a repository in which clones are made.
+const WORKTREES: &str = ".worktrees";
+/// What the names of sessions' control groups begin with.
+const GROUP: &str = "orx-";
+
 /// What a session's confinement is decided from.
 #[derive(Debug, Clone)]
 pub struct Basis {
@@ -43,6 +48,8 @@ pub struct Wish {
     pub limits: LimitParams,
     /// Whether it works in a repository that was made for it.
     pub own_repository: bool,
+    /// Whether it may read its working directory and not write in it.
+    pub read_only: bool,
 }
 
 /// The parts of [`Sessions`] that confine.
@@ -129,6 +136,7 @@ impl Sessions {
             .map_err(|error| refused(&error))?;
         if let Some(held) = &confined.plan {
             fit(plan, held);
+            plan.argv = plan.confined_argv.take().unwrap_or_else(|| std::mem::take(&mut plan.argv));
         }
         let usual = basis.settings.caps;
         let wished = &mut plan.wish.limits;
@@ -168,10 +176,11 @@ impl Sessions {
             hidden.extend(orx_engines::logins_of_others(kind, operator));
         }
         let directory = self.directory(plan.session);
-        // A launcher of a structured channel keeps its files in the session's directory.
+        // A launcher of a structured channel keeps its files in a place of its own in the session's directory.
+        let mut shared = Vec::new();
         if plan.argv.first().is_some_and(|program| Path::new(program) == self.0.program) {
-            engine.push(directory.clone());
-            engine.extend(plan.channel.as_ref().and_then(channel::writable));
+            engine.push(channel::place(&directory));
+            shared.extend(plan.channel.as_ref().and_then(channel::writable));
         }
         let socket = &places.socket;
         let shown = match socket.parent() {
@@ -193,10 +202,12 @@ impl Sessions {
             cwd: PathBuf::from(&plan.cwd),
             home: operator.get("HOME").map(PathBuf::from),
             own_repository: plan.wish.own_repository,
+            read_only: plan.wish.read_only,
             write,
             engine,
+            shared,
             hidden,
-            shown: vec![shown],
+            shown: std::iter::once(shown).chain(repository_of(plan)).collect(),
             programs,
             temporary: directory.join(file::TEMPORARY),
             endpoint: basis.engines.endpoint.as_ref().map(|endpoint| endpoint.url.clone()),
@@ -221,9 +232,34 @@ impl Sessions {
         if plan.wish.limits.is_empty() {
             return Ok((confinement, None));
         }
-        let (said, caps) = limits::prepare(plan.wish.limits, &format!("orx-{}", plan.session));
+        let (said, caps) = limits::prepare(plan.wish.limits, &format!("{GROUP}{}", plan.session));
         self.record_limits(plan.session, said).await?;
         Ok((confinement, Some(caps)))
+    }
+
+    /// Removes control groups of sessions that are over, which a holder that was killed could not do.
+    ///
+    /// # Errors
+    /// As the store cannot be read.
+    pub(super) async fn remove_groups_of_ended(&self) -> Result<(), StoreError> {
+        // A session that is taken up again gets a group of the same name.
+        let _nothing_begins = self.0.taking_up.lock().await;
+        let looking = tokio::task::spawn_blocking(|| limits::beginning_with(GROUP)).await;
+        let mut left = Vec::new();
+        // A panic there is logged by the runtime; what is left is found the next time.
+        for group in looking.unwrap_or_default() {
+            let name = group.file_name().and_then(|name| name.to_str()?.strip_prefix(GROUP)?.parse().ok());
+            // Another daemon's sessions are not known here.
+            let Some(session) = name else { continue };
+            if self.find(session).await?.is_some_and(|row| row.session.state.is_final()) {
+                left.push(group);
+            }
+        }
+        if !left.is_empty() {
+            // As above.
+            let _ = tokio::task::spawn_blocking(move || limits::remove(&left)).await;
+        }
+        Ok(())
     }
 
     async fn record_limits(&self, session: SessionId, said: Limits) -> Result<(), StoreError> {
@@ -237,6 +273,12 @@ impl Sessions {
             })
             .await
     }
+}
+
+/// The repository whose objects a clone reads that was made for a session: it lies in it.
+fn repository_of(plan: &Plan) -> Option<PathBuf> {
+    let mut above = Path::new(&plan.cwd).ancestors().filter(|_| plan.wish.own_repository);
+    above.find(|path| path.ends_with(WORKTREES))?.parent().map(Path::to_owned)
 }
 
 /// Fits a plan's environment to its confinement.

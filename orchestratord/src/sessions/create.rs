@@ -29,6 +29,8 @@ pub struct Plan {
     pub engine: String,
     /// Program and arguments.
     pub argv: Vec<String>,
+    /// The same where a sandbox of orx's holds around it, if that makes a difference.
+    pub confined_argv: Option<Vec<String>>,
     /// Working directory.
     pub cwd: String,
     /// The process's exact environment, less what every session gets.
@@ -174,6 +176,7 @@ pub fn complete(
         session,
         engine: kind.name().to_owned(),
         argv: launch.argv,
+        confined_argv: launch.confined_argv,
         cwd: params.cwd.clone(),
         environment,
         input: None,
@@ -183,7 +186,12 @@ pub fn complete(
         deadline: params.max_duration_ms.map(Duration::from_millis),
         priority: params.priority,
         conversation,
-        wish: confine::Wish { sandbox: params.sandbox.clone(), limits: params.limits, own_repository: params.worktree },
+        wish: confine::Wish {
+            sandbox: params.sandbox.clone(),
+            limits: params.limits,
+            own_repository: params.worktree,
+            read_only: false,
+        },
         confined: None,
         channel,
     })

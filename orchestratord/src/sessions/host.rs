@@ -1,8 +1,6 @@
 //! Sessions as the pipeline uses them: on pipes, named by the pipeline, found again under that name.
 
-use orx_engines::EngineKind;
 use orx_pipeline::{HeldOutcome, HeldRequest, HostError, SessionHost};
-use orx_protocol::api::confinement::{SandboxMode, SandboxParams};
 use orx_protocol::api::session::Until;
 use orx_protocol::hold::Ended;
 use orx_protocol::life::Priority;
@@ -54,13 +52,6 @@ impl Host {
     }
 }
 
-/// Codex confines its headless calls itself, as the mode of their stage says. Started by root it cannot make that sandbox
-/// within another, and would do nothing: its own is the one that holds then.
-fn sandbox_of(engine: &str) -> SandboxParams {
-    let own_alone = engine == EngineKind::Codex.name() && nix::unistd::geteuid().is_root();
-    SandboxParams { mode: own_alone.then_some(SandboxMode::Off), ..SandboxParams::default() }
-}
-
 fn refused(session: SessionId, error: &RpcError) -> HostError {
     match error.kind() {
         ErrorKind::NotFound => HostError::Unknown(session),
@@ -75,15 +66,15 @@ impl SessionHost for Host {
             return Err(HostError::Draining);
         }
         let session = request.session;
-        let engine = request.engine;
         if self.sessions.find(session).await.map_err(|error| HostError::Failed(error.to_string()))?.is_some() {
             return Ok(());
         }
         let plan = Plan {
             session,
-            wish: Wish { sandbox: sandbox_of(&engine), own_repository: true, ..Wish::default() },
-            engine,
+            wish: Wish { own_repository: true, read_only: !request.writes, ..Wish::default() },
+            engine: request.engine,
             argv: request.argv,
+            confined_argv: request.confined_argv,
             cwd: request.cwd.to_string_lossy().into_owned(),
             environment: request.environment,
             input: request.input,

@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::channel;
+
 /// Bytes read for one page at most.
 const PAGE: usize = 512 * 1024;
 /// A line without an end within this many bytes is given in pieces.
@@ -37,7 +39,8 @@ fn unreadable(path: &Path, error: &std::io::Error) -> RpcError {
 
 /// A file at an offset, with its size; `None` while it is not there.
 fn open_at(path: &Path, from: u64, what: &str) -> Result<Option<(File, u64)>, RpcError> {
-    let mut source = match File::open(path) {
+    // Some of these files lie where the session's own processes can put others in their places.
+    let mut source = match orx_sandbox::file::open_plain(path) {
         Ok(source) => source,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(path, &error)),
@@ -55,7 +58,7 @@ fn open_at(path: &Path, from: u64, what: &str) -> Result<Option<(File, u64)>, Rp
 /// # Errors
 /// As [`read`].
 pub fn exchange(directory: &Path, from: u64, limit: usize, ended: bool) -> Result<Log, RpcError> {
-    let path = directory.join(launch::EXCHANGE);
+    let path = channel::place(directory).join(launch::EXCHANGE);
     let Some((mut source, size)) = open_at(&path, from, "exchange")? else {
         return Ok(Log { lines: Vec::new(), next: 0, end: ended });
     };
@@ -181,11 +184,10 @@ mod tests {
         };
         let prompt = serde_json::json!({"id": 1, "method": "session/prompt", "params": {"prompt": [{"text": "go"}]}});
         let prompt = format!("{}\n", serde_json::json!({"at_ms": 1, "by": "client", "message": prompt}));
-        std::fs::write(
-            directory.path().join(launch::EXCHANGE),
-            format!("{prompt}{}{prompt}{}", chunk("one"), chunk("tw")),
-        )
-        .unwrap();
+        let place = channel::place(directory.path());
+        std::fs::create_dir(&place).unwrap();
+        std::fs::write(place.join(launch::EXCHANGE), format!("{prompt}{}{prompt}{}", chunk("one"), chunk("tw")))
+            .unwrap();
         let first = exchange(directory.path(), 0, 2, false).unwrap();
         assert_eq!(first.lines, ["> go"], "what is being said waits for its end");
         let second = exchange(directory.path(), first.next, 10, false).unwrap();
@@ -193,6 +195,11 @@ mod tests {
         let third = exchange(directory.path(), second.next, 10, true).unwrap();
         assert_eq!((third.lines.as_slice(), third.end), (["tw".to_owned()].as_slice(), true));
         assert!(exchange(directory.path(), 1 << 40, 10, true).is_err());
+        // What the session puts in its place is not read.
+        let secret = directory.path().join("secret");
+        std::fs::rename(place.join(launch::EXCHANGE), &secret).unwrap();
+        std::os::unix::fs::symlink(&secret, place.join(launch::EXCHANGE)).unwrap();
+        assert!(exchange(directory.path(), 0, 10, true).is_err());
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! What goes over a channel is not looked at here.
 
 mod exchange;
+#[cfg(target_os = "linux")]
+mod guard;
 mod relay;
 mod serve;
 
@@ -12,12 +14,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use orx_protocol::launch::{LaunchSpec, file};
-use orx_sandbox::{NotFound, SpawnError};
+use orx_sandbox::{NotFound, SpawnError, descent};
 
 use crate::link::socket::SocketError;
 
+#[cfg(target_os = "linux")]
+pub use guard::guard;
+
 /// Exit status when nothing could be started: that of a shell for a command that cannot be run.
 const NOT_STARTED: u8 = 126;
+/// The name of a process that outlives holders.
+const KEEPER: &str = "orx-keeper";
 
 /// Why nothing runs.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +45,7 @@ enum LaunchError {
     System { what: &'static str, source: std::io::Error },
 }
 
-/// Launches what `launch.json` in the session's directory describes. Gives the exit status, unless another program took
+/// Launches what `launch.json` in the launcher's directory describes. Gives the exit status, unless another program took
 /// this one's place.
 #[must_use]
 pub fn launch(directory: &Path) -> ExitCode {
@@ -67,4 +74,13 @@ fn located(argv: &[String]) -> Result<Vec<String>, LaunchError> {
         *first = program.to_string_lossy().into_owned();
     }
     Ok(argv)
+}
+
+/// What holds the session whose first process this is: its processes become children of these when their own parents are
+/// gone.
+fn around(first: i32) -> Vec<i32> {
+    let chain = descent::chain(first);
+    let mut above = chain.iter().skip(1).map(|process| process.pid);
+    let holder = above.next();
+    holder.into_iter().chain(above.next().filter(|pid| descent::name(*pid).as_deref() == Some(KEEPER))).collect()
 }

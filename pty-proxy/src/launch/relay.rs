@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use orx_protocol::launch::{LINE_MAX, Recorded, Relay, ToRelay, Writer};
-use orx_sandbox::{environment, spawn};
+use orx_sandbox::{environment, hardening, spawn};
 use serde_json::value::RawValue;
 
 use super::exchange::Exchange;
@@ -52,12 +52,16 @@ impl Shared {
 /// Starts the agent and relays to its end; its exit status becomes this process's.
 pub(super) fn relay(directory: &Path, relay: &Relay) -> Result<ExitCode, LaunchError> {
     let system = |what| move |source| LaunchError::System { what, source };
+    // The agent must not get at its client's end of the pipes.
+    hardening::close_to_others().map_err(system("closing itself to others"))?;
     let argv = located(&relay.agent)?;
     let socket = Path::new(&relay.socket);
     let mut listener = Listener::bind(socket)?;
     // The agent must not answer its own questions; what it leaves behind becomes a child of the holder.
-    let holder = nix::unistd::getppid().as_raw();
-    listener.refuse_descendants_of(vec![nix::unistd::getpid().as_raw(), holder]);
+    let own = nix::unistd::getpid().as_raw();
+    let mut refused = super::around(own);
+    refused.push(own);
+    listener.refuse_descendants_of(refused);
     let exchange = Exchange::open(directory).map_err(system("the record of the exchange"))?;
     let cwd = std::env::current_dir().map_err(system("the working directory"))?;
     let streams = [Stdio::piped(), Stdio::piped(), Stdio::inherit()];

@@ -2,6 +2,7 @@
 //! session's terminal and process id from there on, the server is of the same tree.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -24,7 +25,11 @@ const LAST_WORDS: usize = 600;
 
 /// Starts the server, waits until it answers, and becomes the interface; without a server, the engine as it is.
 pub(super) fn serve(directory: &Path, serve: &Serve) -> Result<ExitCode, LaunchError> {
-    if let Ready::Socket(path) = &serve.ready {
+    let sockets = match &serve.ready {
+        Ready::Socket(path) => Some(path),
+        Ready::Line(_) => None,
+    };
+    for path in sockets.into_iter().chain(&serve.guarded) {
         remove_stale(Path::new(path));
     }
     let served = match start(directory, serve) {
@@ -53,28 +58,49 @@ fn start(directory: &Path, serve: &Serve) -> Result<String, String> {
     let from = log.metadata().map_or(0, |metadata| metadata.len());
     let cwd = std::env::current_dir().map_err(|error| format!("the working directory: {error}"))?;
     let own = environment::own();
-    let (mut child, server) = spawn::in_background(&argv, &cwd, &own, &log).map_err(|error| error.to_string())?;
-    let address = wait(&mut child, serve, &log_path, from);
-    if address.is_err() {
+    let (mut child, server) = spawn::in_background(&argv, &cwd, &own, &log, true).map_err(|error| error.to_string())?;
+    let until = Instant::now() + Duration::from_millis(serve.limit_ms);
+    let mut address = wait(&mut child, "server", until, || answers(&serve.ready, &log_path, from));
+    if let (Ok(_), Some(guarded), Ready::Socket(socket)) = (&address, &serve.guarded, &serve.ready) {
+        address = guard(socket, guarded, &child, &log, until);
+    }
+    address.map_err(|why| {
         // The program may be a wrapper around the server.
         tree::end(|| server.map_or_else(Vec::new, tree::with_descendants), GRACE);
+        let _ = child.wait();
+        format!("{why}: {}", last_words(&log_path, from))
+    })
+}
+
+/// Starts who stands before the server, and gives the address on which the server is reached from then on.
+fn guard(server: &str, guarded: &str, process: &Child, log: &File, until: Instant) -> Result<String, String> {
+    let own = std::env::current_exe().map_err(|error| format!("its own program: {error}"))?;
+    let process = process.id().to_string();
+    let words = ["guard", "--server", server, "--process", &process, "--listen", guarded].map(str::to_owned);
+    let argv: Vec<String> = std::iter::once(own.to_string_lossy().into_owned()).chain(words).collect();
+    let cwd = Path::new("/");
+    let (mut child, guard) =
+        spawn::in_background(&argv, cwd, &environment::own(), log, false).map_err(|error| error.to_string())?;
+    let address = wait(&mut child, "server's guard", until, || connects(guarded));
+    if address.is_err() {
+        tree::end(|| guard.into_iter().collect(), GRACE);
         let _ = child.wait();
     }
     address
 }
 
 #[allow(clippy::disallowed_methods)] // A server that is not ours gives no event when it is ready.
-fn wait(child: &mut Child, serve: &Serve, log: &Path, from: u64) -> Result<String, String> {
-    let until = Instant::now() + Duration::from_millis(serve.limit_ms);
+fn wait(child: &mut Child, what: &str, until: Instant, answers: impl Fn() -> Option<String>) -> Result<String, String> {
+    let begun = Instant::now();
     loop {
-        if let Some(address) = answers(&serve.ready, log, from) {
+        if let Some(address) = answers() {
             return Ok(address);
         }
         if let Ok(Some(status)) = child.try_wait() {
-            return Err(format!("its server ended at once ({status}): {}", last_words(log, from)));
+            return Err(format!("its {what} ended at once ({status})"));
         }
         if Instant::now() >= until {
-            return Err(format!("its server did not answer within {} ms: {}", serve.limit_ms, last_words(log, from)));
+            return Err(format!("its {what} did not answer within {} ms", begun.elapsed().as_millis()));
         }
         std::thread::sleep(LOOK);
     }
@@ -82,7 +108,7 @@ fn wait(child: &mut Child, serve: &Serve, log: &Path, from: u64) -> Result<Strin
 
 fn answers(ready: &Ready, log: &Path, from: u64) -> Option<String> {
     match ready {
-        Ready::Socket(path) => UnixStream::connect(path).is_ok().then(|| format!("unix://{path}")),
+        Ready::Socket(path) => connects(path),
         Ready::Line(before) => {
             let text = output(log, from);
             // A line without its end may still grow.
@@ -93,9 +119,13 @@ fn answers(ready: &Ready, log: &Path, from: u64) -> Option<String> {
     }
 }
 
+fn connects(path: &str) -> Option<String> {
+    UnixStream::connect(path).is_ok().then(|| format!("unix://{path}"))
+}
+
 fn output(log: &Path, from: u64) -> String {
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(log).and_then(|mut file| {
+    let read = File::open(log).and_then(|mut file| {
         file.seek(SeekFrom::Start(from))?;
         file.take(SEARCHED).read_to_end(&mut bytes)
     });
@@ -157,6 +187,7 @@ mod tests {
             server: ["sh", "-c", "echo no such flag >&2; exit 3"].map(str::to_owned).to_vec(),
             ready: Ready::Socket(scratch.path().join("s").to_string_lossy().into_owned()),
             limit_ms: 20_000,
+            guarded: None,
             interface: Vec::new(),
             alone: Vec::new(),
         };

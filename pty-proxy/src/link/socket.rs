@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use nix::sys::stat::{Mode, umask};
 use orx_protocol::limits::SOCKET_PATH;
+#[cfg(target_os = "linux")]
+use orx_sandbox::descent;
 
 /// The socket could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -57,8 +59,18 @@ pub struct Listener {
     listener: UnixListener,
     path: PathBuf,
     identity: Option<(u64, u64)>,
-    /// Processes from which nobody may descend who connects.
-    roots: Vec<i32>,
+    /// Who of the session's own processes may connect.
+    own: Own,
+}
+
+/// Which processes belong to the session, for whom its sockets are closed, and which of them are let in all the same. Who
+/// connects is judged by the nearest of these that it is or descends from; by none of them, it comes from outside.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Refused with what descends from them.
+    pub refused: Vec<i32>,
+    /// Let in with what descends from them.
+    pub admitted: Vec<i32>,
 }
 
 impl Listener {
@@ -81,7 +93,7 @@ impl Listener {
         umask(before);
         let listener = bound.map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
-        Ok(Self { listener, path: path.to_owned(), identity: file_identity(path), roots: Vec::new() })
+        Ok(Self { listener, path: path.to_owned(), identity: file_identity(path), own: Own::default() })
     }
 
     /// Goes on with the socket of another holder, bound to `path`.
@@ -91,12 +103,17 @@ impl Listener {
     pub fn go_on(listener: OwnedFd, path: &Path) -> Result<Self> {
         let listener = UnixListener::from(listener);
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, path: path.to_owned(), identity: file_identity(path), roots: Vec::new() })
+        Ok(Self { listener, path: path.to_owned(), identity: file_identity(path), own: Own::default() })
     }
 
     /// Closes from now on connections of processes that descend from one of `roots`: the session's own.
     pub fn refuse_descendants_of(&mut self, roots: Vec<i32>) {
-        self.roots = roots;
+        self.own = Own { refused: roots, admitted: Vec::new() };
+    }
+
+    /// Says which of the session's own processes may connect from now on.
+    pub fn admit(&mut self, own: Own) {
+        self.own = own;
     }
 
     /// The next connection. One of another user is closed at once.
@@ -107,7 +124,7 @@ impl Listener {
         match self.listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(true)?;
-                Ok(refusal(&stream, &self.roots).map_or(Accepted::Own(stream), Accepted::Refused))
+                Ok(refusal(&stream, &self.own).map_or(Accepted::Own(stream), Accepted::Refused))
             }
             Err(error)
                 if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::ConnectionAborted) =>
@@ -197,40 +214,43 @@ fn kind_name(kind: FileType) -> &'static str {
 /// Why the process at the other end may not speak to this holder: it is another user's, or it belongs to the held
 /// session, which must not type into its own terminal.
 #[cfg(target_os = "linux")]
-fn refusal(stream: &UnixStream, roots: &[i32]) -> Option<&'static str> {
+fn refusal(stream: &UnixStream, own: &Own) -> Option<&'static str> {
     let Ok(peer) = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials) else {
         return Some("a connection of an unknown process was closed");
     };
     if peer.uid() != nix::unistd::geteuid().as_raw() {
         return Some("a connection of another user was closed");
     }
-    descends_from(peer.pid(), roots).then_some("a connection of the held session itself was closed")
+    // A process that this one cannot see is outside the sandbox that both of a session's sides are in.
+    if peer.pid() == 0 {
+        return None;
+    }
+    // One that is gone cannot be told from one of the session: it may have written before it ended.
+    let Some(process) = orx_sandbox::peer::process(stream, peer.pid()) else {
+        return Some("a connection of a process that has ended was closed");
+    };
+    let chain: Vec<i32> = descent::chain(process.pid).iter().map(|process| process.pid).collect();
+    is_refused(&chain, own).then_some("a connection of the held session itself was closed")
 }
 
 /// As on Linux, but for the session's own processes, which macOS does not name. Written for macOS and not tested there.
 #[cfg(not(target_os = "linux"))]
-fn refusal(stream: &UnixStream, _roots: &[i32]) -> Option<&'static str> {
+fn refusal(stream: &UnixStream, _own: &Own) -> Option<&'static str> {
     let own = nix::unistd::getpeereid(stream).is_ok_and(|(uid, _)| uid == nix::unistd::geteuid());
     (!own).then_some("a connection of another user was closed")
 }
 
-/// Whether a process is one of `roots` or descends from one.
+/// Whether a process is the session's own and not let in, by itself and its ancestors, itself first. A process of which
+/// nothing is known is not let in.
 #[cfg(target_os = "linux")]
-fn descends_from(pid: i32, roots: &[i32]) -> bool {
-    let parent = |pid: i32| -> Option<i32> {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
-    };
-    let mut next = Some(pid);
-    // Longer chains than this are no process trees that anybody has.
-    for _ in 0..1000 {
-        match next {
-            Some(found) if roots.contains(&found) => return true,
-            Some(found) if found > 1 => next = parent(found),
-            _ => return false,
-        }
-    }
-    true
+fn is_refused(chain: &[i32], own: &Own) -> bool {
+    let nearest = chain.iter().find_map(|pid| match (own.refused.contains(pid), own.admitted.contains(pid)) {
+        (true, _) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => None,
+    });
+    // A longer chain is cut, and what was cut off may be the session.
+    nearest.unwrap_or(chain.is_empty() || chain.len() >= descent::GENERATIONS)
 }
 
 /// Most descriptors that the kernel passes with one message.
@@ -301,6 +321,45 @@ mod tests {
         assert!(matches!(Listener::bind(&path), Err(SocketError::Occupied { .. })));
         drop(listener);
         assert!(!path.exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_connects_is_judged_by_its_nearest_relation() {
+        let own = Own { refused: vec![7, 3], admitted: vec![5] };
+        for (chain, refused) in [
+            (&[9, 8][..], false),
+            (&[9, 7, 5, 3], true),
+            (&[9, 5, 3], false),
+            (&[5, 3], false),
+            (&[9, 3], true),
+            (&[7], true),
+            (&[], true),
+        ] {
+            assert_eq!(is_refused(chain, &own), refused, "{chain:?}");
+        }
+        assert!(!is_refused(&[9], &Own::default()));
+        assert!(is_refused(&vec![9; descent::GENERATIONS], &Own::default()), "what was cut off may be the session");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_connects_writes_and_ends_is_not_served() {
+        let scratch = private();
+        let path = scratch.path().join("s");
+        let listener = Listener::bind(&path).unwrap();
+        let code = format!(
+            "import socket; s = socket.socket(socket.AF_UNIX); s.connect({:?}); s.sendall(b'typed')",
+            path.to_str().unwrap()
+        );
+        let streams = [std::process::Stdio::null(), std::process::Stdio::null(), std::process::Stdio::inherit()];
+        let argv = ["python3".to_owned(), "-c".to_owned(), code];
+        let environment = orx_sandbox::environment::own();
+        let mut child = orx_sandbox::spawn::on_streams(&argv, Path::new("/"), &environment, streams).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(matches!(listener.accept().unwrap(), Accepted::Refused(_)));
+        let _own = UnixStream::connect(&path).unwrap();
+        assert!(matches!(listener.accept().unwrap(), Accepted::Own(_)));
     }
 
     #[test]

@@ -2,42 +2,18 @@
 //! channel, asked and answered in the inbox, while the terminal stays a person's; taken up again after the daemon's death;
 //! nothing left after the end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use orx_tests::harness::wire::Received;
-use orx_tests::harness::{Daemon, Settings, eventually_or, process};
-use orx_tests::model::{Action, Rule, Scenario, ScriptedModel, Step, When};
+use orx_engines::EngineKind;
+use orx_tests::harness::{Settings, engines, eventually_or};
+use orx_tests::lives::engines::opencode;
+use orx_tests::lives::{Bed, rule, write};
+use orx_tests::model::{Rule, Scenario, Step, When};
 use serde_json::{Value, json};
 
-/// The longest that a CLI may take to start, to ask or to answer on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(150);
-/// How long processes may take to go after their session's end was answered.
-const GONE: Duration = Duration::from_secs(10);
-/// The key of the endpoint.
-const KEY: &str = "scripted-endpoint-key-0123456789";
-
-/// An installed program.
-fn program(package: &str, name: &str) -> String {
-    let engines = std::env::var_os("ORX_TEST_ENGINES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/engines"), PathBuf::from);
-    let program = engines.join(package).join("node_modules/.bin").join(name);
-    assert!(program.exists(), "{} is missing: `cargo xtask setup` installs it", program.display());
-    program.canonicalize().unwrap().to_string_lossy().into_owned()
-}
-
-fn rule(prompt: &str, actions: Vec<Action>) -> Rule {
-    let mut steps: Vec<Step> = actions
-        .into_iter()
-        .map(|action| Step { text: "I will.".to_owned(), tools: vec![action], ..Step::default() })
-        .collect();
-    steps.push(Step { text: format!("Finished: {prompt}."), ..Step::default() });
-    Rule { name: prompt.to_owned(), when: When { prompt: vec![prompt.to_owned()], ..When::default() }, steps }
-}
-
-fn write(path: &str) -> Action {
-    Action::WriteFile { path: path.to_owned(), content: "hello\n".to_owned() }
-}
+/// How long a key is given before it is pressed again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the model answers in every test here.
 fn scenario() -> Scenario {
@@ -62,151 +38,27 @@ fn scenario() -> Scenario {
     }
 }
 
-/// A daemon whose engines ask a scripted model, and one session.
-struct Bed {
-    _model: ScriptedModel,
-    daemon: Daemon,
-    work: PathBuf,
-    session: String,
-}
-
-impl Bed {
-    async fn new(create: Value, adjust: impl FnOnce(&mut Settings)) -> Self {
-        let model = ScriptedModel::start(scenario()).await.unwrap();
-        let daemon = Daemon::start(|settings| {
-            settings.workers(0);
-            settings.set("engines.endpoint", json!({"url": model.url, "key": KEY}));
-            for engine in ["claude", "codex", "gemini", "opencode"] {
-                settings.set(&format!("engines.binaries.{engine}"), program(engine, engine));
-            }
-            for adapter in ["claude-agent-acp", "codex-acp"] {
-                settings.set(&format!("engines.binaries.{adapter}"), program(adapter, adapter));
-            }
-            adjust(settings);
-        });
-        let work = daemon.path("work");
-        std::fs::create_dir(&work).unwrap();
-        let work = work.canonicalize().unwrap();
-        let asks = json!({"$schema": "https://opencode.ai/config.json", "permission": {"edit": "ask", "bash": "ask"}});
-        std::fs::write(work.join("opencode.json"), asks.to_string()).unwrap();
-        let mut params = json!({"cwd": work, "cols": 100, "rows": 30});
-        params.as_object_mut().unwrap().extend(create.as_object().unwrap().clone());
-        let session = daemon.call("session.create", &params)["session"].as_str().unwrap().to_owned();
-        Self { _model: model, daemon, work, session }
-    }
-
-    fn get(&self) -> Value {
-        self.daemon.call("session.get", &json!({"session": self.session}))
-    }
-
-    fn state(&self) -> String {
-        self.get()["activity"]["state"].as_str().unwrap().to_owned()
-    }
-
-    fn try_send(&self, text: &str) -> Value {
-        let mut wire = self.daemon.wire();
-        wire.request("session.send", &json!({"session": self.session, "text": text}));
-        match wire.receive(PATIENCE) {
-            Received::Body(answer) => answer,
-            other => panic!("{other:?}\n{}", self.situation()),
+/// A session of one of the engines.
+async fn session(create: Value, adjust: impl FnOnce(&mut Settings)) -> Bed {
+    let mut bed = Bed::new(scenario(), |settings| {
+        for kind in [EngineKind::Claude, EngineKind::Codex, EngineKind::Gemini, EngineKind::Opencode] {
+            engines::install(settings, kind);
         }
-    }
-
-    /// Sends a text that must be known to have been taken by the agent.
-    #[track_caller]
-    fn prompt(&self, text: &str) {
-        let sent = self.try_send(text);
-        assert_eq!(sent["result"]["receipt"], "accepted", "{sent}\n{}", self.situation());
-    }
-
-    fn screen(&self) -> String {
-        let screen = self.daemon.call("session.screen", &json!({"session": self.session}));
-        let lines: Vec<String> = serde_json::from_value(screen["lines"].clone()).unwrap();
-        lines.join("\n")
-    }
-
-    fn log(&self) -> Vec<String> {
-        let log = self.daemon.call("session.log", &json!({"session": self.session}));
-        serde_json::from_value(log["lines"].clone()).unwrap()
-    }
-
-    /// All that helps to understand why something did not come.
-    fn situation(&self) -> String {
-        let session = self.get();
-        let shown = if session["cols"] == 0 { self.log().join("\n") } else { self.screen() };
-        let stderr = self.daemon.call("session.log", &json!({"session": self.session, "stderr": true}));
-        format!("{session:#}\n--- shows\n{shown}\n--- stderr {stderr}\n--- daemon\n{}", self.daemon.log())
-    }
-
-    #[track_caller]
-    fn until<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
-        eventually_or(what, PATIENCE, look).unwrap_or_else(|error| panic!("{error}\n{}", self.situation()))
-    }
-
-    #[track_caller]
-    fn until_shown(&self, text: &str) {
-        self.until(&format!("{text:?} on the screen"), || self.screen().contains(text).then_some(()));
-    }
-
-    #[track_caller]
-    fn until_logged(&self, text: &str) {
-        self.until(&format!("{text:?} in the log"), || self.log().iter().any(|line| line.contains(text)).then_some(()));
-    }
-
-    #[track_caller]
-    fn until_state(&self, state: &str) {
-        self.until(&format!("the agent {state}"), || (self.state() == state).then_some(()));
-    }
-
-    fn waiting(&self) -> Vec<Value> {
-        self.daemon.call("approval.list", &json!({}))["approvals"].as_array().unwrap().clone()
-    }
-
-    /// Waits until exactly one question waits.
-    #[track_caller]
-    fn until_asked(&self) -> Value {
-        self.until("a question in the inbox", || {
-            let mut waiting = self.waiting();
-            (waiting.len() == 1).then(|| waiting.remove(0))
-        })
-    }
-
-    fn decide(&self, approval: &Value, decision: &str) {
-        let params =
-            json!({"approvals": [approval["approval"]], "decision": decision, "reason": "because the test says so"});
-        self.daemon.call("approval.decide", &params);
-    }
-
-    #[track_caller]
-    fn until_approval(&self, approval: &Value, member: &str, value: &str) {
-        self.until(&format!("the approval {value}"), || {
-            let now = self.daemon.call("approval.get", &json!({"approval": approval["approval"]}));
-            (now[member] == value).then_some(())
-        });
-    }
-
-    #[track_caller]
-    fn until_written(&self, name: &str) {
-        let path = self.work.join(name);
-        self.until(name, || std::fs::read_to_string(&path).ok().filter(|text| text == "hello\n"));
-    }
-
-    #[track_caller]
-    fn stop(&self) {
-        assert!(!process::of_session(&self.session).is_empty(), "the session has no process");
-        self.daemon.call("session.stop", &json!({"session": self.session}));
-        eventually_or("the end of every process of the session", GONE, || {
-            process::of_session(&self.session).is_empty().then_some(())
-        })
-        .unwrap_or_else(|error| panic!("{error}: {:?}", process::of_session(&self.session)));
-        assert_eq!(self.get()["state"], "ended");
-    }
+        for adapter in ["claude-agent-acp", "codex-acp"] {
+            engines::install_adapter(settings, adapter);
+        }
+        adjust(settings);
+    })
+    .await;
+    opencode::asks(&bed.work);
+    bed.begin(&create);
+    bed
 }
 
 /// What a channel beside a terminal must do.
 async fn beside_its_terminal(engine: &str, argv: &[&str], channel: &str, dialog: &str) -> Bed {
     let create = json!({"engine": engine, "argv": argv, "prompt": "hand this over"});
-    let mut bed = Bed::new(create, |_| {}).await;
+    let mut bed = session(create, |_| {}).await;
     assert_eq!(bed.get()["channel"], channel);
     // The first prompt is worked on in the terminal that a person sees.
     bed.until_shown("Finished: hand this over.");
@@ -237,25 +89,21 @@ async fn beside_its_terminal(engine: &str, argv: &[&str], channel: &str, dialog:
     bed.until_state("idle");
 
     // A person at the terminal types and answers there: the inbox learns of it.
-    let keys = |keys: &[&str]| bed.daemon.call("session.keys", &json!({"session": bed.session, "keys": keys}));
     for word in ["write", "the", "second"] {
         let letters: Vec<String> = word.chars().map(String::from).chain(["space".to_owned()]).collect();
-        keys(&letters.iter().map(String::as_str).collect::<Vec<_>>());
+        bed.keys(&letters.iter().map(String::as_str).collect::<Vec<_>>());
     }
     bed.until_shown("write the second");
-    keys(&["enter"]);
+    bed.keys(&["enter"]);
     let asked = bed.until_asked();
     bed.until_state("blocked");
     bed.until_shown(dialog);
     // Keys that come with the dialog are not taken for an answer to it.
     let approval = asked["approval"].clone();
     bed.until("an answer at the terminal", || {
-        if !bed.waiting().iter().any(|waiting| waiting["approval"] == approval) {
-            return Some(());
-        }
-        keys(&["enter"]);
-        std::thread::sleep(Duration::from_secs(1));
-        None
+        let is_answered = || !bed.approvals(false).iter().any(|waiting| waiting["approval"] == approval);
+        bed.keys(&["enter"]);
+        eventually_or("the answer", AGAIN, || is_answered().then_some(())).ok()
     });
     bed.until_approval(&asked, "state", "withdrawn");
     bed.until_written("second.txt");
@@ -275,7 +123,7 @@ async fn opencode_is_spoken_with_beside_its_terminal() {
     let bed = beside_its_terminal("opencode", &[], "serve", "Permission required").await;
     // Its server takes nobody without the password.
     let served =
-        std::fs::read_to_string(Path::new(bed.get()["directory"].as_str().unwrap()).join("served.json")).unwrap();
+        std::fs::read_to_string(Path::new(bed.get()["directory"].as_str().unwrap()).join("channel/served.json")).unwrap();
     let address: Value = serde_json::from_str(&served).unwrap();
     let port = address["address"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
     let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
@@ -289,10 +137,10 @@ async fn opencode_is_spoken_with_beside_its_terminal() {
 /// What an agent without a terminal must do.
 async fn over_acp(engine: &str, env: Value) {
     let create = json!({"engine": engine, "channel": "acp", "prompt": "hand this over", "env": env});
-    let mut bed = Bed::new(create, |_| {}).await;
+    let mut bed = session(create, |_| {}).await;
     let session = bed.get();
     assert_eq!((session["channel"].as_str(), session["cols"].as_u64()), (Some("acp"), Some(0)));
-    bed.until_logged("Finished: hand this over.");
+    bed.until_shown("Finished: hand this over.");
     bed.until_state("idle");
     let conversation = bed.get()["conversation"].clone();
     assert!(conversation.is_string());
@@ -311,7 +159,7 @@ async fn over_acp(engine: &str, env: Value) {
     bed.decide(&again, "allow");
     bed.until_written("first.txt");
     bed.until_approval(&asked, "delivery", "delivered");
-    bed.until_logged("Finished: write the first.");
+    bed.until_shown("Finished: write the first.");
     bed.until_state("idle");
     assert_eq!(bed.get()["conversation"], conversation);
 
@@ -357,13 +205,14 @@ async fn opencode_is_spoken_with_over_acp() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_come_up_costs_the_channel_alone() {
-    let real = program("codex", "codex");
+    let real = engines::program(EngineKind::Codex);
     // The wrapper calls a program that no sandbox knows of.
     let create = json!({"engine": "codex", "prompt": "hand this over", "sandbox": {"mode": "off"}});
-    let bed = Bed::new(create, |settings| {
+    let bed = session(create, |settings| {
         let wrapper = settings.user_home.join("codex");
         let script = format!(
-            "#!/bin/sh\nif [ \"$1\" = app-server ]; then echo no server here; exit 3; fi\nexec {real} \"$@\"\n"
+            "#!/bin/sh\nif [ \"$1\" = app-server ]; then echo no server here; exit 3; fi\nexec {} \"$@\"\n",
+            real.display()
         );
         std::fs::write(&wrapper, script).unwrap();
         std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -379,7 +228,7 @@ async fn a_server_that_does_not_come_up_costs_the_channel_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_speaks_nonsense_is_said_to_be_lost() {
     let create = json!({"engine": "gemini", "channel": "acp"});
-    let bed = Bed::new(create, |settings| {
+    let bed = session(create, |settings| {
         let wrapper = settings.user_home.join("gemini");
         let answer = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"log in first"}}"#;
         std::fs::write(&wrapper, format!("#!/bin/sh\necho noise\nread line\necho '{answer}'\nexec sleep 600\n"))
@@ -400,7 +249,7 @@ async fn an_agent_that_speaks_nonsense_is_said_to_be_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_is_none_is_refused_and_nothing_is_made() {
-    let bed = Bed::new(json!({"engine": "command", "argv": ["sleep", "600"]}), |_| {}).await;
+    let bed = session(json!({"engine": "command", "argv": ["sleep", "600"]}), |_| {}).await;
     let work = bed.work.to_string_lossy().into_owned();
     for (engine, channel, expected) in [
         ("codex", "appserver", "app-server, serve, acp"),

@@ -157,6 +157,104 @@ fn c_a_session_never_approves_itself_by_whatever_road() {
     assert_eq!((code, &output["hookSpecificOutput"]["decision"]["behavior"]), (0, &json!("allow")));
 }
 
+/// A session that stole the token speaks HTTP and WebSocket as itself: what it may do is what a session may do.
+#[tokio::test(flavor = "multi_thread")]
+async fn c_a_session_with_the_token_is_still_a_session_over_http() {
+    let bed = Bed::new();
+    let http = bed.daemon.http();
+    let other =
+        bed.daemon.call("session.create", &json!({"engine": "command", "argv": ["sleep", "1000"], "cwd": bed.work}));
+    let other = other["session"].as_str().unwrap();
+    let start = json!({"engine": "command", "argv": ["touch", bed.work.join("started")], "cwd": bed.work});
+    let calls = [
+        ("health", json!({}), true),
+        ("session.get", json!({"session": bed.session}), true),
+        ("session.get", json!({"session": other}), false),
+        ("session.list", json!({}), false),
+        ("session.stop", json!({"session": other}), false),
+        ("session.stop", json!({"session": bed.session}), false),
+        ("session.create", start, false),
+        ("session.send", json!({"session": bed.session, "text": "yes"}), false),
+        ("session.interrupt", json!({"session": other}), false),
+        ("run.start", json!({"repository": bed.work, "task": "x"}), false),
+        ("rule.add", json!({"effect": "allow", "command": "*"}), false),
+        ("event.list", json!({"since": 0}), false),
+        ("record.put", json!({"kind": "x", "key": "y", "value": 1}), false),
+        ("status", json!({}), false),
+        ("something.new", json!({}), false),
+    ];
+    let bodies: Vec<String> = calls
+        .iter()
+        .enumerate()
+        .map(|(id, (method, params, _))| {
+            json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
+        })
+        .collect();
+    let program = format!(
+        r#"
+import http.client, json, os, socket, struct, sys
+host, port, token = {host:?}, {port}, {token:?}
+bodies = json.loads(sys.stdin.read())
+for body in bodies:
+    asked = http.client.HTTPConnection(host, port)
+    asked.request("POST", "/rpc", body, {{"Authorization": "Bearer " + token, "Content-Type": "application/json"}})
+    print(asked.getresponse().read().decode())
+s = socket.create_connection((host, port))
+s.sendall(("GET /ws HTTP/1.1
+Host: %s:%d
+Authorization: Bearer %s
+Upgrade: websocket
+Connection: Upgrade
+"
+           "Sec-WebSocket-Version: 13
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+
+" % (host, port, token)).encode())
+stream = s.makefile("rb")
+while stream.readline().strip(): pass
+for body in bodies:
+    mask, text = os.urandom(4), body.encode()
+    s.sendall(b"þ" + struct.pack(">H", len(text)) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(text)))
+    length = stream.read(2)[1]
+    length = struct.unpack(">H", stream.read(2))[0] if length == 126 else length
+    print(stream.read(length).decode())
+"#,
+        host = http.address.ip().to_string(),
+        port = http.address.port(),
+        token = http.token,
+    );
+    std::fs::write(bed.work.join("speak.py"), program).unwrap();
+    let before = bed.daemon.call("session.list", &json!({"all": true}))["sessions"].as_array().unwrap().len();
+    bed.begin(
+        1,
+        &format!(
+            "python3 speak.py <<'BODIES'
+{}
+BODIES
+",
+            serde_json::to_string(&bodies).unwrap()
+        ),
+    );
+    let (code, out, err) = bed.ended(1);
+    assert_eq!(code, 0, "{err}");
+    let answers: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 2 * calls.len(), "{out}");
+    for (at, answer) in answers.iter().enumerate() {
+        let (method, params, may) = &calls[at % calls.len()];
+        if *may {
+            assert!(answer.get("result").is_some(), "{method} {params}: {answer}");
+        } else {
+            assert_eq!(answer["error"]["data"]["kind"], "permission_denied", "{method} {params}: {answer}");
+        }
+    }
+    let after = bed.daemon.call("session.list", &json!({"all": true}))["sessions"].as_array().unwrap().len();
+    assert!(before == after && !bed.work.join("started").exists(), "nothing was started");
+    assert_eq!(bed.daemon.call("session.get", &json!({"session": other}))["state"], "running");
+    // The person who has it is the person.
+    let listed = http.send("GET", "/api/v1/sessions", &[], "").await;
+    assert_eq!(listed.status.as_u16(), 200, "{}", listed.json());
+}
+
 #[test]
 fn a_hook_that_is_not_of_its_session_is_refused_and_stops_no_engine() {
     let bed = Bed::new();

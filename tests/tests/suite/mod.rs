@@ -3,6 +3,7 @@
 mod activity;
 mod adopt;
 mod bad_input;
+mod channel_guard;
 mod channel_life;
 mod channels;
 mod cli;

@@ -132,6 +132,8 @@ impl<H: SessionHost> Pipeline<H> {
             engine: kind.name().to_owned(),
             title,
             argv: launch.argv,
+            confined_argv: launch.confined_argv,
+            writes: stage.writes(),
             cwd: worktree.path().to_owned(),
             environment,
             input: launch.input,

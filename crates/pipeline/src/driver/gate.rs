@@ -97,6 +97,8 @@ impl<H: SessionHost> Pipeline<H> {
             engine: "gate".to_owned(),
             title: format!("gate {} of {}", gate.name, record.machine.current.as_deref().unwrap_or("the whole")),
             argv: argv.clone(),
+            confined_argv: None,
+            writes: true,
             cwd: worktree.path().to_owned(),
             environment: gate_environment(&self.engines().environment),
             input: None,

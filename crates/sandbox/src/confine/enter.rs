@@ -120,6 +120,29 @@ const fn scopes() -> Result<(), EnterError> {
     Ok(())
 }
 
+/// Keeps this process, and what it becomes and starts, from the session's other processes: none of them can be looked into or
+/// signalled from here. Only in a sandbox, since a program of the user's own may need to become another user; and
+/// only where the kernel knows how (Landlock 6, Linux 6.12).
+///
+/// # Errors
+/// When the kernel refuses.
+#[cfg(target_os = "linux")]
+pub fn apart() -> io::Result<()> {
+    if nix::sys::prctl::get_no_new_privs()? {
+        super::landlock::restrict_scopes().map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
+/// There is nothing of the kind here.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+pub const fn apart() -> io::Result<()> {
+    Ok(())
+}
+
 /// Becomes bubblewrap, which starts this program again inside; see [`inside`].
 fn namespaces(spec: &HoldSpec, plan: &Confinement, argv: &[String], report: &Report) -> Result<Never, EnterError> {
     let own = std::env::current_exe().map_err(step("its own program"))?;

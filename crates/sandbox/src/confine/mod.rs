@@ -16,7 +16,7 @@ mod secrets;
 mod start;
 
 pub use abilities::Abilities;
-pub use enter::{EnterError, Inside, enter, inside};
+pub use enter::{EnterError, Inside, apart, enter, inside};
 pub use plan::{Confined, Surroundings, plan};
 pub use start::{Report, StartLine};
 

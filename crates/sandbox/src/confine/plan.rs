@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use orx_protocol::api::confinement::{Confinement, Mechanism, Network, Sandbox, SandboxMode};
 
+use super::git::{self, GitPaths};
 use super::secrets::{OF_A_HOME, OF_THE_MACHINE, SHARED_TEMPORARY, SOCKETS};
-use super::{Abilities, ConfineError, git};
+use super::{Abilities, ConfineError};
 
 /// The first version of Landlock that keeps signals and abstract sockets within the session.
 const SCOPES: i32 = 6;
@@ -21,10 +22,14 @@ pub struct Surroundings {
     pub home: Option<PathBuf>,
     /// Whether the repository around the working directory is the session's own, made for it.
     pub own_repository: bool,
+    /// Whether it may only read its working directory, and the repository around that.
+    pub read_only: bool,
     /// Further paths that the caller or the settings let it write.
     pub write: Vec<PathBuf>,
     /// What its engine writes beside the working directory.
     pub engine: Vec<PathBuf>,
+    /// What it writes among shared temporary files; only where it does not have such a directory to itself.
+    pub shared: Vec<PathBuf>,
     /// What must not be seen: orx's state, other engines' logins, sockets of agents.
     pub hidden: Vec<PathBuf>,
     /// What must be seen although something hidden contains it, such as the directory of the daemon's socket.
@@ -148,12 +153,16 @@ fn paths(plan: &mut Confinement, surroundings: &Surroundings) -> Result<bool, Co
     let unusable = |path: &Path, why: &str| ConfineError::Path { path: text(path), why: why.to_owned() };
     let hidden: Vec<PathBuf> = surroundings.hidden.iter().filter_map(|path| real(path)).collect();
     let cwd = real(&surroundings.cwd).ok_or_else(|| unusable(&surroundings.cwd, "it is not there"))?;
-    let mut write = vec![cwd.clone()];
+    let read_only = surroundings.read_only;
+    let mut write = if read_only { Vec::new() } else { vec![cwd.clone()] };
     for path in &surroundings.write {
         let real = real(path).ok_or_else(|| unusable(path, "it is not there"))?;
         write.push(real);
     }
-    for path in &write {
+    if read_only {
+        write.retain(|path| *path != cwd);
+    }
+    for path in write.iter().chain([&cwd]) {
         // Deeper mounts hide what lies in a directory that is written; Landlock's rights cannot take anything back.
         let contains = plan.mechanism == Mechanism::Landlock && hidden.iter().any(|kept| kept.starts_with(path));
         if path == Path::new("/") || contains {
@@ -163,10 +172,13 @@ fn paths(plan: &mut Confinement, surroundings: &Surroundings) -> Result<bool, Co
             return Err(unusable(path, "it lies in orx's own state, or in what the settings hide"));
         }
     }
-    let git = git::paths(&cwd, surroundings.own_repository);
+    let git = if read_only { GitPaths::default() } else { git::paths(&cwd, surroundings.own_repository) };
     write.extend(git.write.iter().filter_map(|path| real(path)));
     write.extend(surroundings.engine.iter().filter_map(|path| real(path)));
+    let shared = surroundings.shared.iter().filter(|_| plan.mechanism == Mechanism::Landlock);
+    write.extend(shared.filter_map(|path| real(path)));
     let mut read: Vec<PathBuf> = git.keep.iter().filter_map(|path| real(path)).collect();
+    read.extend(read_only.then(|| cwd.clone()));
     read.extend(surroundings.shown.iter().filter_map(|path| real(path)));
     if let Some(home) = surroundings.home.as_deref().and_then(real) {
         if home.starts_with(&cwd) {
@@ -246,6 +258,9 @@ fn shortfalls(plan: &Confinement, inside: bool, surroundings: &Surroundings, abi
             "hooks and settings of the repository can be changed: this needs bubblewrap, or a worktree".to_owned(),
         );
     }
+    let cwd = real(&surroundings.cwd).filter(|_| surroundings.read_only);
+    let around = cwd.and_then(|cwd| plan.write.iter().find(|path| cwd.starts_with(path)));
+    gaps.extend(around.map(|path| format!("its working directory can be written: {path}, which contains it, may be")));
     let within = |hidden: &&String| plan.write.iter().any(|write| Path::new(hidden).starts_with(write));
     gaps.extend(plan.hidden.iter().filter(within).map(|path| format!("{path} lies in what may be written")));
     gaps
@@ -309,6 +324,31 @@ mod tests {
         assert_eq!(plan.write, [at("home/project"), at("state/engines")]);
         assert!(plan.hidden.contains(&at("home/.ssh")) && plan.hidden.contains(&at("state")));
         assert_eq!(made.sandbox.not_enforced, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_working_directory_that_may_only_be_read_is_not_written_and_what_opens_it_is_said() {
+        let top = tempfile::tempdir().unwrap();
+        let top = top.path().canonicalize().unwrap();
+        let mut around = surroundings(&top);
+        around.read_only = true;
+        std::fs::create_dir_all(top.join("home/project/.git")).unwrap();
+        let cwd = text(&around.cwd);
+        let made = |around: &Surroundings, bubblewrap| {
+            let made = plan(SandboxMode::Required, Network::On, around, &abilities(bubblewrap, Some(7))).unwrap();
+            (made.plan.unwrap(), made.sandbox.not_enforced.join("; "))
+        };
+        for bubblewrap in [true, false] {
+            let (plan, gaps) = made(&around, bubblewrap);
+            assert!(!plan.write.iter().any(|path| path.starts_with(&cwd)), "{:?}", plan.write);
+            assert!(plan.read.contains(&cwd) && !gaps.contains("working directory"), "{gaps}");
+            assert!(!top.join("home/project/.git/hooks").exists(), "nothing is made in what may not be written");
+        }
+        // A path that every session may write does not open it where a deeper mount can close it again.
+        around.write = vec![around.cwd.clone(), top.join("home")];
+        let (plan, _) = made(&around, true);
+        assert!(plan.read.contains(&cwd) && !plan.write.contains(&cwd));
+        assert!(made(&around, false).1.contains("its working directory can be written"));
     }
 
     #[test]

@@ -28,28 +28,61 @@ struct Hierarchy {
     controllers: Vec<String>,
 }
 
+impl Hierarchy {
+    /// Whether this process is in a group of its unit that was made for it alone; only version 2 needs one.
+    fn has_leaf(&self) -> bool {
+        self.controllers.is_empty() && self.own.file_name().is_some_and(|last| last == OWN_LEAF)
+    }
+
+    /// The group below which this process makes others.
+    fn base(&self) -> &Path {
+        self.own.parent().filter(|_| self.has_leaf()).unwrap_or(&self.own)
+    }
+}
+
 /// Makes groups for the tree called `name`.
 ///
 /// # Errors
 /// The end of a sentence that says why not; nothing is left behind then.
 pub(super) fn make(wished: &LimitParams, name: &str) -> Result<Vec<PathBuf>, String> {
     let wanted = wanted(wished);
-    let mounts =
-        fs::read_to_string("/proc/self/mountinfo").map_err(|error| format!("/proc/self/mountinfo: {error}"))?;
-    let own = fs::read_to_string("/proc/self/cgroup").map_err(|error| format!("/proc/self/cgroup: {error}"))?;
-    let hierarchies = hierarchies(&mounts, &own);
+    let hierarchies = present()?;
     if hierarchies.is_empty() {
         return Err("none are mounted".to_owned());
     }
+    // What an earlier process of the tree left: nothing of that runs any more.
+    remove(&named(&hierarchies, |found| found == name));
     let unified = hierarchies.iter().find(|hierarchy| hierarchy.controllers.is_empty());
     let mut why = None;
-    if let Some(unified) = unified.filter(|unified| offers(&unified.own, &wanted)) {
+    if let Some(unified) = unified.filter(|unified| offers(unified.base(), &wanted)) {
         match make_unified(unified, &wanted, wished, name) {
             Ok(group) => return Ok(vec![group]),
             Err(refused) => why = Some(refused),
         }
     }
     make_split(&hierarchies, &wanted, wished, name).map_err(|refused| why.unwrap_or(refused))
+}
+
+/// Groups whose name begins with `prefix`, wherever this process makes groups: with those that were made before.
+#[must_use]
+pub fn beginning_with(prefix: &str) -> Vec<PathBuf> {
+    present().map(|hierarchies| named(&hierarchies, |name| name.starts_with(prefix))).unwrap_or_default()
+}
+
+fn named(hierarchies: &[Hierarchy], fits: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let entries = hierarchies.iter().filter_map(|hierarchy| fs::read_dir(hierarchy.base()).ok()).flatten();
+    let is_wanted = |entry: &fs::DirEntry| {
+        entry.file_name().to_str().is_some_and(&fits) && entry.file_type().is_ok_and(|kind| kind.is_dir())
+    };
+    entries.filter_map(Result::ok).filter(is_wanted).map(|entry| entry.path()).collect()
+}
+
+/// The hierarchies of this machine.
+fn present() -> Result<Vec<Hierarchy>, String> {
+    let mounts =
+        fs::read_to_string("/proc/self/mountinfo").map_err(|error| format!("/proc/self/mountinfo: {error}"))?;
+    let own = fs::read_to_string("/proc/self/cgroup").map_err(|error| format!("/proc/self/cgroup: {error}"))?;
+    Ok(hierarchies(&mounts, &own))
 }
 
 fn wanted(wished: &LimitParams) -> Vec<&'static str> {
@@ -115,9 +148,7 @@ fn set(group: &Path, file: &str, value: &str) -> Result<(), String> {
 }
 
 fn make_unified(hierarchy: &Hierarchy, wanted: &[&str], wished: &LimitParams, name: &str) -> Result<PathBuf, String> {
-    let own = &hierarchy.own;
-    let is_leaf = own.file_name().is_some_and(|last| last == OWN_LEAF);
-    let base = if is_leaf { own.parent().unwrap_or(own) } else { own };
+    let (base, is_leaf) = (hierarchy.base(), hierarchy.has_leaf());
     let given = words(&base.join("cgroup.subtree_control"));
     if !wanted.iter().all(|controller| given.contains(*controller)) {
         // A group with processes may not give its controllers on, and moving them would keep systemd from restarting it.
@@ -264,11 +295,13 @@ mod tests {
         let unit = top.path().join("x.service");
         let own = unit.join(OWN_LEAF);
         fs::create_dir_all(&own).unwrap();
-        fs::write(own.join("cgroup.controllers"), "cpu memory pids").unwrap();
+        // As systemd delegates: what the unit has is not given on to the daemon's own group below it.
+        fs::write(unit.join("cgroup.controllers"), "cpu memory pids").unwrap();
+        fs::write(own.join("cgroup.controllers"), "").unwrap();
         fs::write(unit.join("cgroup.subtree_control"), "").unwrap();
         let wished = LimitParams { memory_bytes: Some(1 << 30), cpu_percent: Some(150), processes: Some(64) };
-        assert!(offers(&own, &wanted(&wished)));
         let hierarchy = Hierarchy { own, controllers: Vec::new() };
+        assert!(offers(hierarchy.base(), &wanted(&wished)));
         let group = make_unified(&hierarchy, &wanted(&wished), &wished, "ses_1").unwrap();
         assert_eq!(group, unit.join("ses_1"));
         let read = |path: PathBuf| fs::read_to_string(path).unwrap();
@@ -276,6 +309,24 @@ mod tests {
         assert_eq!(read(group.join("cpu.max")), "150000 100000");
         assert_eq!(read(group.join("pids.max")), "64");
         assert_eq!(read(unit.join("cgroup.subtree_control")), "+memory +cpu +pids");
+    }
+
+    #[test]
+    fn groups_are_found_again_by_their_names() {
+        let top = tempfile::tempdir().unwrap();
+        let at = |path: &str| top.path().join(path);
+        for path in ["unit/daemon", "unit/orx-1", "unit/orx-2", "split/orx-1", "split/other"] {
+            fs::create_dir_all(at(path)).unwrap();
+        }
+        fs::write(at("split/orx-file"), "").unwrap();
+        let hierarchies = [
+            Hierarchy { own: at("unit/daemon"), controllers: Vec::new() },
+            Hierarchy { own: at("split"), controllers: vec!["memory".to_owned()] },
+            Hierarchy { own: at("nowhere"), controllers: vec!["cpu".to_owned()] },
+        ];
+        let mut found = named(&hierarchies, |name| name.starts_with("orx-"));
+        found.sort();
+        assert_eq!(found, [at("split/orx-1"), at("unit/orx-1"), at("unit/orx-2")]);
     }
 
     #[test]

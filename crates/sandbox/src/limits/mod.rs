@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::resource::{Resource, setrlimit};
 use orx_protocol::api::confinement::{Caps, Enforcer, LimitParams, Limits};
 
-pub use cgroup::{members, out_of_memory, remove};
+pub use cgroup::{beginning_with, members, out_of_memory, remove};
 
 /// Least memory that can be asked for, in bytes: below it no coding CLI starts.
 pub const LEAST_MEMORY: u64 = 64 << 20;
