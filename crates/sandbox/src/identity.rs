@@ -39,12 +39,19 @@ pub(crate) struct Stat {
 
 #[cfg(target_os = "linux")]
 mod platform {
+    use std::io::Read;
+
     use super::Stat;
+
+    /// More bytes than a stat line has: some fifty numbers and a short name.
+    const STAT: usize = 2048;
 
     /// Reads `/proc/<pid>/stat`; see proc_pid_stat(5). The name in brackets may hold anything, so fields count from its end.
     pub(crate) fn stat(pid: i32) -> Option<Stat> {
-        let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let text = String::from_utf8_lossy(&text);
+        // In one read: all processes are looked at often.
+        let mut buffer = [0; STAT];
+        let count = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut buffer).ok()?;
+        let text = String::from_utf8_lossy(buffer.get(..count)?);
         let (_, rest) = text.rsplit_once(") ")?;
         let mut fields = rest.split_ascii_whitespace();
         let state = fields.next()?;

@@ -33,6 +33,39 @@ pub fn descendants(pid: i32) -> Vec<ProcessIdentity> {
     found
 }
 
+/// The same as a glance: without a look at every process of the machine, and without those that are born or lose their
+/// parent meanwhile. For who is shown what runs, not for who ends it.
+#[must_use]
+pub fn descendants_at_a_glance(pid: i32) -> Vec<ProcessIdentity> {
+    let mut found = Vec::new();
+    let mut next = vec![pid];
+    while let Some(parent) = next.pop() {
+        let Some(children) = children(parent) else { return descendants(pid) };
+        for child in children.into_iter().filter_map(identity::of) {
+            next.push(child.pid);
+            found.push(child);
+        }
+    }
+    found
+}
+
+/// The children of a process, none where it is gone; `None` where the kernel does not tell.
+fn children(pid: i32) -> Option<Vec<i32>> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return std::path::Path::new("/proc/self/task").exists().then(Vec::new);
+    };
+    let mut found = Vec::new();
+    for task in tasks.flatten() {
+        match std::fs::read_to_string(task.path().join("children")) {
+            Ok(list) => found.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok())),
+            // A thread that ended meanwhile has none; a kernel without such files has none of any.
+            Err(_) if task.path().exists() => return None,
+            Err(_) => {}
+        }
+    }
+    Some(found)
+}
+
 /// Living processes by the value that the variable `name` has in their environment: what a holder left behind when it was
 /// itself killed. Linux only; elsewhere none are found.
 #[must_use]
@@ -114,4 +147,33 @@ pub fn with_descendants(root: ProcessIdentity) -> Vec<ProcessIdentity> {
         members.extend(descendants(root.pid));
     }
     members
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glance_finds_what_a_whole_look_finds() {
+        let environment = crate::environment::base(&crate::environment::own());
+        let argv = ["sh", "-c", "sleep 60 & sleep 60 & wait"].map(str::to_owned);
+        let streams = [std::process::Stdio::null(), std::process::Stdio::null(), std::process::Stdio::null()];
+        let mut shell = crate::spawn::on_streams(&argv, std::path::Path::new("/"), &environment, streams).unwrap();
+        let pid = i32::try_from(shell.id()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while descendants(pid).len() < 2 {
+            assert!(Instant::now() < deadline, "the shell starts two programs");
+            std::thread::yield_now();
+        }
+        let by_pid = |mut found: Vec<ProcessIdentity>| {
+            found.sort_unstable_by_key(|process| process.pid);
+            found
+        };
+        assert_eq!(by_pid(descendants_at_a_glance(pid)), by_pid(descendants(pid)));
+        for process in descendants(pid) {
+            signal(process, Signal::SIGKILL);
+        }
+        shell.wait().unwrap();
+        assert_eq!(descendants_at_a_glance(pid), []);
+    }
 }

@@ -1,13 +1,13 @@
 //! An attached terminal: the user's own terminal shows a session's and types into it.
 
 mod encoded;
-mod input;
 mod keys;
 mod link;
 pub(crate) mod modes;
 mod raw;
 pub(crate) mod safe;
 mod screen;
+mod tty;
 mod viewer;
 
 use std::io::{IsTerminal, stdin, stdout};

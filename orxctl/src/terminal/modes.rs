@@ -14,6 +14,8 @@ const OTHER_SCREEN: [u16; 3] = [47, 1047, 1049];
 /// Longest sequence whose particulars are kept, in bytes.
 const LONGEST: usize = 128;
 
+const ESC: u8 = 0x1b;
+
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
     #[default]
@@ -47,8 +49,15 @@ pub(crate) struct Modes {
 impl Modes {
     /// Watches bytes on their way to the terminal.
     pub(crate) fn watch(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.step(*byte);
+        let mut rest = bytes;
+        while let Some((byte, after)) = rest.split_first() {
+            if self.state == State::Ground && *byte != ESC {
+                // Most of the output is text, in which only the next sequence matters.
+                rest = memchr::memchr(ESC, after).and_then(|at| after.get(at..)).unwrap_or_default();
+            } else {
+                self.step(*byte);
+                rest = after;
+            }
         }
     }
 
@@ -56,11 +65,11 @@ impl Modes {
         match (self.state, byte) {
             (State::Osc, 0x07) => self.end_osc(),
             (_, 0x18 | 0x1a) => self.state = State::Ground,
-            (State::Osc, 0x1b) => {
+            (State::Osc, ESC) => {
                 self.end_osc();
                 self.state = State::Escape;
             }
-            (_, 0x1b) => self.state = State::Escape,
+            (_, ESC) => self.state = State::Escape,
             (State::Ground, _) => {}
             (State::Escape, b'[') => self.begin(State::Csi),
             (State::Escape, b']') => self.begin(State::Osc),

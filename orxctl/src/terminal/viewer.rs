@@ -12,12 +12,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::failure::Failure;
-use crate::terminal::input::Input;
 use crate::terminal::keys::{Action, Keys};
 use crate::terminal::link::{Link, NotSent};
 use crate::terminal::modes::Modes;
 use crate::terminal::raw::Raw;
 use crate::terminal::screen::Screen;
+use crate::terminal::tty::Keyboard;
 use crate::terminal::{Left, size};
 
 /// In this time a terminal sends the whole of a sequence.
@@ -41,11 +41,11 @@ const HELP: &str = "Ctrl+B, then: d leave, w take control, r redraw, Ctrl+B send
 pub(crate) async fn view(path: &Path, session: SessionId, mode: AttachMode, everything: bool) -> Result<Left, Failure> {
     let own = size().unwrap_or(USUAL);
     let link = Link::open(path, session, own, mode, everything).await?;
-    let failed = |error: std::io::Error| Failure::failed(format!("the terminal cannot be read: {error}"));
+    let failed = |error: std::io::Error| Failure::failed(format!("the terminal cannot be used: {error}"));
     let signals = Signals::new().map_err(failed)?;
     let raw = Raw::enter()?;
-    let mut input = Input::start().map_err(failed)?;
-    let screen = Screen::start();
+    let mut input = Keyboard::open().map_err(failed)?;
+    let screen = Screen::open().map_err(failed)?;
     let mut viewer = Viewer {
         path,
         session,
@@ -61,13 +61,13 @@ pub(crate) async fn view(path: &Path, session: SessionId, mode: AttachMode, ever
         losses: None,
         remark: None,
     };
-    viewer.screen.try_write(enter(own));
+    viewer.screen.remark(&enter(own));
     let left = viewer.run(link, &mut input, signals).await;
     drop(input);
     let Viewer { screen, modes, raw, .. } = viewer;
     let mut last = modes.leave();
     last.extend(TITLE_BACK);
-    screen.finish(last).await;
+    screen.finish(&last).await;
     drop(raw);
     Ok(left)
 }
@@ -158,25 +158,20 @@ enum Next {
 }
 
 impl Viewer<'_> {
-    async fn run(&mut self, mut link: Link, input: &mut Input, mut signals: Signals) -> Left {
-        let mut pending: Option<Vec<u8>> = None;
+    async fn run(&mut self, mut link: Link, input: &mut Keyboard, mut signals: Signals) -> Left {
         let mut flush_at: Option<Instant> = None;
         loop {
             let next = tokio::select! {
-                frame = link.reader.next(), if pending.is_none() => match frame {
-                    Ok(Some(frame)) => self.frame(frame, &mut pending),
+                frame = link.reader.next(), if self.screen.has_room() => match frame {
+                    Ok(Some(frame)) => self.frame(frame),
                     Ok(None) => Next::Again,
                     Err(error) => Next::Leave(Left::Lost(error.to_string())),
                 },
-                place = self.screen.reserve(), if pending.is_some() => match (place, pending.take()) {
-                    (Ok(place), Some(bytes)) => {
-                        self.modes.watch(&bytes);
-                        place.send(bytes);
-                        Next::Go
-                    }
-                    (_, _) => Next::Leave(Left::Signalled),
+                written = self.screen.catch_up(), if self.screen.is_behind() => match written {
+                    Ok(()) => Next::Go,
+                    Err(_) => Next::Leave(Left::Signalled),
                 },
-                bytes = input.next() => match bytes {
+                bytes = input.read() => match bytes {
                     Ok(bytes) if bytes.is_empty() => Next::Leave(Left::Signalled),
                     Ok(bytes) => {
                         let actions = self.keys.feed(&bytes);
@@ -205,16 +200,12 @@ impl Viewer<'_> {
                     return left;
                 }
                 Next::Again => match self.find_again(&mut signals.fatal).await {
-                    Ok(fresh) => {
-                        pending = None;
-                        std::mem::replace(&mut link, fresh).close().await;
-                    }
+                    Ok(fresh) => std::mem::replace(&mut link, fresh).close().await,
                     Err(left) => return left,
                 },
                 Next::Redraw => {
                     self.remark = None;
                     if let Some(fresh) = self.attach_anew().await {
-                        pending = None;
                         std::mem::replace(&mut link, fresh).close().await;
                     }
                 }
@@ -264,9 +255,14 @@ impl Viewer<'_> {
         }
     }
 
-    fn frame(&mut self, frame: ToViewer, pending: &mut Option<Vec<u8>>) -> Next {
+    fn frame(&mut self, frame: ToViewer) -> Next {
         match frame {
-            ToViewer::Screen(bytes) | ToViewer::Output(bytes) => *pending = Some(bytes),
+            ToViewer::Screen(bytes) | ToViewer::Output(bytes) => {
+                self.modes.watch(&bytes);
+                if self.screen.write(&bytes).is_err() {
+                    return Next::Leave(Left::Signalled);
+                }
+            }
             ToViewer::Size { cols, rows } if cols > self.size.cols || rows > self.size.rows => {
                 self.remark(&format!("the session's screen has {cols}x{rows}, more than this terminal shows"));
             }
@@ -330,7 +326,7 @@ impl Viewer<'_> {
     fn remark(&mut self, text: &str) {
         let text = crate::text::shorten(text, usize::from(self.size.cols).saturating_sub(1));
         let shown = format!("\u{1b}7\u{1b}[{};1H\u{1b}[0;7m\u{1b}[2K{text}\u{1b}[0m\u{1b}8", self.size.rows);
-        self.screen.try_write(shown.into_bytes());
+        self.screen.remark(shown.as_bytes());
         self.remark = Some(Instant::now() + REMARK);
     }
 }

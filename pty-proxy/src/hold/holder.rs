@@ -16,6 +16,7 @@ use orx_protocol::hold::{HoldSpec, Holder as Record, file};
 use orx_protocol::process::ProcessIdentity;
 use orx_sandbox::identity;
 
+use super::ahead::{FLOOD, Reached, ReadAhead, fill};
 use super::pipes::{self, PipesSession};
 use super::settings::Settings;
 use super::signals::Signals;
@@ -90,6 +91,7 @@ pub(super) struct Holder {
     pub(super) last_output: Instant,
     signals: Signals,
     unsaved: Unsaved,
+    ahead: ReadAhead,
     /// Where frames for viewers are made; its room is used again once all viewers were sent what is in it.
     pub(super) frames: BytesMut,
     pub(super) lock: Flock<File>,
@@ -179,6 +181,7 @@ impl Holder {
             last_output: now,
             signals,
             unsaved,
+            ahead: ReadAhead::default(),
             frames: BytesMut::new(),
             lock,
         }
@@ -226,9 +229,13 @@ impl Holder {
             }
             self.expire(now);
             self.after_events(now);
-            let timeout = self.wakes_at(now).map(|at| at.saturating_duration_since(now));
-            for (source, flags) in self.wait(timeout) {
+            // What is read ahead comes after a look at all else.
+            let due = if self.ahead.is_busy() { Some(now) } else { self.wakes_at(now) };
+            for (source, flags) in self.wait(due.map(|at| at.saturating_duration_since(now))) {
                 self.handle(source, flags);
+            }
+            if self.ahead.is_busy() {
+                self.read_terminal(Instant::now());
             }
         };
         self.finish(complete);
@@ -274,7 +281,7 @@ impl Holder {
         }
         if let Session::Terminal(terminal) = &mut self.session {
             terminal.expire(now);
-            if terminal.looks_again(now) {
+            if terminal.looks_again(now) && !self.ahead.is_busy() {
                 self.read_terminal(now);
             }
         }
@@ -320,7 +327,8 @@ impl Holder {
         match &self.session {
             Session::Terminal(terminal) => {
                 if let Some(master) = terminal.master() {
-                    let mut flags = PollFlags::POLLIN;
+                    let mut flags = PollFlags::empty();
+                    flags.set(PollFlags::POLLIN, !self.ahead.is_busy());
                     flags.set(PollFlags::POLLOUT, wants_to_write);
                     sources.push(Source::Master);
                     descriptors.push(PollFd::new(master.as_fd(), flags));
@@ -343,7 +351,8 @@ impl Holder {
         }
         // Rounded up, so that what is due then is due when the wait ends.
         let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
-            PollTimeout::try_from(timeout + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+            let up = Duration::from_millis(u64::from(!self.ahead.is_busy()));
+            PollTimeout::try_from(timeout + up).unwrap_or(PollTimeout::MAX)
         });
         match poll(&mut descriptors, timeout) {
             Ok(0) | Err(_) => Vec::new(),
@@ -371,7 +380,9 @@ impl Holder {
                 self.accept();
             }
             Source::Master => {
-                if flags.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
+                if flags.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR)
+                    && !self.ahead.is_busy()
+                {
                     self.read_terminal(now);
                 }
             }
@@ -436,21 +447,51 @@ impl Holder {
         self.next_token
     }
 
+    /// Takes what the program wrote: what was read ahead, or what there is now.
     pub(super) fn read_terminal(&mut self, now: Instant) {
+        self.take_read(now, true);
+    }
+
+    /// Takes what is being read ahead, and does not go on with that.
+    pub(super) fn end_read_ahead(&mut self, now: Instant) {
+        if self.ahead.is_busy() {
+            self.take_read(now, false);
+        }
+    }
+
+    fn take_read(&mut self, now: Instant, goes_on: bool) {
         let Session::Terminal(terminal) = &mut self.session else { return };
-        let count = terminal.read(self.unsaved.room(Some(terminal.log_end())), now);
-        self.unsaved.clear(count);
+        let place = terminal.log_end();
+        let taken = self.ahead.finish().or_else(|| {
+            let mut room = self.unsaved.room(Some(place))?;
+            let (count, reached) = fill(terminal.descriptor(), room.bytes());
+            Some((room, count, reached))
+        });
+        let Some((mut room, count, reached)) = taken else { return };
+        terminal.reached(reached, now);
+        if goes_on && count >= FLOOD && reached != Reached::Closed {
+            let next = self.unsaved.room(Some(place + count as u64));
+            let unused = next.and_then(|next| self.ahead.begin(terminal.descriptor(), next));
+            unused.into_iter().for_each(|unused| self.unsaved.give_back(unused, 0));
+        }
         if count > 0 {
             self.output_bytes += count as u64;
             self.last_output = now;
+            terminal.draw(room.filled(count), now);
+            // Who types waits for the screen and not for the files: until they have it, the keeper has what was read.
             self.show_output();
         }
+        if let (Session::Terminal(terminal), 1..) = (&mut self.session, count) {
+            terminal.keep_output(room.filled(count), now);
+        }
+        self.unsaved.give_back(room, count);
     }
 
     pub(super) fn read_pipe(&mut self, index: usize, now: Instant) {
         let Session::Pipes(pipes) = &mut self.session else { return };
-        let count = pipes.read(index, self.unsaved.room(None), now);
-        self.unsaved.clear(count);
+        let Some(mut room) = self.unsaved.room(None) else { return };
+        let count = pipes.read(index, room.bytes(), now);
+        self.unsaved.give_back(room, count);
         if count > 0 {
             self.output_bytes += count as u64;
             self.last_output = now;

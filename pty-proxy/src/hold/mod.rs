@@ -1,5 +1,6 @@
 //! Holding one session: from the description that the daemon left in the session's directory to the record of its end.
 
+mod ahead;
 mod finish;
 mod holder;
 mod pipes;

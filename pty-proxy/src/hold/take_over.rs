@@ -160,7 +160,10 @@ impl Holder {
         let mut session = session(&settings, given.outputs, now)?;
         if let (Session::Terminal(terminal), Some(memory)) = (&mut session, given.unsaved) {
             match left(memory, terminal.log_end()) {
-                Ok(unsaved) => terminal.take(&unsaved, now),
+                Ok(unsaved) => {
+                    terminal.draw(&unsaved, now);
+                    terminal.keep_output(&unsaved, now);
+                }
                 Err(error) => journal::note(&format!("what the last holder read cannot be looked at: {error}")),
             }
         }

@@ -1,7 +1,7 @@
 //! A session on a terminal: what the program writes goes to the model, the files and the viewers; what is typed goes to
 //! the program.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use orx_protocol::hold::{ScrollbackParams, TerminalSize, file};
 use orx_protocol::process::Exit;
 use orx_protocol::rpc::CallId;
 
+use super::ahead::Reached;
 use super::pipes::LOG_MARKER;
 use super::state::{self, Rebuilt, ScreenState};
 use super::watch::Watchers;
@@ -22,6 +23,7 @@ use crate::output::recording::Recording;
 use crate::output::scrollback::Scrollback;
 use crate::process::child::Terminal;
 use crate::terminal::emulator::{Emulator, Passed};
+use crate::terminal::history::Scrolled;
 use crate::terminal::screen;
 
 /// Sizes that follow each other faster than this are taken together.
@@ -79,6 +81,8 @@ pub(super) struct TerminalSession {
     pub(super) emulator: Emulator,
     /// What viewers get of the last read.
     pub(super) passed: Passed,
+    /// What scrolled away with that.
+    scrolled: Scrolled,
     pub(super) typist: Typist<Ticket>,
     pub(super) control: Control,
     files: TerminalFiles,
@@ -99,6 +103,7 @@ impl TerminalSession {
             closed_until: None,
             emulator,
             passed: Passed::default(),
+            scrolled: Scrolled::default(),
             typist: Typist::default(),
             control: Control::default(),
             files,
@@ -153,33 +158,13 @@ impl TerminalSession {
         self.closed_until.is_some()
     }
 
-    /// Takes what the program wrote; gives how many bytes. What viewers get is in `passed`.
-    pub(super) fn read(&mut self, buffer: &mut [u8], now: Instant) -> usize {
-        let mut filled = 0;
-        while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
-            match self.terminal.master.read(room) {
-                Ok(0) => {
-                    self.closed_until = Some(now + REOPEN_POLL);
-                    break;
-                }
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.closed_until = None;
-                    break;
-                }
-                // EIO is how Linux says that nobody has the terminal open.
-                Err(_) => {
-                    self.closed_until = Some(now + REOPEN_POLL);
-                    break;
-                }
-            }
+    /// A read ended like this.
+    pub(super) fn reached(&mut self, reached: Reached, now: Instant) {
+        match reached {
+            Reached::Full => {}
+            Reached::Empty => self.closed_until = None,
+            Reached::Closed => self.closed_until = Some(now + REOPEN_POLL),
         }
-        if filled == 0 {
-            return 0;
-        }
-        self.take(buffer.get(..filled).unwrap_or_default(), now);
-        filled
     }
 
     /// Where the log ends, with what waits to be written to it.
@@ -187,18 +172,21 @@ impl TerminalSession {
         self.files.output.end()
     }
 
-    /// Takes output of the program: what this holder read, or what another had read when it was killed.
-    pub(super) fn take(&mut self, output: &[u8], now: Instant) {
-        // First of all, and at once: from here on a holder that is killed loses none of it.
-        self.files.output.append(output, LOG_MARKER, now);
-        self.files.output.flush();
-        self.files.state.passed(output.len());
-        self.watchers.output(output, now);
+    /// Lets the model follow output of the program; what viewers get is in `passed`, and [`Self::keep_output`] is next.
+    pub(super) fn draw(&mut self, output: &[u8], now: Instant) {
         self.emulator.accept_into(output, now, &mut self.passed);
         let replies = self.emulator.take_replies();
         self.typist.reply(&replies);
         let emulator = &self.emulator;
         self.typist.look(|| emulator.text().lines);
+    }
+
+    /// Puts output that was drawn into the session's files. From then on a holder that is killed loses none of it.
+    pub(super) fn keep_output(&mut self, output: &[u8], now: Instant) {
+        self.files.output.append(output, LOG_MARKER, now);
+        self.files.output.flush();
+        self.files.state.passed(output.len());
+        self.watchers.output(output, now);
         self.files.recording.output(&self.passed.on_screen(), now);
         self.keep_moment();
         self.keep_scrolled(now);
@@ -215,13 +203,13 @@ impl TerminalSession {
 
     /// Keeps the lines that scrolled away.
     fn keep_scrolled(&mut self, now: Instant) {
-        let scrolled = self.emulator.take_scrolled();
-        if scrolled.cleared {
+        self.emulator.take_scrolled_into(&mut self.scrolled);
+        if self.scrolled.cleared {
             self.files.scrollback.clear();
         }
-        if !scrolled.lines.is_empty() {
+        if !self.scrolled.lines.is_empty() {
             // As with the output: a holder that is killed loses none of it.
-            self.files.scrollback.append(&scrolled.lines, now);
+            self.files.scrollback.append(&self.scrolled.lines, now);
             self.files.scrollback.flush();
         }
     }

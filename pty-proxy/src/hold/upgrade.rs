@@ -85,6 +85,7 @@ impl Holder {
         if self.ending.has_begun() || self.watch.has_ended(now) {
             return Err(refuse(ErrorKind::FailedPrecondition, "the session is ending".to_owned()));
         }
+        self.end_read_ahead(now);
         if let Session::Terminal(terminal) = &self.session
             && (!terminal.typist.is_idle() || !terminal.screens.is_empty())
         {

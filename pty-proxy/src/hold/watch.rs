@@ -99,7 +99,7 @@ impl Holder {
         };
         let Some(watched) = &terminal.watchers.watched else { return };
         let processes = watched.looks(now).then(|| {
-            let members = tree.members();
+            let members = tree.seen();
             let reader = foreground::reader(terminal.descriptor(), &members, record.child.pid);
             Processes { reader, count: u32::try_from(members.len()).ok() }
         });

@@ -74,13 +74,15 @@ impl Block {
 struct Part {
     file: File,
     blocks: Vec<Block>,
+    /// Where blocks are made; its room is used again.
+    made: Vec<u8>,
 }
 
 impl Part {
     /// Reads which blocks there are, to the first that is not whole or does not go on where the one before ended.
     fn scan(file: File) -> Result<Self> {
         let size = file.metadata()?.len();
-        let mut part = Self { file, blocks: Vec::new() };
+        let mut part = Self { file, blocks: Vec::new(), made: Vec::new() };
         let mut head = [0; HEAD];
         while part.file.read_exact_at(&mut head, part.end()).is_ok() {
             let next = part.blocks.last().map(Block::after);
@@ -109,11 +111,23 @@ impl Part {
 
     fn write(&mut self, first: u64, lines: u32, text: &[u8], compress: bool) -> Result<()> {
         let bytes = u32::try_from(text.len()).map_err(std::io::Error::other)?;
-        let compressed = compress.then(|| lz4_flex::block::compress(text)).filter(|short| short.len() < text.len());
-        let stored = compressed.as_deref().unwrap_or(text);
-        let length = u32::try_from(stored.len()).map_err(std::io::Error::other)?;
-        let block = Block { offset: self.end(), first, lines, bytes, stored: length };
-        self.file.write_all_at(&[&block.head(), stored].concat(), block.offset)?;
+        self.made.resize(HEAD + if compress { lz4_flex::block::get_maximum_output_size(text.len()) } else { 0 }, 0);
+        let room = self.made.get_mut(HEAD..).unwrap_or_default();
+        let compressed = if compress { lz4_flex::block::compress_into(text, room).ok() } else { None };
+        let stored = match compressed.filter(|short| *short < text.len()) {
+            Some(short) => {
+                self.made.truncate(HEAD + short);
+                u32::try_from(short).map_err(std::io::Error::other)?
+            }
+            None => {
+                self.made.truncate(HEAD);
+                self.made.extend_from_slice(text);
+                bytes
+            }
+        };
+        let block = Block { offset: self.end(), first, lines, bytes, stored };
+        self.made.get_mut(..HEAD).unwrap_or_default().copy_from_slice(&block.head());
+        self.file.write_all_at(&self.made, block.offset)?;
         self.blocks.push(block);
         Ok(())
     }
@@ -185,8 +199,10 @@ impl Scrollback {
 
     /// Adds whole lines, each with its line feed.
     pub fn append(&mut self, lines: &[u8], now: Instant) {
-        for line in lines.split_inclusive(|byte| *byte == b'\n') {
-            self.tail.extend_from_slice(line);
+        let mut from = 0;
+        for end in memchr::memchr_iter(b'\n', lines).map(|at| at + 1) {
+            self.tail.extend_from_slice(lines.get(from..end).unwrap_or_default());
+            from = end;
             self.tail_lines += 1;
             self.next += 1;
             if self.tail.len() >= BLOCK {
@@ -249,10 +265,13 @@ impl Scrollback {
     fn settle(&mut self) -> Result<()> {
         let first = self.next - u64::from(self.tail_lines);
         self.current.blocks.truncate(self.settled);
-        let tail = std::mem::take(&mut self.tail);
+        let mut tail = std::mem::take(&mut self.tail);
         let lines = std::mem::take(&mut self.tail_lines);
         (self.written, self.written_lines, self.waiting_since) = (0, 0, None);
-        self.current.write(first, lines, &tail, true)?;
+        let written = self.current.write(first, lines, &tail, true);
+        tail.clear();
+        self.tail = tail;
+        written?;
         self.current.file.set_len(self.current.end())?;
         self.settled = self.current.blocks.len();
         if self.current.end() >= FILE_LIMIT { self.rotate() } else { Ok(()) }
@@ -262,7 +281,7 @@ impl Scrollback {
         let path = self.directory.join(file::SCROLLBACK);
         std::fs::rename(&path, self.directory.join(file::SCROLLBACK_OLDER))?;
         drop(orx_sandbox::file::private_append(&path)?);
-        let fresh = Part { file: File::options().read(true).write(true).open(path)?, blocks: Vec::new() };
+        let fresh = Part::scan(File::options().read(true).write(true).open(path)?)?;
         self.older = Some(std::mem::replace(&mut self.current, fresh));
         self.settled = 0;
         Ok(())

@@ -83,6 +83,18 @@ impl Tree {
         if related.is_empty() { self.marked() } else { related }
     }
 
+    /// The living processes of the session as far as a glance tells, which is cheap: to say what runs, not to end it.
+    #[must_use]
+    pub fn seen(&self) -> Vec<ProcessIdentity> {
+        let mut found = tree::descendants_at_a_glance(self.root());
+        if !found.contains(&self.child) && identity::is_alive(self.child) {
+            found.push(self.child);
+            found.extend(tree::descendants_at_a_glance(self.child.pid));
+        }
+        found.retain(|process| process.pid != self.own);
+        tidy(found)
+    }
+
     /// How many of them live. What bubblewrap still has to do once the program ended counts as done: the kernel ends its
     /// namespace with it.
     #[must_use]
@@ -102,9 +114,13 @@ impl Tree {
         tidy(all)
     }
 
+    /// The process that all others descend from.
+    fn root(&self) -> i32 {
+        self.keeper.filter(|keeper| identity::is_alive(*keeper)).map_or(self.own, |keeper| keeper.pid)
+    }
+
     fn related(&self) -> Vec<ProcessIdentity> {
-        let root = self.keeper.filter(|keeper| identity::is_alive(*keeper)).map_or(self.own, |keeper| keeper.pid);
-        let mut found = tree::descendants(root);
+        let mut found = tree::descendants(self.root());
         // Where this holder took over without a keeper, the program descends from neither.
         if !found.contains(&self.child) {
             found.extend(tree::with_descendants(self.child));

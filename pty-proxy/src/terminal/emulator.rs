@@ -10,7 +10,7 @@ use orx_protocol::hold::{ScreenText, TerminalSize};
 
 use super::answers;
 use super::changes::reported_position;
-use super::history::{History, Scrolled};
+use super::history::Scrolled;
 use super::redraw;
 use super::run;
 use super::scan::{Piece, Scanner};
@@ -124,7 +124,11 @@ impl Drawing {
     fn setting(&self, setting: &[u8]) -> String {
         let screen = &self.screen;
         let told = match setting {
-            b"m" => style::select(&screen.term.grid().cursor.template),
+            b"m" => {
+                let mut told = Vec::new();
+                style::select(&screen.term.grid().cursor.template, &mut told);
+                String::from_utf8_lossy(&told).into_owned()
+            }
             b"r" => format!("{};{}r", screen.tracked.region.start + 1, screen.tracked.region.end),
             b" q" => format!("{} q", cursor_style_number(screen.cursor_style())),
             b"\"p" => "62;1\"p".to_owned(),
@@ -218,7 +222,17 @@ impl Emulator {
 
     /// Takes what scrolled away since the last look; nothing unless [`Self::keep_history`] was asked for.
     pub fn take_scrolled(&mut self) -> Scrolled {
-        self.drawing.screen.history.as_mut().map(History::take).unwrap_or_default()
+        let mut scrolled = Scrolled::default();
+        self.take_scrolled_into(&mut scrolled);
+        scrolled
+    }
+
+    /// The same in the place of what was taken before, whose room is used again.
+    pub fn take_scrolled_into(&mut self, before: &mut Scrolled) {
+        match &mut self.drawing.screen.history {
+            Some(history) => history.take(before),
+            None => *before = Scrolled::default(),
+        }
     }
 
     /// The screen as text.

@@ -82,7 +82,7 @@ impl History {
             let now = Look::of(cell);
             if now != look {
                 self.open.extend_from_slice(b"\x1b[");
-                self.open.extend_from_slice(style::select(cell).as_bytes());
+                style::select(cell, &mut self.open);
                 look = now;
             }
             if is_ascii(cell) {
@@ -122,9 +122,11 @@ impl History {
         *self = Self { cleared: true, ..Self::default() };
     }
 
-    /// Takes what scrolled away since the last look.
-    pub fn take(&mut self) -> Scrolled {
-        Scrolled { cleared: std::mem::take(&mut self.cleared), lines: std::mem::take(&mut self.lines) }
+    /// Takes what scrolled away since the last look, in the place of what was taken before, whose room is used again.
+    pub fn take(&mut self, before: &mut Scrolled) {
+        before.lines.clear();
+        std::mem::swap(&mut before.lines, &mut self.lines);
+        before.cleared = std::mem::take(&mut self.cleared);
     }
 }
 

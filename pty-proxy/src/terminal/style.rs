@@ -93,46 +93,50 @@ impl Pen {
 
     fn change_attributes(&self, style: &Style, out: &mut Vec<u8>) {
         let now = &self.style;
-        let mut selection = String::new();
+        let from = out.len();
+        out.extend_from_slice(b"\x1b[");
         if now.flags == style.flags && now.underline == style.underline {
             if now.foreground != style.foreground {
-                push_color(&mut selection, style.foreground, Layer::Foreground);
+                push_color(out, style.foreground, Layer::Foreground);
             }
             if now.background != style.background {
-                push_color(&mut selection, style.background, Layer::Background);
+                push_color(out, style.background, Layer::Background);
             }
         } else {
-            selection = select_style(style);
+            push_style(out, style);
         }
-        if !selection.is_empty() {
-            let selection = selection.trim_start_matches(';');
-            out.extend_from_slice(format!("\x1b[{selection}m").as_bytes());
+        match out.get(from + 2) {
+            None => return out.truncate(from),
+            Some(b';') => drop(out.remove(from + 2)),
+            Some(_) => {}
         }
+        out.push(b'm');
     }
 }
 
-/// The SGR parameters of a cell's style from none, with the final `m`.
-pub(super) fn select(cell: &Cell) -> String {
-    format!("{}m", select_style(&Style::of(cell)))
+/// Writes the SGR parameters of a cell's style from none, with the final `m`.
+pub(super) fn select(cell: &Cell, out: &mut Vec<u8>) {
+    push_style(out, &Style::of(cell));
+    out.push(b'm');
 }
 
-fn select_style(style: &Style) -> String {
-    let mut selection = "0".to_owned();
+/// Nothing is allocated for it: lines that scroll away have a style for every few characters.
+fn push_style(out: &mut Vec<u8>, style: &Style) {
+    out.push(b'0');
     for (flag, text) in FLAG_SELECTIONS {
         if style.flags.contains(flag) {
-            selection.push_str(text);
+            out.extend_from_slice(text.as_bytes());
         }
     }
     if style.foreground != Color::Named(NamedColor::Foreground) {
-        push_color(&mut selection, style.foreground, Layer::Foreground);
+        push_color(out, style.foreground, Layer::Foreground);
     }
     if style.background != Color::Named(NamedColor::Background) {
-        push_color(&mut selection, style.background, Layer::Background);
+        push_color(out, style.background, Layer::Background);
     }
     if let Some(color) = style.underline {
-        push_color(&mut selection, color, Layer::Underline);
+        push_color(out, color, Layer::Underline);
     }
-    selection
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,23 +146,35 @@ enum Layer {
     Underline,
 }
 
-fn push_color(selection: &mut String, color: Color, layer: Layer) {
+fn push_color(out: &mut Vec<u8>, color: Color, layer: Layer) {
     let (base, bright, extended) = match layer {
         Layer::Foreground => (30, 90, 38),
         Layer::Background => (40, 100, 48),
         Layer::Underline => (50, 50, 58),
     };
-    let text = match color {
-        // Colons, so that a terminal that does not know 58 skips the colour's numbers with it.
-        Color::Spec(Rgb { r, g, b }) if layer == Layer::Underline => format!(";58:2::{r}:{g}:{b}"),
-        Color::Indexed(index) if layer == Layer::Underline => format!(";58:5:{index}"),
-        Color::Spec(Rgb { r, g, b }) => format!(";{extended};2;{r};{g};{b}"),
-        Color::Indexed(index) => format!(";{extended};5;{index}"),
-        Color::Named(name) => match name as usize {
-            index @ 0..=7 => format!(";{}", base + index),
-            index @ 8..=15 => format!(";{}", bright + index - 8),
-            _ => format!(";{}", base + 9),
-        },
+    let mut put = |separator: &[u8], number: u8| {
+        out.extend_from_slice(separator);
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     };
-    selection.push_str(&text);
+    // Colons, so that a terminal that does not know 58 skips the colour's numbers with it.
+    let between: &[u8] = if layer == Layer::Underline { b":" } else { b";" };
+    match color {
+        Color::Spec(Rgb { r, g, b }) => {
+            put(b";", extended);
+            put(between, 2);
+            put(if layer == Layer::Underline { b"::" } else { b";" }, r);
+            put(between, g);
+            put(between, b);
+        }
+        Color::Indexed(index) => {
+            put(b";", extended);
+            put(between, 5);
+            put(between, index);
+        }
+        Color::Named(name) => match u8::try_from(name as usize) {
+            Ok(index @ 0..=7) => put(b";", base + index),
+            Ok(index @ 8..=15) => put(b";", bright + index - 8),
+            _ => put(b";", base + 9),
+        },
+    }
 }
