@@ -31,6 +31,10 @@ pub struct Composer {
     /// What the last row with anything on it looks like: of a place that is open only while that shows.
     #[serde(default, deserialize_with = "descriptor::pattern")]
     last: Option<Regex>,
+    /// Whether the cursor is in the row for as long as it takes something: of a CLI that leaves what was sent off standing as
+    /// it was until it has something to show.
+    #[serde(default)]
+    with_cursor: bool,
 }
 
 /// How what stands in the place for a prompt is submitted while a row of the screen says so.
@@ -92,8 +96,23 @@ pub fn shows_composer_of(kind: EngineKind, version: Option<Version>, screen: &[i
     kind.descriptor().composer.is_empty() || composer_row(kind, version, screen).is_some()
 }
 
+/// Whether the cursor (its row, from 0) has left the place for a prompt that this screen shows: nobody reads there any more,
+/// and what is typed answers whatever is asked next.
+#[must_use]
+pub fn is_left(kind: EngineKind, screen: &[impl AsRef<str>], cursor: usize) -> bool {
+    lowest(kind, None, screen).is_some_and(|(row, composer)| composer.with_cursor && row != cursor)
+}
+
 /// The lowest row by which the place is known; `None` when it does not show, and where nothing is known of it.
 pub(crate) fn composer_row(kind: EngineKind, version: Option<Version>, screen: &[impl AsRef<str>]) -> Option<usize> {
+    lowest(kind, version, screen).map(|(row, _)| row)
+}
+
+fn lowest(
+    kind: EngineKind,
+    version: Option<Version>,
+    screen: &[impl AsRef<str>],
+) -> Option<(usize, &'static Composer)> {
     let row = |index: usize| screen.get(index).map(|row| row.as_ref().trim_end());
     let known = kind.descriptor().composer.iter().filter(|composer| composer.is_of(version));
     known
@@ -104,15 +123,16 @@ pub(crate) fn composer_row(kind: EngineKind, version: Option<Version>, screen: &
             {
                 return None;
             }
-            (0..screen.len()).rev().find(|index| {
+            let found = (0..screen.len()).rev().find(|index| {
                 if composer.is_last && Some(*index) != last {
                     return false;
                 }
                 let above = index.checked_sub(1).and_then(row);
                 row(*index).is_some_and(|text| composer.fits(above, text))
-            })
+            });
+            found.map(|row| (row, composer))
         })
-        .max()
+        .max_by_key(|(row, _)| *row)
 }
 
 #[cfg(test)]
@@ -169,6 +189,10 @@ mod tests {
         let several = "╭────╮\n│ b  │\n╰────╯\n [Multi-line: Ctrl+J to submit • Ctrl+X for custom editor]\n\n ^q Quit";
         assert_eq!(keys(EngineKind::Openhands, several), ["ctrl-j"]);
         assert_eq!(keys(EngineKind::Openhands, "│ Multi-line: Ctrl+J to submit │"), ["enter"]);
+        // What was sent off stands there until there is something to show.
+        let sent = ["────", "diff> do it", "", ""];
+        assert!(!is_left(EngineKind::Aider, &sent, 1) && is_left(EngineKind::Aider, &sent, 2));
+        assert!(!is_left(EngineKind::Codex, &["› do it", ""], 1));
         assert!(submits_otherwise(EngineKind::Mini) && !submits_otherwise(EngineKind::Codex));
     }
 

@@ -66,6 +66,6 @@ pub use request::{
 };
 pub use resumption::{
     Conversation, Found, Learn, NameShape, can_resume, conversation_at_launch, conversation_name, find_conversation,
-    find_conversations,
+    find_conversations, forks_conversation,
 };
 pub use screen::screen_rules;

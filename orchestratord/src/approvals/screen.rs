@@ -2,6 +2,7 @@
 //! are sent only while the very dialog that was decided about is on the screen, and what they did is looked at.
 
 use orx_engines::screen::{ALL, ANSWERS};
+use orx_protocol::activity::AgentState;
 use orx_protocol::api::Empty;
 use orx_protocol::api::approval::{Approval, ApprovalKind, ApprovalState, Delivery, Road, Subject};
 use orx_protocol::api::session::SessionState;
@@ -77,10 +78,15 @@ impl Approvals {
         }
         let approvals = self.clone();
         self.0.tasks.spawn(async move {
-            if let Err(error) = approvals.attend(session).await {
+            let attended = approvals.attend(session).await;
+            if let Err(error) = &attended {
                 tracing::warn!(%session, %error, "A dialog on a session's screen cannot be attended to.");
             }
             approvals.0.attended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&session);
+            // Whoever was told of a dialog in the last moment left it to this task.
+            if attended.is_ok() && approvals.is_blocked(session).await {
+                approvals.attend_screen(session);
+            }
         });
     }
 
@@ -106,7 +112,15 @@ impl Approvals {
     }
 
     async fn attend(&self, session: SessionId) -> Result<(), RpcError> {
-        while let Some((engine, dialog)) = self.dialog(session).await {
+        loop {
+            let Some((engine, dialog)) = self.dialog(session).await else {
+                // One that follows at once comes before anybody is told that the session was not blocked between.
+                if self.is_blocked(session).await {
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
+                return Ok(());
+            };
             let told = self.told_before(session, &dialog).await?;
             let about = About { told: told.as_ref().map(|told| told.subject.clone()), dialog };
             let question = match told {
@@ -132,7 +146,14 @@ impl Approvals {
                 Err(why) => self.delivered(approval, Err(why)).await?,
             }
         }
-        Ok(())
+    }
+
+    /// Whether a session that is answered on its screen is believed to wait for an answer.
+    async fn is_blocked(&self, session: SessionId) -> bool {
+        let running = self.0.sessions.running(session).await;
+        running.is_ok_and(|row| {
+            is_answered_on_screen(&row.session) && row.session.activity.state == AgentState::Blocked
+        })
     }
 
     /// The question behind a dialog. What is on a screen may be cut or wrapped, so it is no command that a rule could cover.

@@ -62,7 +62,8 @@ pub async fn until_composer(session: &Session, started_at_ms: u64, socket: &Path
     loop {
         let screen: ScreenText = holder::ask_now(socket, method::SCREEN, &Empty {}).await?;
         let status: Status = holder::ask_now(socket, method::STATUS, &Empty {}).await?;
-        let is_shown = orx_engines::shows_composer(kind, &screen.lines);
+        let is_left = orx_engines::is_left(kind, &screen.lines, usize::from(screen.cursor.row));
+        let is_shown = orx_engines::shows_composer(kind, &screen.lines) && !is_left;
         shown_since = is_shown.then(|| shown_since.unwrap_or_else(Instant::now));
         match judge(is_young, started.elapsed(), shown_since.map(|since| since.elapsed()), status.quiet_ms) {
             Verdict::Type => return Ok(()),

@@ -26,7 +26,7 @@ pub(super) async fn typed(kind: EngineKind, socket: &Path, text: &str) -> Result
     loop {
         let screen: ScreenText = holder::ask_now(socket, method::SCREEN, &Empty {}).await?;
         let is_late = started.elapsed() > SHOWN;
-        match orx_engines::draft(kind, None, &screen.lines, text) {
+        match standing(kind, &screen, text) {
             Draft::Unknown if is_late => {
                 let why = "`session.send`: the text was typed, and then the screen did not show the place for prompts any more";
                 return Err(RpcError::new(ErrorKind::FailedPrecondition, why).with_hint("it was not submitted"));
@@ -52,6 +52,14 @@ pub(super) async fn typed(kind: EngineKind, socket: &Path, text: &str) -> Result
 pub(super) async fn again(kind: EngineKind, socket: &Path, rows: Vec<RowText>) -> Result<(), RpcError> {
     let screen: ScreenText = holder::ask_now(socket, method::SCREEN, &Empty {}).await?;
     press(kind, socket, &screen.lines, rows).await
+}
+
+/// What became of a text in the place for prompts; a place that the cursor has left is none any more.
+pub(super) fn standing(kind: EngineKind, screen: &ScreenText, text: &str) -> Draft {
+    if orx_engines::is_left(kind, &screen.lines, usize::from(screen.cursor.row)) {
+        return Draft::Unknown;
+    }
+    orx_engines::draft(kind, None, &screen.lines, text)
 }
 
 /// The rows of the place for prompts.

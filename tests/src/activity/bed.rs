@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use super::corpus::Word;
 use super::recipe::{Places, Recipe};
 use super::witness::Witness;
-use crate::harness::{Daemon, eventually_or};
 use crate::harness::wire::Received;
+use crate::harness::{Daemon, eventually_or};
 use crate::model::{Happened, Moment, Scenario, ScriptedModel};
 
 /// The longest that a CLI may take for anything on a busy machine.
@@ -156,11 +156,26 @@ impl Bed {
     /// When it does not in time.
     pub fn shown(&self, texts: &[&str]) -> anyhow::Result<()> {
         let is_shown = |screen: &[String]| texts.iter().any(|text| screen.iter().any(|line| line.contains(text)));
-        let shown = eventually_or(&format!("{texts:?} on the screen"), PATIENCE, || match self.screen() {
-            Ok(screen) => is_shown(&screen).then_some(Ok(())),
+        self.until(&format!("{texts:?} on the screen"), is_shown)
+    }
+
+    fn until(&self, what: &str, wanted: impl Fn(&[String]) -> bool) -> anyhow::Result<()> {
+        let shown = eventually_or(what, PATIENCE, || match self.screen() {
+            Ok(screen) => wanted(&screen).then_some(Ok(())),
             Err(error) => Some(Err(error)),
         });
         shown.map_err(|late| anyhow!("{late}; it is\n{}", self.screen().unwrap_or_default().join("\n")))?
+    }
+
+    /// Waits until one of its dialogs is open.
+    ///
+    /// # Errors
+    /// When none is in time.
+    pub fn asks(&self) -> anyhow::Result<()> {
+        match self.recipe.is_open {
+            Some(is_open) => self.until("an open dialog", is_open),
+            None => self.shown(self.recipe.dialogs),
+        }
     }
 
     /// Waits until the screen is drawn, and a while longer.
@@ -338,18 +353,21 @@ fn witness(engine: &str, daemon: &Daemon, places: &Places, named: Option<String>
     };
     let cwd = places.work.to_string_lossy().into_owned();
     let (own, place, since) = (context.clone(), cwd.clone(), now_ms());
-    let conversation =
-        move || named.clone().or_else(|| find_conversation(kind, &own, &place, since).ok().flatten());
+    let conversation = move || named.clone().or_else(|| find_conversation(kind, &own, &place, since).ok().flatten());
     Reader::of(kind).map(|_| Witness::begin(kind, context, cwd, conversation))
 }
 
-/// What a program calls its version.
+/// What a program calls its version; some tell it beside their help alone.
 fn version_of(program: &Path) -> anyhow::Result<String> {
-    let output = std::process::Command::new(program).arg("--version").output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    text.split_whitespace()
-        .map(|word| word.trim_start_matches('v').trim_matches(|c: char| !c.is_ascii_digit()))
-        .find(|word| word.split('.').count() == 3 && word.starts_with(|c: char| c.is_ascii_digit()))
-        .map(str::to_owned)
-        .with_context(|| format!("{} does not tell its version: {text}", program.display()))
+    let told = |question: &str| -> anyhow::Result<Option<String>> {
+        let output = std::process::Command::new(program).arg(question).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let words = text.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_ascii_digit()));
+        let is_version =
+            |word: &&str| word.split('.').count() == 3 && word.chars().all(|c| c.is_ascii_digit() || c == '.');
+        Ok(words.into_iter().find(is_version).map(str::to_owned))
+    };
+    told("--version")?
+        .map_or_else(|| told("--help"), |version| Ok(Some(version)))?
+        .with_context(|| format!("{} does not tell its version", program.display()))
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use orx_protocol::activity::AgentState;
 use serde_json::{Value, json};
 
 use crate::model::Action;
@@ -25,6 +26,14 @@ pub struct Recipe {
     pub ready: &'static str,
     /// What one of its dialogs says and no answer of the model quotes; empty where it never asks.
     pub dialogs: &'static [&'static str],
+    /// Whether a dialog is open on this screen, for those that leave old ones standing above.
+    pub is_open: Option<fn(&[String]) -> bool>,
+    /// Whether the turn is over with what was allowed or denied: the model is not told of it.
+    pub is_last_word: bool,
+    /// Whether the end of a turn is an action that it asks for too.
+    pub asks_at_end: bool,
+    /// Whether an interrupt waits for the answer that is on its way.
+    pub pauses_late: bool,
     /// Keys that allow.
     pub allow: &'static [&'static str],
     /// Keys that deny.
@@ -35,6 +44,8 @@ pub struct Recipe {
     pub clear: &'static [&'static str],
     /// The line that ends it.
     pub leave: &'static str,
+    /// Keys that end it where no line does.
+    pub leave_keys: &'static [&'static str],
     /// The call by which the model has it write a file of its working directory.
     pub write: fn(&Path, &str, &str) -> Action,
     /// The call by which the model has it run a command.
@@ -45,6 +56,8 @@ pub struct Recipe {
     pub asks: &'static str,
     /// Whether anything of it tells that its provider refuses calls for a time; others try again in silence.
     pub tells_limits: bool,
+    /// What it shows of a limit of the account, and the keys after which it takes prompts again, where it has a word for it.
+    pub account: Option<(AgentState, &'static [&'static str])>,
     /// The call by which the model starts a helper, with the helper's prompt and whether the turn goes on meanwhile.
     pub helper: Option<fn(&str, bool) -> Action>,
 }
@@ -194,6 +207,10 @@ fn gemini_question() -> Action {
     )
 }
 
+fn cline_question() -> Action {
+    call("ask_question", json!({"question": "Which colour shall the button have?", "options": ["Red", "Blue"]}))
+}
+
 fn openai(places: &Places) -> Vec<(&'static str, String)> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     vec![
@@ -227,18 +244,6 @@ fn copilot_run(command: &str) -> Action {
     call("bash", json!({"command": command, "description": "Run", "sessionId": "main", "async": false}))
 }
 
-fn pi_files(places: &Places) {
-    let provider = json!({"providers": {"fake": {
-        "baseUrl": format!("{}/v1", places.url), "api": "openai-completions", "apiKey": places.key,
-        "models": [{"id": "gpt-fake"}],
-    }}});
-    places.write(&places.home.join(".pi/agent/models.json"), &provider.to_string());
-}
-
-fn pi_environment(places: &Places) -> Vec<(&'static str, String)> {
-    vec![("HOME", places.home.to_string_lossy().into_owned()), ("PI_OFFLINE", "1".to_owned())]
-}
-
 fn continue_files(places: &Places) {
     let config = json!({"name": "test", "version": "1.0.0", "schema": "v1", "models": [{
         "name": "fake", "provider": "openai", "model": "gpt-fake", "apiBase": format!("{}/v1", places.url),
@@ -251,10 +256,12 @@ fn continue_environment(places: &Places) -> Vec<(&'static str, String)> {
     vec![("HOME", places.home.to_string_lossy().into_owned()), ("CONTINUE_TELEMETRY_ENABLED", "0".to_owned())]
 }
 
-fn aider_environment(places: &Places) -> Vec<(&'static str, String)> {
-    let mut variables = openai(places);
-    variables.push(("LITELLM_LOCAL_MODEL_COST_MAP", "True".to_owned()));
-    variables
+/// The last rows with anything on them.
+fn last(rows: &[String], count: usize) -> Vec<&str> {
+    let mut found: Vec<&str> =
+        rows.iter().rev().map(|row| row.trim_end()).filter(|row| !row.is_empty()).take(count).collect();
+    found.reverse();
+    found
 }
 
 const fn base(engine: &'static str) -> Recipe {
@@ -267,16 +274,22 @@ const fn base(engine: &'static str) -> Recipe {
         prepare: nothing,
         ready: "",
         dialogs: &[],
+        is_open: None,
+        is_last_word: false,
+        asks_at_end: false,
+        pauses_late: false,
         allow: &["enter"],
         deny: &["escape"],
         interrupt: &["escape"],
         clear: &[],
         leave: "/quit",
+        leave_keys: &[],
         write: write_file,
         run,
         question: None,
         asks: "Which colour",
         tells_limits: false,
+        account: None,
         helper: None,
     }
 }
@@ -302,6 +315,7 @@ pub fn recipe(engine: &str) -> Option<Recipe> {
             known: true,
             arguments: |_| strings(&["--ask-for-approval", "on-request", "--sandbox", "read-only"]),
             ready: "? for shortcuts",
+            account: Some((AgentState::RateLimited, &[])),
             dialogs: &["Press enter to confirm"],
             allow: &["y"],
             run: |command| {
@@ -318,6 +332,8 @@ pub fn recipe(engine: &str) -> Option<Recipe> {
             arguments: |_| strings(&["--approval-mode", "default"]),
             ready: "Type your message",
             dialogs: &["suggest changes (esc)"],
+            // It asks how to go on.
+            account: Some((AgentState::WaitingInput, &["down", "enter"])),
             question: Some(gemini_question),
             ..base("gemini")
         },
@@ -358,13 +374,23 @@ pub fn recipe(engine: &str) -> Option<Recipe> {
             ..base("copilot")
         },
         "pi" => Recipe {
-            arguments: |_| strings(&["--provider", "fake", "--model", "gpt-fake"]),
-            environment: pi_environment,
-            prepare: pi_files,
-            ready: "gpt-fake",
+            known: true,
+            ready: "0.0%/",
+            dialogs: &["Permission needed"],
             write: |_, path, content| call("write", json!({"path": path, "content": content})),
             run: |command| call("bash", json!({"command": command})),
+            tells_limits: true,
             ..base("pi")
+        },
+        "cline" => Recipe {
+            known: true,
+            arguments: |_| strings(&["--auto-approve", "false"]),
+            ready: "Auto-approve all disabled",
+            dialogs: &["Cline needs permission"],
+            allow: &["y"],
+            deny: &["n"],
+            question: Some(cline_question),
+            ..base("cline")
         },
         "continue" => Recipe {
             program: "cn",
@@ -381,23 +407,41 @@ pub fn recipe(engine: &str) -> Option<Recipe> {
             ..base("continue")
         },
         "aider" => Recipe {
-            arguments: |_| {
-                strings(&[
-                    "--model",
-                    "openai/gpt-fake",
-                    "--no-check-update",
-                    "--no-show-model-warnings",
-                    "--no-show-release-notes",
-                    "--edit-format",
-                    "diff",
-                    "--analytics-disable",
-                    "--no-git",
-                ])
-            },
-            environment: aider_environment,
-            ready: ">",
+            known: true,
+            arguments: |_| strings(&["--no-git"]),
+            ready: "diff>",
+            dialogs: &["[Yes]:"],
+            is_open: Some(|rows| last(rows, 1).iter().any(|row| row.ends_with("[Yes]:"))),
+            is_last_word: true,
+            allow: &["y", "enter"],
+            deny: &["n", "enter"],
             interrupt: &["ctrl-c"],
+            leave: "/exit",
             ..base("aider")
+        },
+        "openhands" => Recipe {
+            known: true,
+            arguments: |_| strings(&["--exit-without-confirmation"]),
+            ready: "Type your message",
+            dialogs: &["Auto LOW/MED"],
+            pauses_late: true,
+            deny: &["down", "enter"],
+            leave: "/exit",
+            ..base("openhands")
+        },
+        "mini" => Recipe {
+            known: true,
+            ready: "What do you want to do?",
+            dialogs: &["Execute 1 action(s)?"],
+            is_open: Some(|rows| {
+                let foot = last(rows, 4);
+                foot.last().is_some_and(|row| *row == ">") && foot.iter().any(|row| row.starts_with("Execute "))
+            }),
+            asks_at_end: true,
+            deny: &["n", "o", "enter"],
+            interrupt: &["ctrl-c"],
+            leave_keys: &["ctrl-d"],
+            ..base("mini")
         },
         _ => return None,
     })

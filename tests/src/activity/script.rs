@@ -11,7 +11,7 @@ use pty_proxy::terminal::emulator::Emulator;
 use serde_json::Value;
 
 use super::bed::{Bed, Begun};
-use super::corpus::{Heard, Labels, Truth};
+use super::corpus::{Heard, Labels, Truth, Word};
 use super::recipe::Recipe;
 use crate::model::{Failure, Happened, Moment, Rule, Scenario, Step, When};
 
@@ -24,14 +24,21 @@ pub enum Script {
     Question,
     /// The provider refuses calls for a time; later it fails for good.
     Limits,
+    /// A limit of the account is reached.
+    Account,
     /// Helpers work, within the turn and beside it.
     Helpers,
 }
 
 impl Script {
     /// All of them by name.
-    pub const ALL: [(&'static str, Self); 4] =
-        [("tour", Self::Tour), ("question", Self::Question), ("limits", Self::Limits), ("helpers", Self::Helpers)];
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("tour", Self::Tour),
+        ("question", Self::Question),
+        ("limits", Self::Limits),
+        ("account", Self::Account),
+        ("helpers", Self::Helpers),
+    ];
 
     /// Its name.
     #[must_use]
@@ -46,6 +53,8 @@ struct Words {
     plain_answer: &'static str,
     file: &'static str,
     command: &'static str,
+    /// How long that takes at least, in milliseconds.
+    command_ms: u64,
 }
 
 /// Words of recordings from which no rule was written.
@@ -58,24 +67,28 @@ const WORDS: [Words; 4] = [
         plain_answer: "The notes count to three.\n\nWhen a tool is used I may ask: Do you want to proceed? (y/n)\n\n1. Yes\n2. No, and tell me why\n\nThat is all; esc to interrupt would end me.",
         file: "draft.txt",
         command: "touch made.txt && python3 -c 'import time; time.sleep(3)'",
+        command_ms: 3000,
     },
     Words {
         plain: "Describe the notes in one paragraph",
         plain_answer: "There are three lines. \"Permission required\" and \"Action Required\" are titles that a terminal may show; here nothing waits for approval. Would you like to run the following command? is only a quotation.",
         file: "summary.md",
         command: "mkdir -p made; python3 -c 'import time; time.sleep(4)'",
+        command_ms: 4000,
     },
     Words {
         plain: "Summarise the notes, please",
         plain_answer: "One, two, three.\n\n```text\n> Allow once\n  Reject\n```\n\nWorking… Thinking… are words like any others. Should I go on? Tell me.",
         file: "list.txt",
         command: "cp notes.txt copy.txt && python3 -c 'import time; time.sleep(4)'",
+        command_ms: 4000,
     },
     Words {
         plain: "Which lines are in the notes",
         plain_answer: "Lines one to three.\n\n- Approve? [y/N] is what some tools ask\n- \"⠋ Thinking... (esc to cancel, 3s)\" is a spinner\n- `Allow execution of: 'ls'?` is a dialog\n\nNone of it is real. ✻ Brewing… neither.",
         file: "lines.json",
         command: "cp notes.txt other.txt; python3 -c 'import time; time.sleep(5)'",
+        command_ms: 5000,
     },
 ];
 
@@ -130,6 +143,14 @@ fn scenario(recipe: &Recipe, script: Script, words: &Words, work: &Path) -> Scen
                 vec![Step { failures: vec![refusal(400, None); 40], failure_delay_ms: 2500, ..step("", 0) }],
             ),
         ],
+        Script::Account => vec![rule(
+            "Use it up",
+            vec![Step {
+                failures: vec![Failure::AccountLimit { resets_in_s: 3600 }; 40],
+                failure_delay_ms: 1500,
+                ..step("", 0)
+            }],
+        )],
         Script::Helpers => vec![
             rule("HELPER-WITHIN", vec![step("Three files.", 4000)]),
             rule("HELPER-BESIDE", vec![step("Five files.", 9000)]),
@@ -169,24 +190,27 @@ pub async fn record(
         Script::Tour => tour(&mut bed, words, has_dialogs)?,
         Script::Question => question(&mut bed)?,
         Script::Limits => limits(&mut bed)?,
+        Script::Account => account(&mut bed)?,
         Script::Helpers => helpers(&mut bed)?,
     }
     if !bed.recipe.clear.is_empty() {
         bed.press(bed.recipe.clear)?;
     }
-    let left = bed.send(bed.recipe.leave)?;
+    let left =
+        if bed.recipe.leave_keys.is_empty() { bed.send(bed.recipe.leave)? } else { bed.press(bed.recipe.leave_keys)? };
     let ended = bed.ended().context("at its end")?;
     let at = ended["ended_at_ms"].as_u64().context("an ended session has its time")?;
     let state = if ended["exit"]["code"] == 0 { AgentState::Done } else { AgentState::Failed };
     bed.timeline.begin(state, left, Some(at), "its process ended");
     let (cast, started) = bed.recording()?;
+    let written = bed.written();
     let labels = Labels {
         engine: bed.recipe.engine.to_owned(),
         version: bed.places.version.clone(),
         script: script.name().to_owned(),
         held_out: HELD_OUT.contains(&(variant % WORDS.len())),
         truth: truths(&cast, started, &bed.timeline.0)?,
-        heard: heard(&bed.places.hooks(), started),
+        heard: heard(&bed.places.hooks(), written, started),
     };
     Ok((cast, labels))
 }
@@ -198,7 +222,16 @@ fn recipe_copy(engine: &str) -> Recipe {
 /// The model's last word on a request, or on one that followed from it: it is idle from then on.
 fn answered(bed: &mut Bed, came: &Moment) -> anyhow::Result<()> {
     let moment = bed.after(came, |what| matches!(what, Happened::Answered { calls: 0 }))?;
-    bed.timeline.begin(AgentState::Idle, moment.at_ms, None, "the model had answered");
+    if bed.recipe.asks_at_end {
+        bed.asks()?;
+        let why = "the end of its task is a command that needs a permission";
+        bed.timeline.begin(AgentState::Blocked, moment.at_ms, Some(now_ms()), why);
+        bed.settled()?;
+        let at = bed.press(bed.recipe.allow)?;
+        bed.timeline.begin(AgentState::Idle, at, None, "its end was allowed");
+    } else {
+        bed.timeline.begin(AgentState::Idle, moment.at_ms, None, "the model had answered");
+    }
     bed.settled()?;
     bed.stay(Duration::from_millis(700));
     Ok(())
@@ -215,7 +248,7 @@ fn prompted(bed: &mut Bed, text: &str) -> anyhow::Result<Moment> {
 /// The dialog that follows from the model's wish.
 fn blocked(bed: &mut Bed, came: &Moment) -> anyhow::Result<()> {
     let moment = bed.after(came, |what| matches!(what, Happened::Answering { calls } if *calls > 0))?;
-    bed.shown(bed.recipe.dialogs)?;
+    bed.asks()?;
     let why = "the model asked for a tool that needs a permission";
     bed.timeline.begin(AgentState::Blocked, moment.at_ms, Some(now_ms()), why);
     bed.settled()?;
@@ -234,6 +267,10 @@ fn tour(bed: &mut Bed, words: &Words, has_dialogs: bool) -> anyhow::Result<()> {
         }
         blocked(bed, &came)?;
         let at = bed.press(bed.recipe.allow)?;
+        if bed.recipe.is_last_word {
+            done(bed, words, at, is_quick)?;
+            continue;
+        }
         // The model hears of a command only when it has run.
         let next = bed.came(at)?;
         let by = if is_quick { next.at_ms } else { at + COMMAND_MS };
@@ -252,8 +289,25 @@ fn tour(bed: &mut Bed, words: &Words, has_dialogs: bool) -> anyhow::Result<()> {
         bail!("the model answered what was to be interrupted");
     }
     let at = bed.press(bed.recipe.interrupt)?;
+    if bed.recipe.pauses_late {
+        return answered(bed, &came);
+    }
     bed.timeline.begin(AgentState::Idle, at, None, "it was interrupted");
     bed.settled()
+}
+
+/// What was allowed is done, and the turn over with it.
+fn done(bed: &mut Bed, words: &Words, at: u64, is_quick: bool) -> anyhow::Result<()> {
+    if is_quick {
+        bed.timeline.begin(AgentState::Idle, at, None, "it was allowed, and the file is written");
+    } else {
+        bed.timeline.begin(AgentState::Working, at, Some(at + COMMAND_MS), "it was allowed");
+        bed.stay(Duration::from_millis(words.command_ms));
+        bed.timeline.begin(AgentState::Idle, at + words.command_ms, None, "the command has run");
+    }
+    bed.settled()?;
+    bed.stay(Duration::from_millis(700));
+    Ok(())
 }
 
 /// How long a CLI may take from a key to a running command, in milliseconds.
@@ -321,6 +375,23 @@ fn limits(bed: &mut Bed) -> anyhow::Result<()> {
     bed.settled()
 }
 
+fn account(bed: &mut Bed) -> anyhow::Result<()> {
+    let (state, keys) = bed.recipe.account.context("it has no word for a limit of the account")?;
+    let came = prompted(bed, "Say something first")?;
+    answered(bed, &came)?;
+    let came = prompted(bed, "Use it up")?;
+    let refused = bed.after(&came, |what| matches!(what, Happened::Refused { status: 429 }))?;
+    bed.timeline.begin(state, refused.at_ms, None, "the account's limit is reached");
+    bed.settled()?;
+    bed.stay(Duration::from_millis(700));
+    if !keys.is_empty() {
+        let at = bed.press(keys)?;
+        bed.timeline.begin(AgentState::Idle, at, None, "it was told to stop");
+        bed.settled()?;
+    }
+    Ok(())
+}
+
 /// How long a CLI may take to draw what a spinner is to say, in milliseconds; such screens never stand still.
 const SHOWN_MS: u64 = 500;
 
@@ -361,18 +432,20 @@ fn is_prompt(what: &Happened, text: &str) -> bool {
     matches!(what, Happened::Came { prompt } if prompt.contains(text))
 }
 
-/// What hooks said, as it is kept: nothing of the machine.
-fn heard(path: &Path, started: u64) -> Vec<Heard> {
+/// What hooks said and what was written, as it is kept: nothing of the machine.
+fn heard(path: &Path, written: Vec<(u64, Word)>, started: u64) -> Vec<Heard> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines()
-        .filter_map(|line| {
-            let said: Value = serde_json::from_str(line).ok()?;
-            let mut hook = said.get("hook")?.as_object()?.clone();
-            let is_command = hook.get("prompt").and_then(Value::as_str).is_some_and(|prompt| prompt.starts_with('/'));
-            hook.retain(|name, _| KEPT.contains(&name.as_str()) || (name == "prompt" && is_command));
-            Some(Heard { at_ms: said["at_ms"].as_u64()?.saturating_sub(started), hook: Value::Object(hook) })
-        })
-        .collect()
+    let hooks = text.lines().filter_map(|line| {
+        let said: Value = serde_json::from_str(line).ok()?;
+        let mut hook = said.get("hook")?.as_object()?.clone();
+        let is_command = hook.get("prompt").and_then(Value::as_str).is_some_and(|prompt| prompt.starts_with('/'));
+        hook.retain(|name, _| KEPT.contains(&name.as_str()) || (name == "prompt" && is_command));
+        Some((said["at_ms"].as_u64()?, Word::Hook(Value::Object(hook))))
+    });
+    let mut heard: Vec<Heard> =
+        hooks.chain(written).map(|(at, what)| Heard { at_ms: at.saturating_sub(started), what }).collect();
+    heard.sort_by_key(|heard| heard.at_ms);
+    heard
 }
 
 /// Members of a hook's payload that say something about the state.

@@ -22,12 +22,17 @@ struct Bed {
 impl Bed {
     /// `deaf`: keys that are ignored before one is obeyed.
     fn new(deaf: usize) -> Self {
+        Self::drawing(deaf, 1)
+    }
+
+    /// `dialogs`: how many it draws, one after another, with a moment between.
+    fn drawing(deaf: usize, dialogs: usize) -> Self {
         let daemon = Daemon::start(|settings| {
             settings.workers(0);
             settings.set("sandbox", json!({"mode": "off"}));
             let engine = settings.user_home.join("claude");
             let script = format!(
-                "#!/bin/bash\nstty raw -echo\nprintf '\\033[2J\\033[H'\nprintf '%s\\r\\n' '────────────────────' ' Bash command' '   rm -rf build' ' Do you want to proceed?' ' ❯ 1. Yes' '   2. No' ' Esc to cancel · Tab to amend'\nfor n in $(seq {deaf}); do read -rsn1 key; done\nread -rsn1 key\nprintf '\\033[2J\\033[H'\nprintf '%q' \"$key\" > pressed\nsleep 100000\n"
+                "#!/bin/bash\nstty raw -echo\nfor dialog in $(seq {dialogs}); do\nprintf '\\033[2J\\033[H'\nprintf '%s\\r\\n' '────────────────────' ' Bash command' \"   rm -rf build  # $dialog\" ' Do you want to proceed?' ' ❯ 1. Yes' '   2. No' ' Esc to cancel · Tab to amend'\nfor n in $(seq {deaf}); do read -rsn1 key; done\nread -rsn1 key\nprintf '%q' \"$key\" >> pressed\nprintf '\\033[2J\\033[H'\nsleep 0.25\ndone\nsleep 100000\n"
             );
             std::fs::write(&engine, script).unwrap();
             std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -95,6 +100,17 @@ fn keys_that_change_nothing_leave_the_question_open_with_the_reason() {
     bed.decide(&asked, "allow");
     bed.until("the delivery", |row| row["delivery"] == "delivered" && row["state"] == "allowed");
     assert_eq!(bed.pressed().as_deref(), Some("1"));
+}
+
+#[test]
+fn a_dialog_that_follows_the_last_one_at_once_is_asked_too() {
+    let bed = Bed::drawing(0, 2);
+    for keys in ["1", "11"] {
+        let asked = bed.until("the question", |row| row["state"] == "pending");
+        bed.decide(&asked, "allow");
+        bed.until("the delivery", |row| row["approval"] == asked["approval"] && row["delivery"] == "delivered");
+        assert_eq!(bed.pressed().as_deref(), Some(keys));
+    }
 }
 
 #[test]

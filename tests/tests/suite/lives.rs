@@ -29,6 +29,7 @@ whole_lives!(
     gemini_by_keys gemini::KEYS,
     opencode_beside_its_server opencode::SERVE,
     opencode_over_acp opencode::ACP,
+    opencode_without_questions opencode::ALONE,
     pi_with_hooks pi::HOOKS,
     continue_by_keys continue_cli::KEYS,
     cline_by_keys cline::KEYS,

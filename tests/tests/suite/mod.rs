@@ -24,6 +24,7 @@ mod life;
 mod life_mini;
 mod lifecycle;
 mod lives;
+mod lives_again;
 mod naming;
 mod notify;
 mod publish;

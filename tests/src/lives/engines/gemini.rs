@@ -6,5 +6,5 @@ use crate::lives::Road;
 
 /// On pipes.
 pub const ACP: Road = Road { shown: Some("acp"), asked_by: Some("protocol"), ..Road::of(EngineKind::Gemini, "acp") };
-/// On its terminal alone.
-pub const KEYS: Road = Road { asked_by: Some("screen"), ..Road::of(EngineKind::Gemini, "off") };
+/// On its terminal: its hooks tell what it asks, and keys answer it.
+pub const KEYS: Road = Road { shown: Some("hooks"), asked_by: Some("screen"), ..Road::of(EngineKind::Gemini, "off") };

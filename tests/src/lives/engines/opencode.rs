@@ -22,3 +22,6 @@ const BASE: Road = Road { prepare: asks, asked_by: Some("protocol"), ..Road::of(
 pub const SERVE: Road = Road { shown: Some("serve"), ..BASE };
 /// On pipes.
 pub const ACP: Road = Road { channel: "acp", shown: Some("acp"), ..BASE };
+/// On its terminal alone, where its dialogs do not tell which choice is the chosen one: it may do what it wants. What it calls
+/// its conversation is known from itself alone.
+pub const ALONE: Road = Road::of(EngineKind::Opencode, "off");

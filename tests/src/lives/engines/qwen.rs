@@ -20,5 +20,4 @@ pub const HOOKS: Road = Road { shown: Some("hooks"), asked_by: Some("hook"), ..B
 /// On pipes.
 pub const ACP: Road = Road { channel: "acp", shown: Some("acp"), asked_by: Some("protocol"), ..BASE };
 /// On its terminal without hooks.
-pub const KEYS: Road =
-    Road { argv: &["--approval-mode", "default", "--safe-mode"], asked_by: Some("screen"), ..BASE };
+pub const KEYS: Road = Road { argv: &["--approval-mode", "default", "--safe-mode"], asked_by: Some("screen"), ..BASE };
