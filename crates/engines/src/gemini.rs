@@ -70,7 +70,8 @@ fn prepare_policy(context: &Context) -> Result<(), EngineError> {
     home::write(EngineKind::Gemini, &path, READING_POLICY)
 }
 
-/// Writes `settings.json`: the key as the way to log in, no trust dialog, no telemetry, no updates.
+/// Writes `settings.json`: the key as the way to log in, no trust dialog, no telemetry, no updates; and the
+/// hooks that a session may want.
 fn prepare(private: &Path) -> Result<(), EngineError> {
     let directory = private.join(".gemini");
     home::directory(EngineKind::Gemini, &directory)?;
@@ -79,6 +80,7 @@ fn prepare(private: &Path) -> Result<(), EngineError> {
         "privacy": { "usageStatisticsEnabled": false },
         "telemetry": { "enabled": false },
         "general": { "disableAutoUpdate": true, "disableUpdateNag": true },
+        "hooks": crate::hooks::gemini::settings(),
     });
     home::write(EngineKind::Gemini, &directory.join("settings.json"), &format!("{settings:#}\n"))
 }

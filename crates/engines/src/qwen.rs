@@ -33,7 +33,8 @@ impl Driver for Qwen {
         Ok(())
     }
 
-    /// No telemetry, no updates, no trust dialog, and no calls of its own to learn from what was said.
+    /// No telemetry, no updates, no trust dialog, and no calls of its own to learn from what was said or
+    /// to guess what is said next.
     fn prepare_home(&self, private: &Path, _endpoint: &Endpoint, _cwd: &str) -> Result<(), EngineError> {
         let directory = private.join(".qwen");
         home::directory(EngineKind::Qwen, &directory)?;
@@ -43,6 +44,7 @@ impl Driver for Qwen {
             "telemetry": { "enabled": false },
             "general": { "enableAutoUpdate": false, "disableAutoUpdate": true, "disableUpdateNag": true },
             "memory": { "enableManagedAutoMemory": false },
+            "ui": { "enableFollowupSuggestions": false },
         });
         home::write(EngineKind::Qwen, &directory.join("settings.json"), &format!("{settings:#}\n"))
     }

@@ -61,3 +61,12 @@ fn what_is_tested_is_what_is_installed_for_the_tests() {
         }
     }
 }
+
+#[test]
+fn hooks_are_listed_where_they_are_understood() {
+    for kind in EngineKind::ALL {
+        let heard = crate::hooks::understand(kind, &serde_json::json!({}), &|_| None);
+        let is_known = heard != Err(crate::hooks::BadPayload::NoHooks(kind));
+        assert_eq!(kind.descriptor().channels.hooks, is_known, "{kind}");
+    }
+}

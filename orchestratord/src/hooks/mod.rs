@@ -89,7 +89,7 @@ pub async fn report(
         Meaning::Asks(question) => hook.ask(*question, &heard, &call, left).await,
         meaning => {
             hook.observe(&heard);
-            hook.notice(meaning, &heard).await
+            hook.notice(meaning, &heard, &call).await
         }
     }
 }
@@ -165,17 +165,7 @@ impl Hook<'_> {
         left: impl Future<Output = ()> + Send,
     ) -> Result<Reported, RpcError> {
         let approvals = &self.daemon.approvals;
-        let new = NewApproval {
-            session: self.session,
-            engine: self.kind.name().to_owned(),
-            kind: question.kind,
-            title: None,
-            subject: question.subject,
-            road: Road::Hook,
-            expires_at_ms: None,
-            key: Some(question.asker.key(call)),
-        };
-        let asked = approvals.ask(new).await?;
+        let asked = approvals.ask(self.question(question, Road::Hook, call)).await?;
         let approval = asked.approval;
         let mut decision = asked.decision;
         let at_once = tokio::select! {
@@ -216,6 +206,27 @@ impl Hook<'_> {
         Ok(Reported { approval: output.is_some().then_some(approval), output })
     }
 
+    fn question(&self, question: Question, road: Road, call: &str) -> NewApproval {
+        NewApproval {
+            session: self.session,
+            engine: self.kind.name().to_owned(),
+            kind: question.kind,
+            title: None,
+            subject: question.subject,
+            road,
+            expires_at_ms: None,
+            key: Some(question.asker.key(call)),
+        }
+    }
+
+    /// Asks what a dialog will ask, which comes when the hook has ended and is answered by keys.
+    async fn foretell(&self, question: Question, call: &str) -> Result<(), RpcError> {
+        let approvals = &self.daemon.approvals;
+        let asked = approvals.ask(self.question(question, Road::Screen, call)).await?;
+        approvals.hand_over(self.session, asked.approval);
+        Ok(())
+    }
+
     /// Keeps a question with the hook of an engine that shows no dialog meanwhile; what is given ends when the engine is to
     /// show one, and never where it does anyway.
     async fn until_dialog(&self, approval: ApprovalId) -> Result<impl Future<Output = ()> + Send, RpcError> {
@@ -238,7 +249,7 @@ impl Hook<'_> {
     }
 
     /// Does what follows from something that was not asked.
-    async fn notice(&self, meaning: Meaning, heard: &Heard) -> Result<Reported, RpcError> {
+    async fn notice(&self, meaning: Meaning, heard: &Heard, call: &str) -> Result<Reported, RpcError> {
         match meaning {
             Meaning::Intends(question) => return self.hold_back(*question).await,
             Meaning::WentOn(asker) => {
@@ -251,6 +262,7 @@ impl Hook<'_> {
                 let prefix = Asker::prefix_of(helper.as_deref());
                 self.withdraw(prefix, &format!("the agent's turn is over ({})", heard.point)).await?;
             }
+            Meaning::Foretells(question) => self.foretell(*question, call).await?,
             Meaning::Asks(_) | Meaning::Noticed => {}
         }
         Ok(Reported::default())

@@ -5,6 +5,7 @@
 mod changes;
 mod claude;
 mod copilot;
+pub(crate) mod gemini;
 mod pi;
 mod qwen;
 
@@ -25,7 +26,7 @@ const AWAY: u64 = 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPayload {
     /// Hooks of this CLI are not known.
-    #[error("hooks of {0} are not known; there are those of claude, copilot, pi and qwen")]
+    #[error("hooks of {0} are not known; there are those of claude, copilot, gemini, pi and qwen")]
     NoHooks(EngineKind),
     /// A member is missing or is something else.
     #[error("the hook's payload has no text `{0}`: is it what the engine hands to its hooks?")]
@@ -60,6 +61,7 @@ pub fn install(
     match kind {
         EngineKind::Claude => claude::install(argv, program, directory, read),
         EngineKind::Copilot => Some(copilot::install(argv, program, directory)),
+        EngineKind::Gemini => gemini::install(argv, environment, program, directory, read),
         EngineKind::Pi => Some(pi::install(argv, program, directory)),
         EngineKind::Qwen => qwen::install(argv, environment, program, directory, read),
         _ => None,
@@ -84,6 +86,8 @@ pub struct Heard {
 pub enum Meaning {
     /// The agent asks, and the hook may answer. Boxed, as it is much larger than the rest.
     Asks(Box<Question>),
+    /// The agent is about to ask this in a dialog, which the hook cannot answer.
+    Foretells(Box<Question>),
     /// The agent is about to do this, with or without asking.
     Intends(Box<Question>),
     /// What was asked under this name was done or failed: nobody is asked any more.
@@ -179,6 +183,7 @@ pub fn understand(
     match kind {
         EngineKind::Claude => claude::understand(payload, read),
         EngineKind::Copilot => copilot::understand(payload, read),
+        EngineKind::Gemini => gemini::understand(payload, read),
         EngineKind::Pi => pi::understand(payload, read),
         EngineKind::Qwen => qwen::understand(payload, read),
         _ => Err(BadPayload::NoHooks(kind)),
@@ -212,6 +217,7 @@ pub fn answer(kind: EngineKind, payload: &Value, answer: Answer<'_>) -> Option<S
 pub fn hold_back(kind: EngineKind, is_denied: bool, reason: &str) -> Option<String> {
     match kind {
         EngineKind::Claude | EngineKind::Copilot | EngineKind::Qwen => Some(claude::hold_back(is_denied, reason)),
+        EngineKind::Gemini => Some(gemini::hold_back(is_denied, reason)),
         EngineKind::Pi => Some(pi::hold_back(is_denied, reason)),
         _ => None,
     }
