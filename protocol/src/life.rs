@@ -135,6 +135,9 @@ pub struct Terms {
     /// Since when it waits for a place, in milliseconds since the epoch.
     #[serde(default)]
     pub queued_at_ms: Option<u64>,
+    /// When it was last taken up again, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_up_at_ms: Option<u64>,
     /// What is missing, where it is degraded.
     #[serde(default)]
     pub missing: Option<String>,

@@ -33,6 +33,9 @@ pub struct Conversation {
     /// Arguments that take a conversation up; empty where the engine cannot.
     #[serde(default)]
     pub resume: Vec<String>,
+    /// Whether a conversation that is taken up goes on under another name, which the engine chooses.
+    #[serde(default)]
+    pub forks: bool,
     /// What its names look like.
     #[serde(default)]
     pub id: NameShape,
@@ -109,6 +112,12 @@ pub fn conversation_at_launch(kind: EngineKind) -> bool {
 #[must_use]
 pub fn can_resume(kind: EngineKind) -> bool {
     !kind.descriptor().conversation.resume.is_empty()
+}
+
+/// Whether a conversation of this engine goes on under another name once it is taken up.
+#[must_use]
+pub fn forks_conversation(kind: EngineKind) -> bool {
+    kind.descriptor().conversation.forks
 }
 
 /// A name for the conversation of a session, always the same for the same session: a UUID made of the session's own bits,

@@ -223,7 +223,9 @@ fn begin_again(row: &mut SessionRow, life: Life, retry: bool) {
     session.terms.outcome = None;
     session.terms.missing = None;
     session.context = None;
-    session.terms.queued_at_ms = (life == Life::Queued).then(clock::now_ms);
+    let now_ms = clock::now_ms();
+    session.terms.taken_up_at_ms = Some(now_ms);
+    session.terms.queued_at_ms = (life == Life::Queued).then_some(now_ms);
     session.terms.retries = session.terms.retries.saturating_add(u32::from(retry));
     row.holder = None;
 }

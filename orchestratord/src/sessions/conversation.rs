@@ -5,6 +5,7 @@
 //! in the same directory has no name yet, and when a name is another session's already, nothing is concluded.
 
 use orx_engines::{Context, EngineKind};
+use orx_protocol::api::session::Session;
 use orx_protocol::event::kind;
 use orx_protocol::{RpcError, SessionId};
 use orx_store::{SessionRow, StoreError, sessions as table};
@@ -21,8 +22,22 @@ const OTHERS: u32 = 10_000;
 /// Whether a conversation of this row could be found in files.
 fn can_be_learnt(row: &SessionRow) -> Option<EngineKind> {
     let kind: EngineKind = row.session.engine.parse().ok()?;
-    let unknown = row.session.conversation.is_none() && row.session.owner.is_none();
+    let may_be_old = orx_engines::forks_conversation(kind) && row.session.terms.taken_up_at_ms.is_some();
+    let unknown = (row.session.conversation.is_none() || may_be_old) && row.session.owner.is_none();
     (unknown && kind != EngineKind::Command && orx_engines::can_resume(kind)).then_some(kind)
+}
+
+/// When the process began of which the conversation is looked for.
+fn began_at_ms(session: &Session) -> u64 {
+    session.terms.taken_up_at_ms.unwrap_or(session.created_at_ms)
+}
+
+/// Whether the name of a session is that of the conversation that its present process has: one that was taken up may go on
+/// under another name. `found` are conversations with the times when they began.
+fn is_named(session: &Session, forks: bool, found: &[(String, u64)]) -> bool {
+    let Some(name) = &session.conversation else { return false };
+    let since_ms = session.terms.taken_up_at_ms.filter(|_| forks);
+    since_ms.is_none_or(|since_ms| found.iter().any(|(found, began_ms)| found == name && *began_ms >= since_ms))
 }
 
 impl Sessions {
@@ -36,6 +51,8 @@ impl Sessions {
                 let is_over = row.session.state.is_final();
                 match sessions.find_conversation(&row, &engines).await {
                     Ok(None) if !is_over => {}
+                    // The name from before it was taken up: it may go on under another one.
+                    Ok(Some(name)) if !is_over && row.session.conversation == Some(name.clone()) => {}
                     Ok(_) => return,
                     Err(error) => {
                         tracing::debug!(%session, %error, "The files of a session's engine cannot be looked at.")
@@ -73,37 +90,54 @@ impl Sessions {
         row: &SessionRow,
         engines: &Context,
     ) -> Result<Option<String>, RpcError> {
-        if row.session.conversation.is_some() {
-            return Ok(row.session.conversation.clone());
-        }
-        let Some(kind) = can_be_learnt(row) else { return Ok(None) };
+        let Some(kind) = can_be_learnt(row) else { return Ok(row.session.conversation.clone()) };
+        let forks = orx_engines::forks_conversation(kind);
         let (session, engine, cwd) = (row.session.session, row.session.engine.clone(), row.session.cwd.clone());
-        let since_ms = row.session.created_at_ms;
+        let since_ms = began_at_ms(&row.session);
         let others = self.store().read(move |reader| table::list(reader, true, OTHERS)).await?;
         let others: Vec<_> = others
             .into_iter()
             .map(|row| row.session)
             .filter(|other| other.session != session && other.engine == engine && other.cwd == cwd)
             .collect();
-        // It may be the one of a neighbour that has not been found either.
-        let has_rival = others.iter().any(|other| {
-            other.conversation.is_none() && other.ended_at_ms.is_none_or(|ended_at_ms| ended_at_ms >= since_ms)
-        });
-        if has_rival {
-            return Ok(None);
-        }
         let (context, place) = (engines.clone(), cwd);
+        // Those of others are looked at too, where a name alone does not say whether it is still theirs.
+        let from_ms = if forks { 0 } else { since_ms };
         let found =
-            tokio::task::spawn_blocking(move || orx_engines::find_conversations(kind, &context, &place, since_ms))
+            tokio::task::spawn_blocking(move || orx_engines::find_conversations(kind, &context, &place, from_ms))
                 .await
                 .map_err(|error| {
                     RpcError::new(orx_protocol::ErrorKind::Internal, format!("looking failed: {error}"))
                 })??;
-        let mut own = found
+        let mut began: Vec<(String, u64)> =
+            found.into_iter().map(|found| (found.conversation, found.began_at_ms)).collect();
+        // To ask costs a start of the program: not again and again while the session runs.
+        if row.session.state.is_final() && orx_engines::lists_conversations(kind) {
+            let listed = orx_engines::list_conversations(kind, engines, &row.session.cwd).await?;
+            began.extend(listed.into_iter().map(|listed| (listed.conversation, listed.began_at_ms)));
+        }
+        if is_named(&row.session, forks, &began) {
+            return Ok(row.session.conversation.clone());
+        }
+        // It may be the one of a neighbour that has not been found either.
+        let has_rival = others.iter().any(|other| {
+            !is_named(other, forks, &began) && other.ended_at_ms.is_none_or(|ended_at_ms| ended_at_ms >= since_ms)
+        });
+        // What began before or after it is a stranger's.
+        let lived = since_ms..=row.session.ended_at_ms.unwrap_or(u64::MAX);
+        let mut own = began
             .into_iter()
-            .map(|found| found.conversation)
+            .filter(|(_, began_at_ms)| lived.contains(began_at_ms))
+            .map(|(name, _)| name)
             .filter(|name| !others.iter().any(|other| other.conversation.as_ref() == Some(name)));
-        let (Some(conversation), None) = (own.next(), own.next()) else { return Ok(None) };
+        let (conversation, is_certain) = match (own.next(), own.next()) {
+            // Nothing began since it was taken up, so it is still what it was.
+            (None, _) => return Ok(row.session.conversation.clone()),
+            (Some(conversation), second) => (conversation, second.is_none() && !has_rival),
+        };
+        if !is_certain {
+            return Ok(None);
+        }
         self.record_conversation(session, conversation.clone()).await?;
         Ok(Some(conversation))
     }

@@ -2,7 +2,8 @@
 """A program with a place for prompts, as coding CLIs have one: bracketed pastes, a draft that is shown, Enter submits it.
 
 COMPOSER_LOG names the file that gets a line of JSON for each submission. COMPOSER_SWALLOWS=n swallows the first n Enters
-after each paste, COMPOSER_WORKS=1 says by the window title that it works after a submission.
+after each paste, COMPOSER_WORKS=1 says by the window title that it works after a submission, COMPOSER_ASKS=1 draws a
+permission dialog in the place of everything else then.
 """
 import json
 import os
@@ -12,6 +13,7 @@ BEGIN, END = b"\x1b[200~", b"\x1b[201~"
 log = open(os.environ["COMPOSER_LOG"], "a", encoding="utf-8")
 swallows = int(os.environ.get("COMPOSER_SWALLOWS", "0"))
 works = os.environ.get("COMPOSER_WORKS") == "1"
+asks = os.environ.get("COMPOSER_ASKS") == "1"
 edge = "─" * 60
 
 
@@ -19,6 +21,11 @@ def draw(draft):
     lines = draft.splitlines() or [""]
     text = f"\x1b[H\x1b[2J\r\n{edge}\r\n❯ {lines[-1][-50:]}\r\n{edge}\r\n  ? for shortcuts"
     os.write(1, text.encode())
+
+
+def ask():
+    lines = [edge, " Bash command", "   touch x", " Do you want to proceed?", " ❯ 1. Yes", "   2. No", " Esc to cancel"]
+    os.write(1, ("\x1b[H\x1b[2J" + "\r\n".join(lines)).encode())
 
 
 tty.setraw(0)
@@ -58,3 +65,5 @@ while True:
             draw("")
             if works:
                 os.write(1, "\x1b]0;◐ Claude Code\x07".encode())
+            if asks:
+                ask()

@@ -100,6 +100,12 @@ fn a_receipt_tells_how_far_a_text_came_and_by_what() {
     let sent = send(&session, "go");
     assert_eq!(sent["receipt"], "accepted", "{sent}");
     assert!(sent["evidence"].as_str().unwrap().starts_with("it works"), "{sent}");
+    // It asks at once, in the place of everything else: that is its word too.
+    let log = daemon.path("asking");
+    let session = start(&daemon, "claude", &log, &[("COMPOSER_ASKS", "1")]);
+    let sent = send(&session, "go");
+    assert_eq!(sent["receipt"], "accepted", "{sent}");
+    assert!(sent["evidence"].as_str().unwrap().starts_with("it asks"), "{sent}");
     // One Enter is swallowed: it is pressed once more.
     let log = daemon.path("swallowing");
     let session = start(&daemon, "claude", &log, &[("COMPOSER_SWALLOWS", "1")]);
