@@ -59,7 +59,7 @@ pub async fn version(kind: EngineKind, context: &Context) -> Result<Version, Eng
     let failed = |reason: String| EngineError::Probe { engine: kind, program: program.clone(), reason };
     let known = kind.descriptor().version_arguments.as_ref();
     let question: Vec<&str> = known.map_or(vec!["--version"], |known| known.iter().map(String::as_str).collect());
-    let captured = ask(kind, context, &program, &question).await?;
+    let captured = ask(kind, context, &program, &question, None).await?;
     let question = question.join(" ");
     if !captured.exit.is_success() {
         return Err(failed(format!("`{question}` ended with {}", captured.exit)));
@@ -76,10 +76,11 @@ pub async fn version(kind: EngineKind, context: &Context) -> Result<Version, Eng
 /// As [`locate`]; [`EngineError::Probe`] when it cannot be started or does not end in time.
 pub async fn question(kind: EngineKind, context: &Context, arguments: &[&str]) -> Result<Captured, EngineError> {
     let program = locate(kind, context)?;
-    ask(kind, context, &program, arguments).await
+    ask(kind, context, &program, arguments, None).await
 }
 
-/// Runs an engine's program for a question that it answers at once, with what an engine inherits.
+/// Runs an engine's program for a question that it answers at once, with what an engine inherits. With an endpoint it runs in
+/// the private home `private`, or in that of no working directory.
 ///
 /// # Errors
 /// [`EngineError::Probe`] when it cannot be started or does not end in time.
@@ -88,12 +89,13 @@ pub(crate) async fn ask(
     context: &Context,
     program: &Path,
     arguments: &[&str],
+    private: Option<&Path>,
 ) -> Result<Captured, EngineError> {
     let failed = |reason: String| EngineError::Probe { engine: kind, program: program.to_owned(), reason };
     let mut environment = environment::inherited(kind, context);
     environment::for_pipes(&mut environment);
     if context.endpoint.is_some() {
-        let private = home::shared(kind, context);
+        let private = private.map_or_else(|| home::shared(kind, context), Path::to_path_buf);
         home::directory(kind, &private)?;
         home::enter(&mut environment, &private);
     }

@@ -34,7 +34,7 @@ pub async fn check_login(kind: EngineKind, context: &Context) -> Result<(), Engi
 async fn codex(context: &Context) -> Result<(), EngineError> {
     let kind = EngineKind::Codex;
     let program = locate(kind, context)?;
-    match ask(kind, context, &program, &["login", "status"]).await {
+    match ask(kind, context, &program, &["login", "status"], None).await {
         Ok(captured) if !captured.exit.is_success() && captured.stderr_text().contains("Not logged in") => {
             Err(EngineError::NotLoggedIn { engine: kind })
         }
