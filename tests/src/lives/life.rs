@@ -129,7 +129,11 @@ impl Life {
     pub fn resume(&self) {
         let before = self.bed.get();
         assert_ne!(before["state"], "running", "{before:#}");
-        let said = self.bed.orxctl(&["resume", &self.bed.session, "--detach"]);
+        // The values of variables are not kept.
+        let env: Vec<String> = self.road.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut arguments = vec!["resume", &self.bed.session, "--detach"];
+        arguments.extend(env.iter().flat_map(|variable| ["--env", variable]));
+        let said = self.bed.orxctl(&arguments);
         assert!(said.contains("its conversation goes on"), "{said}");
         let now = self.bed.get();
         assert_eq!(now["generation"], json!(2), "{now:#}");
