@@ -76,10 +76,11 @@ pub(crate) fn size(bytes: u64) -> String {
     )
 }
 
-/// `1 session`, `2 sessions`.
+/// `1 session`, `2 sessions`, `3 processes`.
 #[must_use]
 pub(crate) fn plural(number: u64, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+    let end = if one.ends_with('s') { "es" } else { "s" };
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}{end}") }
 }
 
 /// A moment in UTC, to the millisecond.
@@ -151,7 +152,7 @@ mod tests {
         assert_eq!([size(12), size(1536), size(3 << 30)], ["12 B", "1.5 KiB", "3.0 GiB"]);
         assert_eq!(moment(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
         assert_eq!(moment(u64::MAX), "unknown");
-        assert_eq!([plural(1, "run"), plural(0, "run")], ["1 run", "0 runs"]);
+        assert_eq!([plural(1, "run"), plural(0, "run"), plural(3, "process")], ["1 run", "0 runs", "3 processes"]);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::text;
+
 /// Characters of a line that are shown at its beginning and its end where it is folded.
 const LINE: (usize, usize) = (1200, 300);
 
@@ -77,6 +79,32 @@ pub(crate) fn block(text: &str, fold: Fold) -> Vec<String> {
     }
 }
 
+/// A line that is safe to show as rows of at most so many columns, broken between words where there are some. Who puts a
+/// mark before every row so leaves none to the terminal, which would begin it without one.
+#[must_use]
+pub(crate) fn rows(line: &str, columns: usize) -> Vec<String> {
+    let mut rows = Vec::new();
+    let mut rest = line;
+    while text::width(rest) > columns.max(1) {
+        let (mut used, mut end, mut space) = (0, 0, None);
+        for (index, character) in rest.char_indices() {
+            used += character.width().unwrap_or(0);
+            if used > columns && end > 0 {
+                break;
+            }
+            end = index + character.len_utf8();
+            if character == ' ' && used > columns / 2 {
+                space = Some(end);
+            }
+        }
+        let (row, next) = rest.split_at(space.unwrap_or(end));
+        rows.push(row.trim_end().to_owned());
+        rest = next;
+    }
+    rows.push(rest.to_owned());
+    rows
+}
+
 fn folded_line(text: &str) -> String {
     // Tabs are how code is indented, and they hide nothing within a line of its own.
     let shown = text.split('\t').map(line).collect::<Vec<_>>().join("    ");
@@ -125,7 +153,26 @@ mod tests {
         assert_eq!(block("\tif x:\r", Fold::None), ["    if x:\\u{d}"]);
     }
 
+    #[test]
+    fn long_lines_are_broken_between_words_and_anywhere_else_where_there_are_none() {
+        assert_eq!(rows("one two three", 8), ["one two", "three"]);
+        assert_eq!(rows("abcdefghij", 4), ["abcd", "efgh", "ij"]);
+        assert_eq!(rows("漢字漢字", 3), ["漢", "字", "漢", "字"]);
+        assert_eq!(rows("", 4), [""]);
+    }
+
     proptest! {
+        #[test]
+        fn no_row_is_wider_than_it_may_be_and_nothing_but_blanks_is_lost(given in "(\\PC| ){0,80}", columns in 2_usize..40) {
+            let shown = line(&given);
+            let rows = rows(&shown, columns);
+            for row in &rows {
+                prop_assert!(text::width(row) <= columns, "{row:?}");
+            }
+            let bare = |text: &str| text.chars().filter(|character| *character != ' ').collect::<String>();
+            prop_assert_eq!(bare(&rows.concat()), bare(&shown));
+        }
+
         #[test]
         fn nothing_that_controls_a_terminal_is_left(given in "(\\PC|\u{1b}|\u{9b}|\u{202e}|\u{2066}|\n|\r|\u{7}){0,60}") {
             let shown = line(&given);

@@ -79,7 +79,7 @@ async fn chosen(context: &Context, approvals: &[ApprovalId], given: &[String]) -
 
 /// One answer as it is sent: a line for each part of the question, where it has parts.
 fn answer(subject: &Subject, given: &[String]) -> Result<String, String> {
-    if subject.parts.is_empty() {
+    if subject.parts.is_empty() || !subject.choices.is_empty() {
         let [only] = given else {
             return Err(format!("it is one question, and {} answers were given", given.len()));
         };
@@ -107,7 +107,7 @@ fn of_part(part: &Part, line: &str) -> String {
 
 /// The choice of this number, unless a choice is called so.
 fn by_number(choices: &[String], text: &str) -> Option<String> {
-    if choices.iter().any(|choice| choice == text) {
+    if choices.iter().any(|choice| choice == text.trim()) {
         return None;
     }
     choices.get(text.trim().parse::<usize>().ok()?.checked_sub(1)?).cloned()

@@ -1,6 +1,7 @@
 //! `orxctl explain`.
 
 use clap::Args;
+use orx_protocol::api::approval::{Approvals, ListParams};
 use orx_protocol::api::explain::Explanation;
 use orx_protocol::api::session::SessionParams;
 use orx_protocol::clock::now_ms;
@@ -28,7 +29,13 @@ pub(crate) async fn run(context: &Context, arguments: &Explain) -> Result<Status
     if context.output.json {
         context.output.json(&explanation)?;
     } else {
-        context.output.text(&render::activity::explanation(&explanation, now_ms(), context.output))?;
+        let asked: Approvals = context.call("approval.list", &ListParams { all: false, session: Some(session) }).await?;
+        context.output.text(&render::activity::explanation(
+            &explanation,
+            &asked.approvals,
+            now_ms(),
+            context.output,
+        ))?;
     }
     Ok(Status::Done)
 }

@@ -1,12 +1,13 @@
 //! What agents do, why that is believed, and what recordings and rules say.
 
 use orx_protocol::activity::{Activity, AgentState, Source};
+use orx_protocol::api::approval::Approval;
 use orx_protocol::api::explain::{Detection, Explanation, RulesListed};
 
 use crate::figures;
 use crate::output::Output;
 use crate::table::{Cell, Table};
-use crate::text;
+use crate::{text, visible};
 
 /// A state with its reason, in one line.
 pub(crate) fn line(activity: &Activity) -> String {
@@ -17,8 +18,8 @@ pub(crate) fn line(activity: &Activity) -> String {
     }
 }
 
-/// What is concluded of a session, and by what.
-pub(crate) fn explanation(explanation: &Explanation, now_ms: u64, output: Output) -> String {
+/// What is concluded of a session, and by what, with what it asks.
+pub(crate) fn explanation(explanation: &Explanation, asks: &[Approval], now_ms: u64, output: Output) -> String {
     let activity = &explanation.activity;
     let version = explanation.version.as_deref().map_or_else(String::new, |version| format!(" {version}"));
     let mut out = format!("{} ({}{version})\n", explanation.session, explanation.engine);
@@ -27,11 +28,19 @@ pub(crate) fn explanation(explanation: &Explanation, now_ms: u64, output: Output
     } else {
         format!(" for {}", figures::age(activity.since_ms, now_ms))
     };
-    out.push_str(&format!("{}{since}, {} % sure", line(activity), activity.confidence));
+    out.push_str(&format!("{}{since}, {} % sure", activity.state.as_str(), activity.confidence));
     if let Some(until) = activity.until_ms {
         out.push_str(&format!(", until {}", figures::moment(until)));
     }
+    let reason = text::clean_line(&activity.reason);
+    if activity.state != AgentState::Unknown && !reason.is_empty() {
+        out.push_str(&format!(": {reason}"));
+    }
     out.push('\n');
+    for approval in asks {
+        let title = visible::line(&approval.title);
+        out.push_str(&format!("asks: {title}; `orxctl inbox {}` shows it whole\n", approval.approval));
+    }
     if !explanation.title.is_empty() {
         out.push_str(&format!("title: {}\n", text::clean_line(&explanation.title)));
     }
@@ -126,6 +135,7 @@ pub(crate) fn rules(listed: &RulesListed, output: Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orx_protocol::api::approval::{ApprovalKind, Road};
     use orx_protocol::api::explain::{Detected, ListedRule, Vote};
 
     fn activity() -> Activity {
@@ -152,6 +162,17 @@ mod tests {
             counts: true,
             decides,
         };
+        let asks = [Approval {
+            title: "run cargo\u{1b}[2K test".to_owned(),
+            ..Approval::pending(
+                "apr_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+                "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+                "claude",
+                ApprovalKind::Command,
+                Road::Hook,
+                1_700_000_000_000,
+            )
+        }];
         let mut explained = Explanation {
             session: "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
             engine: "claude".to_owned(),
@@ -167,11 +188,11 @@ mod tests {
             reading: Some(false),
             processes: Some(3),
         };
-        insta::assert_snapshot!("explanation", explanation(&explained, 1_700_000_060_000, Output::plain(None)));
+        insta::assert_snapshot!("explanation", explanation(&explained, &asks, 1_700_000_060_000, Output::plain(None)));
         explained.votes.clear();
         explained.activity = Activity::default();
         explained.watched = false;
-        insta::assert_snapshot!("unexplained", explanation(&explained, 1_700_000_060_000, Output::plain(None)));
+        insta::assert_snapshot!("unexplained", explanation(&explained, &[], 1_700_000_060_000, Output::plain(None)));
     }
 
     #[test]

@@ -11,6 +11,10 @@ use crate::visible::{self, Fold};
 /// Lines of a command, question or plan, and of a diff, that are shown unless all is wanted.
 const TEXT: Fold = Fold::Ends(16, 4);
 const DIFF: Fold = Fold::Ends(30, 6);
+/// Columns before a text of an agent: two blanks, the bar and another.
+const BAR: usize = 4;
+/// Columns before a field's value.
+const FIELD: usize = 11;
 /// Files that are named unless all is wanted.
 const FILES: Fold = Fold::Ends(8, 1);
 
@@ -25,22 +29,24 @@ pub(crate) fn detail(
     let colour = |colour: Colour, text: &str| colour.paint(text, output.colour);
     let fold = |fold: Fold| if whole { Fold::None } else { fold };
     let mut out = String::new();
-    let title = session
-        .and_then(|session| session.title.as_deref())
-        .map_or_else(String::new, |title| format!(" ({})", visible::line(title)));
     let age = figures::age(approval.created_at_ms, now_ms);
     out.push_str(&format!(
-        "{}  {} in {}{title}, {age} ago\n",
+        "{}  {}, {age} ago\n",
         colour(Colour::Bold, &approval.approval.to_string()),
         visible::line(&approval.engine),
-        approval.session,
     ));
     if approval.state != ApprovalState::Pending {
         out.push_str(&format!("  {}\n", state(approval)));
     }
     let mut field = |name: &str, value: &str| {
-        out.push_str(&format!("  {} {}\n", colour(Colour::Dim, &format!("{name:<8}")), visible::line(value)));
+        let value = visible::line(value);
+        let rows = output.columns.map_or_else(|| vec![value.clone()], |width| visible::rows(&value, width.saturating_sub(FIELD)));
+        for (row, name) in rows.iter().zip(std::iter::once(name).chain(std::iter::repeat(""))) {
+            out.push_str(&format!("  {} {row}\n", colour(Colour::Dim, &format!("{name:<8}"))));
+        }
     };
+    let title = session.and_then(|session| session.title.as_deref()).map_or_else(String::new, |t| format!(" ({t})"));
+    field("session", &format!("{}{title}", approval.session));
     let subject = &approval.subject;
     let tool = subject.tool.as_ref().map_or_else(String::new, |tool| format!(" ({tool})"));
     field("wants", &format!("{}{tool}", wants(approval.kind)));
@@ -59,8 +65,12 @@ pub(crate) fn detail(
     let mut block = |name: &str, lines: Vec<String>, paint: &dyn Fn(&str) -> Colour| {
         out.push_str(&format!("  {}\n", colour(Colour::Dim, name)));
         for line in lines {
-            // The bar stands before every line, so that no text of an agent can look like one of ours.
-            out.push_str(&format!("  {} {}\n", colour(Colour::Dim, "│"), colour(paint(&line), &line)));
+            let paint = paint(&line);
+            let rows = output.columns.map_or_else(|| vec![line.clone()], |width| visible::rows(&line, width.saturating_sub(BAR)));
+            for row in rows {
+                // The bar stands before every row, so that no text of an agent can look like one of ours.
+                out.push_str(&format!("  {} {}\n", colour(Colour::Dim, "│"), colour(paint, &row)));
+            }
         }
     };
     if let Some(command) = &subject.command {
@@ -93,7 +103,7 @@ pub(crate) fn detail(
         };
         block(name, visible::block(question, fold(TEXT)), &|_| Colour::Plain);
     }
-    if !subject.choices.is_empty() {
+    if !subject.choices.is_empty() && subject.parts.is_empty() {
         let choices = subject
             .choices
             .iter()
@@ -183,7 +193,7 @@ pub(crate) fn rules(rules: &[Rule], now_ms: u64, output: Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orx_protocol::api::approval::{Effect, Road, Subject};
+    use orx_protocol::api::approval::{Choice, Effect, Part, Road, Subject};
 
     fn approval(kind: ApprovalKind, subject: Subject) -> Approval {
         Approval {
@@ -212,7 +222,8 @@ mod tests {
         let shown =
             detail(&approval(ApprovalKind::Command, subject), None, 1_700_000_060_000, false, Output::plain(None));
         insta::assert_snapshot!(shown, @r"
-        apr_01ARZ3NDEKTSV4RRFFQ69G5FAV  claude in ses_01ARZ3NDEKTSV4RRFFQ69G5XYZ, 1m ago
+        apr_01ARZ3NDEKTSV4RRFFQ69G5FAV  claude, 1m ago
+          session  ses_01ARZ3NDEKTSV4RRFFQ69G5XYZ
           wants    to run a command (Bash)
           in       /w
           why      to look⏎  expires never
@@ -236,6 +247,43 @@ mod tests {
         assert!(shown.contains("│ 2. B") && shown.contains("│ … 64 lines are folded …"), "{shown}");
         let whole = detail(&asked, None, 1_700_000_000_000, true, Output::plain(None));
         assert!(whole.contains("+line 50") && !whole.contains("folded"), "{whole}");
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_every_row_of_an_agents_text_has_its_bar() {
+        let part = |several, labels: &[&str]| Part {
+            question: "Which database should the new service use for its primary storage?".to_owned(),
+            choices: labels
+                .iter()
+                .map(|label| Choice { label: (*label).to_owned(), description: Some("what others use".to_owned()) })
+                .collect(),
+            several,
+        };
+        let subject = Subject {
+            question: Some("not shown beside its parts".to_owned()),
+            parts: vec![part(false, &["PostgreSQL", "SQLite"]), part(true, &["A"])],
+            why: Some("because the one that is there now loses what it was told when the power fails".to_owned()),
+            ..Subject::default()
+        };
+        let asked = approval(ApprovalKind::Question, subject);
+        let shown = detail(&asked, None, 1_700_000_000_000, false, Output::plain(Some(50)));
+        insta::assert_snapshot!(shown, @r"
+        apr_01ARZ3NDEKTSV4RRFFQ69G5FAV  claude, 0s ago
+          session  ses_01ARZ3NDEKTSV4RRFFQ69G5XYZ
+          wants    an answer
+          why      because the one that is there now
+                   loses what it was told when the power
+                   fails
+          question 1 of 2
+          │ Which database should the new service use for
+          │ its primary storage?
+          │ 1. PostgreSQL: what others use
+          │ 2. SQLite: what others use
+          question 2 of 2 (several may be named)
+          │ Which database should the new service use for
+          │ its primary storage?
+          │ 1. A: what others use
+        ");
     }
 
     #[test]

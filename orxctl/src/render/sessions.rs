@@ -144,7 +144,7 @@ mod tests {
         let mut sessions = sample();
         sessions[0].life = Life::Degraded;
         sessions[0].terms.missing = Some("its channel is lost: it\u{1b}[2K broke".into());
-        let shown = list(&sessions, 1_700_000_240_000, Output::plain(Some(80)));
+        let shown = list(&sessions, 1_700_000_240_000, Output::plain(None));
         assert!(shown.lines().nth(1).unwrap().contains("  degraded  "), "{shown}");
         let last = shown.lines().last().unwrap();
         assert_eq!(last, "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV is degraded: its channel is lost: it broke");

@@ -91,7 +91,8 @@ pub struct Subject {
     /// The choices that the engine offers, in its order; empty where any text is an answer.
     #[serde(default)]
     pub choices: Vec<String>,
-    /// The questions one by one, where several are asked at once or several choices may be named; `choices` is empty then.
+    /// The questions one by one, with what their choices mean. `choices` are those of the only one that takes one answer;
+    /// where several are asked at once, or several choices may be named, it is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
     /// Why, in the agent's words.

@@ -12,6 +12,8 @@ use orx_tests::lives::{Bed, rule, write};
 use orx_tests::model::{Rule, Scenario, Step, When};
 use serde_json::{Value, json};
 
+/// Tokens that the scripted model says each call took.
+const CALL: u64 = 1000;
 /// How long a key is given before it is pressed again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -108,6 +110,8 @@ async fn beside_its_terminal(engine: &str, argv: &[&str], channel: &str, dialog:
     bed.until_approval(&asked, "state", "withdrawn");
     bed.until_written("second.txt");
     bed.until_state("idle");
+    // Five calls of the model, one of them before the daemon was killed and one while it was away.
+    bed.until("the tokens of every call", || (bed.get()["tokens"]["input"].as_u64()? >= 5 * CALL).then_some(()));
     bed
 }
 

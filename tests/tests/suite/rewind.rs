@@ -20,6 +20,10 @@ async fn the_conversation_goes_back_with_the_files_when_that_is_asked() {
     let repository = Repository::with_files(&bed.daemon.path("repository"), &[("a.txt", "base\n")]);
     bed.begin(&json!({"engine": "claude", "argv": ARGV, "cwd": repository.path(), "worktree": true}));
     let tree = std::path::PathBuf::from(bed.get()["cwd"].as_str().unwrap());
+    // It has not seen this directory before.
+    bed.until_shown("trust this folder");
+    bed.keys(&["enter"]);
+    bed.until_state("idle");
     let turn = |bed: &Bed, text: &str| {
         bed.send(text);
         bed.until_shown(&format!("Finished: {text}."));

@@ -190,6 +190,7 @@ fn asked(input: &Value, subject: &mut Subject) {
                 .map(|choice| format!("\n  {}: {}", choice.label, choice.description.as_deref().unwrap_or_default()));
             subject.question = Some(format!("{}{}", one.question, explained.collect::<String>()));
             subject.choices = one.choices.iter().map(|choice| choice.label.clone()).collect();
+            subject.parts = parts.clone();
         }
         parts => {
             let words: Vec<&str> = parts.iter().map(|part| part.question.as_str()).collect();

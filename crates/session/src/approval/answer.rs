@@ -54,7 +54,7 @@ pub fn check_answer(subject: &Subject, answer: &str) -> Result<(), BadAnswer> {
     if answer.trim().is_empty() {
         return Err(BadAnswer::Empty);
     }
-    if subject.parts.is_empty() {
+    if subject.parts.is_empty() || !subject.choices.is_empty() {
         let fits = subject.choices.is_empty() || subject.choices.iter().any(|choice| choice == answer);
         return if fits { Ok(()) } else { Err(BadAnswer::NoChoice(subject.choices.clone())) };
     }
