@@ -3,11 +3,11 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use orx_tests::harness::scripted_model::scenarios;
-use orx_tests::harness::{Daemon, Ran, Repository};
+use orx_tests::harness::{Daemon, Ran, Repository, engines};
 use serde_json::{Value, json};
 
 fn daemon() -> Daemon {
@@ -210,12 +210,9 @@ struct LoggedOut {
 
 impl LoggedOut {
     fn new(engine: &str) -> Self {
-        let engines = std::env::var_os("ORX_TEST_ENGINES")
-            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/engines"), PathBuf::from);
-        let program = engines.join(engine).join("node_modules/.bin").join(engine);
-        assert!(program.exists(), "{engine} is not installed for the tests: `cargo xtask setup` installs it");
         let daemon = Daemon::start(|settings| {
-            settings.workers(0).set(&format!("engines.binaries.{engine}"), program.to_str().unwrap());
+            settings.workers(0);
+            engines::install(settings, engine.parse().unwrap());
         });
         let repository = Repository::calculator(&daemon.path("project"));
         Self { daemon, repository }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use orx_engines::{
     Context, Endpoint, EngineKind, FailureKind, HeadlessRequest, InteractiveRequest, Launch, Mode, StageReport,
@@ -13,14 +12,10 @@ use orx_protocol::process::{EndReason, Exit};
 use orx_tests::calculator;
 use orx_tests::harness::engines::{KEYS, files, person, program, search_path};
 use orx_tests::harness::{Repository, eventually, process};
+use orx_tests::lives::{KEY, PATIENCE};
 use orx_tests::model::{Action, Failure, Scenario, ScriptedModel, Step, Usage};
 use orx_tests::terminal::Terminal;
 use tokio::io::AsyncWriteExt as _;
-
-/// The longest that one CLI may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(150);
-/// The key of the endpoint.
-const KEY: &str = "scripted-endpoint-key-0123456789";
 
 /// A CLI with its model, its directory, and an operator whose files must not be touched.
 struct Bed {
@@ -141,7 +136,12 @@ impl Bed {
             command: None,
         };
         orx_engines::prepare(self.kind, &self.context, &self.cwd()).unwrap();
-        orx_engines::headless(self.kind, &self.context, &request).unwrap()
+        let mut launch = orx_engines::headless(self.kind, &self.context, &request).unwrap();
+        // As the daemon does: whoever starts a server must not find that of another test.
+        if let Some(name) = &self.kind.descriptor().sockets {
+            launch.environment.insert(name.clone(), self.scratch.path().to_string_lossy().into_owned());
+        }
+        launch
     }
 
     async fn run(&self, prompt: &str, mode: Mode) -> StageReport {
@@ -169,6 +169,17 @@ impl Bed {
         assert!(requests.iter().any(|request| request.outcome == "answer"));
         for request in requests.iter().filter(|request| request.api.is_some()) {
             assert_eq!(request.key.as_deref(), Some(KEY), "{}", request.path);
+        }
+    }
+}
+
+/// No holder stands around a CLI here that would end what it left running, such as OpenHands' server of tmux.
+impl Drop for Bed {
+    fn drop(&mut self) {
+        for left in process::of_directory(self.scratch.path()) {
+            let pid = nix::unistd::Pid::from_raw(left.pid);
+            // One that has just ended needs no end.
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         }
     }
 }

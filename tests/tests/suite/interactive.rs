@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use alacritty_terminal::term::TermMode;
 use orx_client::{Terminal, TerminalWriter};
@@ -16,19 +16,12 @@ use orx_protocol::places::variable;
 use orx_protocol::process::ProcessIdentity;
 use orx_protocol::terminal::{FromViewer, ToViewer};
 use orx_sandbox::identity;
-use orx_tests::harness::wire::Received;
 use orx_tests::harness::{Daemon, Repository, engines, eventually, eventually_or, process, search_path};
-use orx_tests::model::{Rule, Scenario, ScriptedModel, Step, When};
+use orx_tests::lives::{Bed, GONE, KEY, PATIENCE};
+use orx_tests::model::{Rule, Scenario, Step, When};
 use orx_tests::terminal::{Screen, Terminal as Pty};
 use pty_proxy::terminal::emulator::Emulator;
 use serde_json::{Value, json};
-
-/// The longest that one CLI may take to draw or to answer on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(150);
-/// How long processes may take to go after their session's end was answered.
-const GONE: Duration = Duration::from_secs(5);
-/// The key of the endpoint.
-const KEY: &str = "scripted-endpoint-key-0123456789";
 
 /// What a person writes: several lines, quotes of each kind, what a shell would change.
 const FIRST: &str =
@@ -55,129 +48,85 @@ const DIALOGS: [&str; 11] = [
     "enter to continue",
 ];
 
-/// A daemon whose engines ask a scripted model, for a person with files and keys of their own.
-struct Bed {
+/// A person with files and keys of their own, and a bed in which their CLI lies.
+struct Person {
     kind: EngineKind,
-    model: ScriptedModel,
-    daemon: Daemon,
-    user_before: BTreeMap<PathBuf, Vec<u8>>,
+    bed: Bed,
+    files_before: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-impl Bed {
+impl Person {
     async fn new(kind: EngineKind) -> Self {
-        let rule = |prompt: &str, text: &str| Rule {
+        let answered = |prompt: &str, text: &str| Rule {
             name: text.to_owned(),
             when: When { prompt: vec![prompt.to_owned()], ..When::default() },
             steps: vec![Step { text: text.to_owned(), ..Step::default() }],
         };
-        let rules =
-            vec![rule("Explain", FIRST_ANSWER), rule(SECOND, SECOND_ANSWER), rule("--not-an-option", HANDED_ANSWER)];
+        let rules = vec![
+            answered("Explain", FIRST_ANSWER),
+            answered(SECOND, SECOND_ANSWER),
+            answered("--not-an-option", HANDED_ANSWER),
+        ];
         let otherwise = Some(Step { text: "Never mind.".to_owned(), ..Step::default() });
-        let model = ScriptedModel::start(Scenario { rules, otherwise, ..Scenario::default() }).await.unwrap();
-        let mut user_before = BTreeMap::new();
-        let daemon = Daemon::start(|settings| {
-            settings.workers(0);
-            settings.set("engines.endpoint", json!({"url": model.url, "key": KEY}));
-            settings.set(&format!("engines.binaries.{kind}"), engines::program(kind).to_string_lossy().into_owned());
-            settings.variable("PATH", engines::search_path(kind, &search_path()));
+        let mut files_before = BTreeMap::new();
+        let bed = Bed::new(Scenario { rules, otherwise, ..Scenario::default() }, |settings| {
+            engines::install(settings, kind);
             for name in engines::KEYS {
                 settings.variable(name, "the-persons-own");
             }
-            user_before = engines::person(&settings.user_home);
-        });
-        Self { kind, model, daemon, user_before }
+            files_before = engines::person(&settings.user_home);
+        })
+        .await;
+        Self { kind, bed, files_before }
     }
 
-    fn create(&self, more: &Value) -> String {
-        let mut params = json!({"engine": self.kind.name(), "cols": 100, "rows": 30});
+    fn begin(&mut self, more: &Value) {
+        let mut params = json!({"engine": self.kind.name()});
         params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.daemon.call("session.create", &params)["session"].as_str().unwrap().to_owned()
-    }
-
-    fn call(&self, method: &str, session: &str, more: &Value) -> Value {
-        let mut params = json!({ "session": session });
-        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.daemon.call(method, &params)
-    }
-
-    /// `session.send`, which may wait for a CLI that starts slowly.
-    fn send(&self, session: &str, text: &str) -> Value {
-        let mut wire = self.daemon.wire();
-        wire.request("session.send", &json!({"session": session, "text": text}));
-        match wire.receive(PATIENCE) {
-            Received::Body(mut answer) if answer.get("result").is_some() => answer["result"].take(),
-            other => panic!("{}: {other:?}; the screen is\n{}", self.kind, self.screen(session).join("\n")),
-        }
-    }
-
-    fn screen(&self, session: &str) -> Vec<String> {
-        let screen = self.call("session.screen", session, &json!({}));
-        serde_json::from_value(screen["lines"].clone()).unwrap()
+        self.bed.begin(&params);
     }
 
     /// Waits until the session's screen is as wanted.
     #[track_caller]
-    fn until(&self, what: &str, session: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
-        let what = format!("{}: {what}", self.kind);
-        let shown = eventually_or(&what, PATIENCE, || {
-            let screen = self.screen(session);
-            wanted(&screen).then_some(screen)
-        });
-        shown.unwrap_or_else(|late| panic!("{late}; the screen is\n{}", self.screen(session).join("\n")))
+    fn until(&self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
+        self.bed.until(&format!("{}: {what}", self.kind), || Some(self.bed.lines()).filter(|lines| wanted(lines)))
     }
 
     #[track_caller]
-    fn until_shown(&self, session: &str, text: &str) {
-        self.until(text, session, |lines| lines.iter().any(|line| line.contains(text)));
-    }
-
-    #[track_caller]
-    fn until_composer(&self, session: &str, cols: usize, rows: usize) -> Vec<String> {
-        self.until(&format!("the composer at {cols}x{rows}"), session, |lines| {
+    fn until_composer(&self, cols: usize, rows: usize) -> Vec<String> {
+        self.until(&format!("the composer at {cols}x{rows}"), |lines| {
             lines.len() == rows && has_composer(self.kind, lines, cols)
         })
     }
 
     /// The requests with which the CLI asked for the prompt's answer: those that offer tools.
     fn asked(&self, prompt: &str) -> usize {
-        let requests = self.model.requests();
+        let requests = self.bed.model.requests();
         requests.iter().filter(|request| request.prompt.trim() == prompt && !request.tools.is_empty()).count()
     }
 
     /// What the model was asked, for messages.
     fn prompts(&self) -> Vec<(String, bool)> {
-        let requests = self.model.requests();
+        let requests = self.bed.model.requests();
         requests.into_iter().map(|request| (request.prompt, !request.tools.is_empty())).collect()
     }
 
-    fn stop(&self, session: &str) {
-        assert!(!process::of_session(session).is_empty(), "the session has no process");
-        self.call("session.stop", session, &json!({}));
-        self.nothing_is_left(session);
-        assert_eq!(self.call("session.get", session, &json!({}))["state"], "ended");
-    }
-
-    fn nothing_is_left(&self, session: &str) {
-        eventually("the end of every process of the session", GONE, || {
-            process::of_session(session).is_empty().then_some(())
-        });
-    }
-
     /// The person's own files are as they were, and the model heard the endpoint's key alone.
-    fn nothing_of_the_person_was_used(&self) {
-        assert_eq!(engines::files(&self.daemon.path("user")), self.user_before, "the user's home was written to");
-        for request in self.model.requests().iter().filter(|request| request.api.is_some()) {
+    fn nothing_of_theirs_was_used(&self) {
+        let files = engines::files(&self.bed.daemon.path("user"));
+        assert_eq!(files, self.files_before, "the user's home was written to");
+        for request in self.bed.model.requests().iter().filter(|request| request.api.is_some()) {
             assert_eq!(request.key.as_deref(), Some(KEY), "{}", request.path);
         }
     }
 
     /// A shell on a terminal, as a person has it.
     fn shell(&self, cols: u16, rows: u16) -> Pty {
-        let places = self.daemon.places();
+        let places = self.bed.daemon.places();
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let environment = BTreeMap::from([
             ("PATH".to_owned(), search_path()),
-            ("HOME".to_owned(), text(&self.daemon.path("user"))),
+            ("HOME".to_owned(), text(&self.bed.daemon.path("user"))),
             ("TERM".to_owned(), "xterm-256color".to_owned()),
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
             ("PS1".to_owned(), "shell$ ".to_owned()),
@@ -186,18 +135,18 @@ impl Bed {
             (variable::CONFIG.to_owned(), text(&places.config)),
         ]);
         let argv = ["/bin/sh".to_owned()];
-        let shell = Pty::with_size(&argv, &environment, self.daemon.directory(), cols, rows).unwrap();
+        let shell = Pty::with_size(&argv, &environment, self.bed.daemon.directory(), cols, rows).unwrap();
         eventually("the shell's prompt", PATIENCE, || shell.text().contains("shell$").then_some(()));
         shell
     }
 
     /// Waits until a terminal shows what the session's screen shows.
     #[track_caller]
-    fn until_same(&self, who: &str, session: &str, lines: impl Fn() -> Vec<String>) {
+    fn until_same(&self, who: &str, lines: impl Fn() -> Vec<String>) {
         let what = format!("{}: {who} shows what the session's screen is", self.kind);
-        let same = eventually_or(&what, PATIENCE, || (lines() == self.screen(session)).then_some(()));
+        let same = eventually_or(&what, PATIENCE, || (lines() == self.bed.lines()).then_some(()));
         if let Err(late) = same {
-            let (shown, screen) = (lines().join("\n"), self.screen(session).join("\n"));
+            let (shown, screen) = (lines().join("\n"), self.bed.screen());
             panic!("{late}: it shows\n{shown}\n--- but the session's screen is\n{screen}");
         }
     }
@@ -281,8 +230,9 @@ fn control(letter: char, modes: TermMode) -> Vec<u8> {
 }
 
 /// Attaches from a shell, looks, resizes, leaves in both ways; the terminal must be as it was before.
-fn a_person_attaches_and_leaves(bed: &Bed, session: &str) {
-    let shell = bed.shell(90, 26);
+fn a_person_attaches_and_leaves(person: &Person) {
+    let session = &person.bed.session;
+    let shell = person.shell(90, 26);
     let type_line = |line: &str| shell.write(format!("{line}\n").as_bytes()).unwrap();
     type_line("stty -a > before; echo at-the-$((1+1))nd-prompt");
     eventually("the shell's answer", PATIENCE, || shell.text().contains("at-the-2nd-prompt").then_some(()));
@@ -290,12 +240,12 @@ fn a_person_attaches_and_leaves(bed: &Bed, session: &str) {
     for (turn, size) in [(97, 31), (104, 33)].into_iter().enumerate() {
         type_line(&format!("orxctl attach {session}"));
         eventually("the CLI on the person's terminal", PATIENCE, || {
-            has_composer(bed.kind, &shell.lines(), if turn == 0 { 90 } else { 97 }).then_some(())
+            has_composer(person.kind, &shell.lines(), if turn == 0 { 90 } else { 97 }).then_some(())
         });
-        bed.until_same("an attached terminal", session, || shell.lines());
+        person.until_same("an attached terminal", || shell.lines());
         shell.resize(size.0, size.1).unwrap();
-        bed.until_composer(session, usize::from(size.0), usize::from(size.1));
-        bed.until_same("a resized terminal", session, || shell.lines());
+        person.until_composer(usize::from(size.0), usize::from(size.1));
+        person.until_same("a resized terminal", || shell.lines());
         if turn == 0 {
             shell.write(&control('b', shell.modes())).unwrap();
             shell.write(b"d").unwrap();
@@ -308,76 +258,77 @@ fn a_person_attaches_and_leaves(bed: &Bed, session: &str) {
             let last = lines.iter().rposition(|line| line.contains(&farewell))?;
             lines.get(last + 1..)?.iter().any(|line| line.starts_with("shell$")).then_some(())
         });
-        assert_eq!(shell.modes(), modes, "{}: modes are left behind", bed.kind);
+        assert_eq!(shell.modes(), modes, "{}: modes are left behind", person.kind);
         let (after, done) = (format!("after-{turn}"), format!("sane-{}", turn + 41));
         type_line(&format!("stty -a > {after}; echo sane-$((40+1+{turn}))"));
         eventually("the shell's answer", PATIENCE, || shell.text().contains(&done).then_some(()));
-        let stty = |name: &str| std::fs::read_to_string(bed.daemon.path(name)).unwrap();
+        let stty = |name: &str| std::fs::read_to_string(person.bed.daemon.path(name)).unwrap();
         let settings = |text: String| text.split_once(';').map(|_| text.split_once("line = ").unwrap().1.to_owned());
         assert_eq!(settings(stty(&after)), settings(stty("before")));
     }
 }
 
 async fn lives_from_its_composer_to_its_end(kind: EngineKind) {
-    let mut bed = Bed::new(kind).await;
-    let work = bed.daemon.path("it's \"work\"");
+    let mut person = Person::new(kind).await;
+    let work = person.bed.daemon.path("it's \"work\"");
     std::fs::create_dir_all(&work).unwrap();
-    let session = bed.create(&json!({ "cwd": work }));
+    person.begin(&json!({ "cwd": work }));
+    let session = person.bed.session.clone();
 
     // At once: what is typed before the composer is drawn is lost, so the daemon waits for it.
-    let sent = bed.send(&session, FIRST);
-    let drawn = bed.until_composer(&session, 100, 30).join("\n").to_lowercase();
+    let receipt = person.bed.send(FIRST);
+    let drawn = person.until_composer(100, 30).join("\n").to_lowercase();
     for words in DIALOGS {
         assert!(!drawn.contains(words), "{kind}: a dialog (`{words}`) is on the screen\n{drawn}");
     }
-    assert!(["submitted", "accepted"].contains(&sent["receipt"].as_str().unwrap()), "{sent}");
-    bed.until_shown(&session, FIRST_ANSWER);
-    assert_eq!(bed.asked(FIRST), 1, "{kind}: {:?}", bed.prompts());
+    assert!(["submitted", "accepted"].contains(&receipt.as_str()), "{receipt}");
+    person.bed.until_shown(FIRST_ANSWER);
+    assert_eq!(person.asked(FIRST), 1, "{kind}: {:?}", person.prompts());
 
-    bed.call("session.keys", &session, &json!({"keys": ["x", "y", "z", "z", "y"]}));
-    bed.until_shown(&session, "xyzzy");
-    bed.call("session.keys", &session, &json!({"keys": vec!["backspace"; 5]}));
-    bed.until("an empty composer", &session, |lines| !lines.iter().any(|line| line.contains("xyzzy")));
+    person.bed.keys(&["x", "y", "z", "z", "y"]);
+    person.bed.until_shown("xyzzy");
+    person.bed.keys(&vec!["backspace"; 5]);
+    person.until("an empty composer", |lines| !lines.iter().any(|line| line.contains("xyzzy")));
 
-    bed.call("session.resize", &session, &json!({"cols": 76, "rows": 24}));
-    bed.until_composer(&session, 76, 24);
-    let listed = bed.call("session.get", &session, &json!({}));
+    person.bed.call("session.resize", &json!({"cols": 76, "rows": 24}));
+    person.until_composer(76, 24);
+    let listed = person.bed.get();
     assert_eq!((&listed["cols"], &listed["rows"]), (&json!(76), &json!(24)));
 
-    a_person_attaches_and_leaves(&bed, &session);
+    a_person_attaches_and_leaves(&person);
 
-    let mut first = Viewer::attach(&bed.daemon, &session, (110, 32), AttachMode::Control).await;
-    bed.until_composer(&session, 110, 32);
-    bed.until_same("the first viewer", &session, || first.lines());
-    let second = Viewer::attach(&bed.daemon, &session, (110, 32), AttachMode::View).await;
-    bed.until_same("the second viewer", &session, || second.lines());
+    let mut first = Viewer::attach(&person.bed.daemon, &session, (110, 32), AttachMode::Control).await;
+    person.until_composer(110, 32);
+    person.until_same("the first viewer", || first.lines());
+    let second = Viewer::attach(&person.bed.daemon, &session, (110, 32), AttachMode::View).await;
+    person.until_same("the second viewer", || second.lines());
 
-    bed.daemon.kill9();
+    person.bed.daemon.kill9();
     first.writer.send(&FromViewer::Input(b"typed meanwhile".to_vec())).await.unwrap();
     for viewer in [&first, &second] {
         eventually("what is typed while the daemon is away", PATIENCE, || {
             viewer.lines().iter().any(|line| line.contains("typed meanwhile")).then_some(())
         });
     }
-    bed.daemon.restart();
-    let list = bed.daemon.call("session.list", &json!({}));
+    person.bed.daemon.restart();
+    let list = person.bed.daemon.call("session.list", &json!({}));
     assert_eq!((&list["sessions"][0]["session"], &list["sessions"][0]["state"]), (&json!(session), &json!("running")));
-    bed.call("session.keys", &session, &json!({"keys": vec!["backspace"; "typed meanwhile".len()]}));
-    bed.until("an empty composer", &session, |lines| !lines.iter().any(|line| line.contains("typed mean")));
-    bed.send(&session, SECOND);
-    bed.until_shown(&session, SECOND_ANSWER);
-    bed.until_composer(&session, 110, 32);
-    bed.until_same("the first viewer", &session, || first.lines());
-    bed.until_same("the second viewer", &session, || second.lines());
+    person.bed.keys(&vec!["backspace"; "typed meanwhile".len()]);
+    person.until("an empty composer", |lines| !lines.iter().any(|line| line.contains("typed mean")));
+    person.bed.send(SECOND);
+    person.bed.until_shown(SECOND_ANSWER);
+    person.until_composer(110, 32);
+    person.until_same("the first viewer", || first.lines());
+    person.until_same("the second viewer", || second.lines());
 
-    bed.stop(&session);
+    person.bed.stop();
     for viewer in [first, second] {
         viewer.reading.await.unwrap();
         assert!(viewer.shown.lock().unwrap().ended, "a viewer was not told of the end");
     }
-    let directory = bed.daemon.places().sessions().join(&session);
-    assert_eq!(replayed(&directory.join(file::RECORDING)), bed.screen(&session), "{kind}: the recording's last screen");
-    bed.nothing_of_the_person_was_used();
+    let directory = person.bed.daemon.places().sessions().join(&session);
+    assert_eq!(replayed(&directory.join(file::RECORDING)), person.bed.lines(), "{kind}: the recording's last screen");
+    person.nothing_of_theirs_was_used();
 }
 
 /// What a session's terminal shows at the end of a recording.
@@ -407,29 +358,29 @@ fn replayed(recording: &Path) -> Vec<String> {
 }
 
 async fn a_first_prompt_is_handed_over_in_a_worktree(kind: EngineKind) {
-    let bed = Bed::new(kind).await;
-    let path = bed.daemon.path("repository");
+    let mut person = Person::new(kind).await;
+    let path = person.bed.daemon.path("repository");
     let repository = Repository::with_files(&path, &[("a.txt", "committed\n"), ("sub/b.txt", "b\n")]);
     repository.write("a.txt", "changed, not committed\n");
     repository.write("new.txt", "staged\n");
     repository.git(&["add", "new.txt"]);
     repository.write("loose.txt", "untracked\n");
     let before = repository.snapshot();
-    let session = bed.create(&json!({"cwd": path.join("sub"), "worktree": true, "prompt": HANDED}));
-    bed.until_shown(&session, HANDED_ANSWER);
-    assert_eq!(bed.asked(HANDED), 1, "{kind}: {:?}", bed.prompts());
-    let cwd = bed.call("session.get", &session, &json!({}))["cwd"].as_str().unwrap().to_owned();
+    person.begin(&json!({"cwd": path.join("sub"), "worktree": true, "prompt": HANDED}));
+    person.bed.until_shown(HANDED_ANSWER);
+    assert_eq!(person.asked(HANDED), 1, "{kind}: {:?}", person.prompts());
+    let cwd = person.bed.get()["cwd"].as_str().unwrap().to_owned();
     let worktree = Path::new(&cwd).parent().unwrap().to_owned();
     assert!(worktree.starts_with(path.join(".worktrees")), "{cwd}");
     assert!(cwd.ends_with("/sub"), "{cwd}");
     assert_eq!(std::fs::read_to_string(worktree.join("a.txt")).unwrap(), "committed\n");
     assert!(!worktree.join("new.txt").exists() && !worktree.join("loose.txt").exists());
-    let asked_in = bed.model.requests().into_iter().filter_map(|request| request.cwd).all(|said| said == cwd);
+    let asked_in = person.bed.model.requests().into_iter().filter_map(|request| request.cwd).all(|said| said == cwd);
     assert!(asked_in, "{kind} works elsewhere");
-    bed.stop(&session);
+    person.bed.stop();
     assert_eq!(repository.snapshot(), before, "the checkout changed");
     assert!(worktree.join("a.txt").exists(), "work is not thrown away with the session");
-    bed.nothing_of_the_person_was_used();
+    person.nothing_of_theirs_was_used();
 }
 
 macro_rules! for_each_engine {
@@ -463,11 +414,11 @@ for_each_engine!(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_a_cli_puts_into_the_background_end_with_its_session() {
-    let bed = Bed::new(EngineKind::Codex).await;
+    let mut person = Person::new(EngineKind::Codex).await;
     let argv = ["-c", "features.daemon_auto_start=true"];
-    let session = bed.create(&json!({"cwd": bed.daemon.directory(), "argv": argv}));
-    let servers = eventually("a server of Codex in a session of its own", PATIENCE, || {
-        let servers: Vec<ProcessIdentity> = process::of_session(&session)
+    person.begin(&json!({"cwd": person.bed.daemon.directory(), "argv": argv}));
+    let servers = person.bed.until("a server of Codex in a session of its own", || {
+        let servers: Vec<ProcessIdentity> = process::of_session(&person.bed.session)
             .into_iter()
             .filter(|pid| {
                 let argv = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -477,16 +428,16 @@ async fn servers_that_a_cli_puts_into_the_background_end_with_its_session() {
             .collect();
         (!servers.is_empty()).then_some(servers)
     });
-    bed.stop(&session);
+    person.bed.stop();
     // One that has ended and was not collected yet by its new parent is no process any more.
     assert!(!servers.iter().any(|server| identity::is_alive(*server)), "{servers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_with_orxctl_and_a_real_cli() {
-    let bed = Bed::new(EngineKind::Claude).await;
-    let here = bed.daemon.directory();
-    let shell = bed.shell(100, 30);
+    let mut person = Person::new(EngineKind::Claude).await;
+    let here = person.bed.daemon.directory();
+    let shell = person.shell(100, 30);
     let type_line = |line: &str| shell.write(format!("{line}\n").as_bytes()).unwrap();
     type_line("orxctl new claude --title 'a day'");
     eventually("Claude Code on the terminal", PATIENCE, || {
@@ -501,35 +452,36 @@ async fn a_day_with_orxctl_and_a_real_cli() {
     eventually("the way back", PATIENCE, || shell.text().contains("[detached from ses_").then_some(()));
     assert!(!shell.modes().intersects(TermMode::ALT_SCREEN | TermMode::MOUSE_MODE));
 
-    let listed = bed.daemon.orxctl(here, &["ls"]);
+    let listed = person.bed.daemon.orxctl(here, &["ls"]);
     let row = listed.done().lines().find(|line| line.contains("claude")).unwrap();
     assert!(row.contains("running") && row.contains("a day"), "{row}");
     let session = row.split_whitespace().next().unwrap().to_owned();
+    person.bed.session.clone_from(&session);
     let short = &session[session.len() - 6..];
-    assert!(bed.daemon.orxctl(here, &["send", short, SECOND]).done().contains("submitted"));
-    bed.until_shown(&session, SECOND_ANSWER);
-    let screen = bed.daemon.orxctl(here, &["screen", short]);
+    assert!(person.bed.daemon.orxctl(here, &["send", short, SECOND]).done().contains("submitted"));
+    person.bed.until_shown(SECOND_ANSWER);
+    let screen = person.bed.daemon.orxctl(here, &["screen", short]);
     assert!(screen.done().contains(FIRST_ANSWER) && screen.done().contains(SECOND_ANSWER), "{screen:?}");
-    let log = bed.daemon.orxctl(here, &["logs", short]);
+    let log = person.bed.daemon.orxctl(here, &["logs", short]);
     assert!(log.done().contains("first") && !log.stdout.contains('\u{1b}'), "{log:?}");
-    bed.daemon.orxctl(here, &["wait", short, "--until", "running"]).done();
-    bed.daemon.orxctl(here, &["wait", short, "--timeout", "100ms"]).refused(1, &["has not ended"]);
+    person.bed.daemon.orxctl(here, &["wait", short, "--until", "running"]).done();
+    person.bed.daemon.orxctl(here, &["wait", short, "--timeout", "100ms"]).refused(1, &["has not ended"]);
 
     type_line(&format!("clear; orxctl attach {short}"));
     eventually("the same conversation", PATIENCE, || shell.text().contains(SECOND_ANSWER).then_some(()));
-    assert!(bed.daemon.orxctl(here, &["stop", short]).done().contains("ended"));
+    assert!(person.bed.daemon.orxctl(here, &["stop", short]).done().contains("ended"));
     eventually("word of the end", PATIENCE, || shell.text().contains("[session ended: ").then_some(()));
     assert!(!shell.modes().intersects(TermMode::ALT_SCREEN | TermMode::MOUSE_MODE));
-    bed.nothing_is_left(&session);
-    bed.daemon.orxctl(here, &["wait", short]).done();
-    assert!(!bed.daemon.orxctl(here, &["ls"]).stdout.contains("claude"));
-    assert!(bed.daemon.orxctl(here, &["ls", "--all"]).done().contains("ended"));
-    assert!(bed.daemon.orxctl(here, &["screen", short]).code == Some(0), "its last screen can still be read");
+    process::until_gone(&session, &[], GONE);
+    person.bed.daemon.orxctl(here, &["wait", short]).done();
+    assert!(!person.bed.daemon.orxctl(here, &["ls"]).stdout.contains("claude"));
+    assert!(person.bed.daemon.orxctl(here, &["ls", "--all"]).done().contains("ended"));
+    assert!(person.bed.daemon.orxctl(here, &["screen", short]).code == Some(0), "its last screen can still be read");
     assert!(
-        bed.daemon.orxctl(here, &["attach", short]).done().contains(SECOND_ANSWER),
+        person.bed.daemon.orxctl(here, &["attach", short]).done().contains(SECOND_ANSWER),
         "its end is shown, not attached to"
     );
-    bed.daemon.orxctl(here, &["send", short, "more"]).refused(1, &["ended"]);
+    person.bed.daemon.orxctl(here, &["send", short, "more"]).refused(1, &["ended"]);
 }
 
 #[test]
