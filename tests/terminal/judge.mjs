@@ -31,6 +31,13 @@ function write(state, bytes) {
   return new Promise((resolve) => state.terminal.write(bytes, resolve));
 }
 
+/**
+ * A link of which xterm.js forgot where it leads: it keeps that with a mark on the row in which the link was begun, which it
+ * does not move along with the text in a scroll region, and forgets it when that row is erased. The text keeps its link in
+ * every other way; where it leads is compared where both terminals know it.
+ */
+const FORGOTTEN = "forgotten";
+
 const FLAGS = ["Bold", "Italic", "Dim", "Blink", "Inverse", "Invisible", "Strikethrough", "Overline"];
 const styles = new Map();
 
@@ -39,10 +46,14 @@ function style(core, attributes) {
   if (attributes.hasExtendedAttrs()) {
     return describe(core, attributes);
   }
-  const key = attributes.fg * 2 ** 32 + attributes.bg;
-  let text = styles.get(key);
+  // Both are numbers of 32 bits: together they are more than a number holds.
+  let grounds = styles.get(attributes.fg);
+  if (grounds === undefined) {
+    styles.set(attributes.fg, (grounds = new Map()));
+  }
+  let text = grounds.get(attributes.bg);
   if (text === undefined) {
-    styles.set(key, (text = describe(core, attributes)));
+    grounds.set(attributes.bg, (text = describe(core, attributes)));
   }
   return text;
 }
@@ -57,7 +68,7 @@ function describe(core, attributes) {
     color(attributes.getBgColorMode(), attributes.getBgColor()),
     FLAGS.filter((flag) => attributes[`is${flag}`]()).join(),
     attributes.isUnderline() ? `${attributes.getUnderlineStyle()}/${under}` : "",
-    link ? (core._oscLinkService.getLinkData(link)?.uri ?? "") : "",
+    link ? (core._oscLinkService.getLinkData(link)?.uri ?? FORGOTTEN) : "",
   ].join("|");
 }
 
@@ -93,7 +104,9 @@ function picture(state) {
     out.push(["cursor behind", saved(normal)]);
   }
   out.push(["scroll region", `${active.scrollTop + 1},${active.scrollBottom + 1}`]);
-  out.push(["tabs", Object.keys(active.tabs).filter((column) => active.tabs[column] && column < core.cols).join()]);
+  // The last column is left out: the cursor stops there with a tab and without, and xterm.js sets none there for a cursor
+  // that waits behind it.
+  out.push(["tabs", Object.keys(active.tabs).filter((column) => active.tabs[column] && column < core.cols - 1).join()]);
   out.push(["cursor hidden", String(modes.isCursorHidden)]);
   const { cursorBlink, cursorStyle, ...others } = { ...modes.modes, ...modes.decPrivateModes };
   for (const [mode, value] of Object.entries(others)) {
@@ -104,9 +117,20 @@ function picture(state) {
   const mouse = core.coreMouseService;
   out.push(["mouse", `${mouse.activeProtocol} ${mouse.activeEncoding}`]);
   const charsets = core._charsetService;
-  out.push(["charset", `${charsets.glevel} ${[0, 1, 2, 3].map((set) => (charsets._charsets[set] ? "drawing" : "")).join()}`]);
+  out.push(["charset", `${charsets.glevel} ${charsets.charset ? "drawing" : ""} ${[0, 1, 2, 3].map((set) => (charsets._charsets[set] ? "drawing" : "")).join()}`]);
+  out.push(["line feed returns", String(options.convertEol)]);
   out.push(["title", state.title]);
   return out;
+}
+
+/** Whether two cells, or values, are the same as far as xterm.js knows. */
+function isSame(one, two) {
+  if (one === two || two === undefined) {
+    return one === two;
+  }
+  const [left, right] = [one.split("|"), two.split("|")];
+  const [from, to] = [left.pop(), right.pop()];
+  return from !== "" && to !== "" && [from, to].includes(FORGOTTEN) && left.join("|") === right.join("|");
 }
 
 function difference(expected, actual) {
@@ -118,7 +142,10 @@ function difference(expected, actual) {
     }
     if (one !== two) {
       const [left, right] = [one.split("\n"), two.split("\n")];
-      const place = left.findIndex((cell, column) => cell !== right[column]);
+      const place = left.findIndex((cell, column) => !isSame(cell, right[column]));
+      if (place < 0 && left.length === right.length) {
+        continue;
+      }
       return `${name}${left.length > 1 ? `,${place + 1}` : ""}: ${JSON.stringify(left[place])} became ${JSON.stringify(right[place])}`;
     }
   }

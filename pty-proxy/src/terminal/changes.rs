@@ -9,9 +9,9 @@ use alacritty_terminal::vte::ansi::{
 };
 use unicode_width::UnicodeWidthChar;
 
-use super::screen::{Blinking, PRIVATE_MODES, Screen, is_second_half};
+use super::screen::{Blinking, PRIVATE_MODES, Saved, Screen, is_second_half};
 use super::sequence::ALTERNATE_SCREEN_ALIASES;
-use super::style::BLINK;
+use super::style::{BLINK, is_overlined, set_overlined};
 
 /// Combining characters kept on one cell; a stream of nothing else must not fill the memory.
 const COMBINING_LIMIT: usize = 16;
@@ -27,6 +27,8 @@ const MOUSE_PROTOCOLS: [u16; 4] = [9, 1000, 1002, 1003];
 /// How it is told: UTF-8, SGR, urxvt, SGR in pixels.
 const MOUSE_ENCODINGS: [u16; 4] = [1005, 1006, 1015, PIXEL_MOUSE];
 const PIXEL_MOUSE: u16 = 1016;
+/// Those that are told as SGR.
+const SGR_MOUSE_ENCODINGS: [u16; 2] = [1006, PIXEL_MOUSE];
 /// DECNKM, which is DECKPAM and DECKPNM as a mode.
 const KEYPAD_MODE: u16 = 66;
 /// Save and restore the cursor, without the screen.
@@ -48,8 +50,18 @@ impl Screen {
         match attribute {
             Attr::BlinkSlow | Attr::BlinkFast => flags.insert(BLINK),
             Attr::CancelBlink => flags.remove(BLINK),
+            other if other != Attr::Reset && is_overlined(*flags) => {
+                set_overlined(flags, false);
+                self.term.terminal_attribute(other);
+                self.overline(true);
+            }
             other => self.term.terminal_attribute(other),
         }
+    }
+
+    /// Whether the pen draws a line above the text from now on.
+    pub(super) fn overline(&mut self, on: bool) {
+        set_overlined(&mut self.term.grid_mut().cursor.template.flags, on);
     }
 
     /// The cursor's style, from all that was said of it.
@@ -156,6 +168,38 @@ impl Screen {
         }
     }
 
+    /// The cell before the cursor, where the last character is: its row and column. `None` at the beginning of a row.
+    pub(super) fn before_cursor(&self) -> Option<(&[Cell], usize)> {
+        let grid = self.term.grid();
+        let cursor = &grid.cursor;
+        let row = &grid[cursor.point.line][..];
+        let waits = cursor.input_needs_wrap;
+        let column = if waits { cursor.point.column.0 } else { cursor.point.column.0.checked_sub(1)? };
+        Some((row, if is_second_half(row, column) { column - 1 } else { column }))
+    }
+
+    /// Whether the cursor is within a wide character.
+    pub(super) fn is_on_second_half(&self) -> bool {
+        let grid = self.term.grid();
+        is_second_half(&grid[grid.cursor.point.line][..], grid.cursor.point.column.0)
+    }
+
+    /// IND: a line down in the same column.
+    pub(super) fn index(&mut self) {
+        self.keep_row_before_feed();
+        self.stop_waiting();
+        self.term.linefeed();
+    }
+
+    /// VPR: lines down that no scroll region ends, but that which is the cursor's origin.
+    pub(super) fn lines_down(&mut self, count: u16) {
+        let is_within = self.mode().contains(TermMode::ORIGIN);
+        let last = if is_within { self.tracked.region.end - 1 } else { self.last_line() };
+        let line = &mut self.term.grid_mut().cursor.point.line;
+        *line = Line((line.0 + i32::from(count)).min(last));
+        self.stop_waiting();
+    }
+
     /// Where the next character goes that is drawn over others: its row and column; `None` where a blank row scrolls in.
     fn next_place(&self) -> Option<(Line, usize)> {
         let cursor = &self.term.grid().cursor;
@@ -163,8 +207,10 @@ impl Screen {
         if !(cursor.input_needs_wrap && self.mode().contains(TermMode::LINE_WRAP)) {
             return Some((line, cursor.point.column.0));
         }
-        let scrolls = line.0 + 1 == self.tracked.region.end || line.0 == self.last_line();
-        (!scrolls).then_some((line + 1, 0))
+        if line.0 + 1 == self.tracked.region.end {
+            return None;
+        }
+        Some((if line.0 == self.last_line() { line } else { line + 1 }, 0))
     }
 
     /// Whether one of the two cells that the next character may take is half of a wide character.
@@ -182,6 +228,10 @@ impl Screen {
         let width = character.width().unwrap_or(0);
         let last = column + width.saturating_sub(1);
         let fits = width > 0 && column + width <= row.len();
+        if width > 0 && !fits && is_second_half(row, column) {
+            self.blank_before_cursor();
+        }
+        let row = &self.term.grid()[line][..];
         let is_first_half = row.get(last).is_some_and(|cell| cell.flags.contains(Flags::WIDE_CHAR));
         let left = column.checked_sub(1).filter(|_| fits && is_second_half(row, column));
         let right = Some(last + 1).filter(|_| fits && is_first_half);
@@ -196,19 +246,78 @@ impl Screen {
         }
     }
 
-    /// Draws a character in insert mode: the row moves first, so that no half of a wide character stays.
+    /// Draws a character in insert mode: the row moves first, and of wide characters that are cut in two the halves become
+    /// blanks of the pen.
     pub(super) fn insert(&mut self, character: char) {
         let width = character.width().unwrap_or(0);
-        if width > 0 && !self.term.grid().cursor.input_needs_wrap && self.column() + width < self.term.columns() {
-            self.insert_blank(width);
-            self.term.unset_mode(NamedMode::Insert.into());
-            self.term.input(character);
-            self.term.set_mode(NamedMode::Insert.into());
-        } else {
-            self.term.input(character);
-            let line = self.term.grid().cursor.point.line;
-            mend_whole(&mut self.term.grid_mut()[line][..]);
+        if width == 0 {
+            return self.term.input(character);
         }
+        if self.mode().contains(TermMode::LINE_WRAP) {
+            let waits = self.term.grid().cursor.input_needs_wrap;
+            if waits || self.column() + width > self.term.columns() {
+                self.wrap(!waits);
+            }
+        }
+        let cursor = &self.term.grid().cursor;
+        let (line, column) = (cursor.point.line, cursor.point.column.0);
+        let mut blank = cursor.template.clone();
+        blank.c = ' ';
+        self.shift_right(line, column, width, &blank);
+        self.term.unset_mode(NamedMode::Insert.into());
+        self.term.input(character);
+        self.term.set_mode(NamedMode::Insert.into());
+    }
+
+    /// Moves what is in a row from `column` on to the right, and blanks what it leaves.
+    fn shift_right(&mut self, line: Line, column: usize, count: usize, blank: &Cell) {
+        let row = &mut self.term.grid_mut()[line][..];
+        if is_second_half(row, column) {
+            row.iter_mut().skip(column - 1).take(2).for_each(|half| *half = blank.clone());
+        }
+        if let Some(part) = row.get_mut(column..) {
+            part.rotate_right(count.min(part.len()));
+            part.iter_mut().take(count).for_each(|cell| *cell = blank.clone());
+        }
+        if let Some(last) = row.last_mut().filter(|cell| cell.flags.contains(Flags::WIDE_CHAR)) {
+            *last = blank.clone();
+        }
+    }
+
+    /// Blanks the first half of a wide character whose second half a gap takes.
+    fn blank_before_cursor(&mut self) {
+        let grid = self.term.grid_mut();
+        let mut blank = grid.cursor.template.clone();
+        blank.c = ' ';
+        let point = grid.cursor.point;
+        if let Some(left) = point.column.0.checked_sub(1) {
+            grid[point.line][Column(left)] = blank;
+        }
+    }
+
+    /// Goes on in the next row; `leaves_gap` is whether a wide character did not fit into this one.
+    fn wrap(&mut self, leaves_gap: bool) {
+        let ends_region = self.term.grid().cursor.point.line.0 + 1 == self.tracked.region.end;
+        let is_last = self.term.grid().cursor.point.line.0 == self.last_line();
+        let cuts_wide = self.is_on_second_half();
+        if leaves_gap {
+            if cuts_wide {
+                self.blank_before_cursor();
+            }
+            let grid = self.term.grid_mut();
+            let mut gap = grid.cursor.template.clone();
+            gap.c = ' ';
+            gap.flags.insert(Flags::LEADING_WIDE_CHAR_SPACER);
+            *grid.cursor_cell() = gap;
+        }
+        let grid = self.term.grid_mut();
+        grid.cursor_cell().flags.insert(Flags::WRAPLINE);
+        if ends_region {
+            self.term.linefeed();
+        } else if !is_last {
+            grid.cursor.point.line += 1;
+        }
+        self.goto_col(0);
     }
 
     /// DECSTR: the modes and settings of a program, without the screen.
@@ -229,41 +338,63 @@ impl Screen {
         cursor.template = Default::default();
         cursor.charsets = Default::default();
         term.grid_mut().saved_cursor = Default::default();
-        term.set_active_charset(CharsetIndex::G0);
-        self.tracked.charset = CharsetIndex::G0;
+        *self.saved_mut() = Saved::default();
+        self.tracked.synchronized = false;
+        self.set_active_charset(CharsetIndex::G0);
         self.tracked.region = 0..i32::from(self.size().rows);
     }
 
-    pub(super) fn enter_alternate(&mut self) {
+    /// Shows the alternate screen, blank; the cursor is kept for the return, or left as it is.
+    pub(super) fn enter_alternate(&mut self, keeps_cursor: bool) {
         if self.is_alternate() {
-            self.term.save_cursor_position();
-        } else {
-            let mut behind = self.term.grid().clone();
-            behind.saved_cursor = behind.cursor.clone();
-            self.behind = Some(behind);
-            self.term.swap_alt();
+            return;
         }
+        if keeps_cursor {
+            self.save_cursor_position();
+        }
+        self.behind = Some(self.term.grid().clone());
+        self.term.swap_alt();
+        self.term.grid_mut().saved_cursor = std::mem::take(&mut self.tracked.alternate_cursor);
+        self.tracked.region_behind = self.tracked.region.clone();
     }
 
-    pub(super) fn leave_alternate(&mut self) {
-        if self.is_alternate() {
-            // Nobody can show a viewer a cursor that is saved on a screen which is not there.
-            self.term.grid_mut().saved_cursor = Default::default();
-            self.term.swap_alt();
-            self.behind = None;
+    /// Shows the primary screen again; the cursor that was saved there returns, or stays where it is.
+    pub(super) fn leave_alternate(&mut self, restores_cursor: bool) {
+        if !self.is_alternate() {
+            return;
+        }
+        let cursor = self.term.grid().cursor.clone();
+        self.tracked.alternate_cursor = self.term.grid().saved_cursor.clone();
+        self.term.swap_alt();
+        if let Some(behind) = self.behind.take() {
+            *self.term.grid_mut() = behind;
+        }
+        if restores_cursor {
+            self.restore_cursor_position();
+        } else {
+            self.term.grid_mut().cursor = cursor;
         }
     }
 
     pub(super) fn set_named_mode(&mut self, mode: NamedPrivateMode, on: bool) {
         match (mode, on) {
-            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, true) => self.enter_alternate(),
-            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, false) if self.is_alternate() => self.leave_alternate(),
-            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, false) => self.term.restore_cursor_position(),
+            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, true) if self.is_alternate() => {
+                self.save_cursor_position()
+            }
+            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, true) => self.enter_alternate(true),
+            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, false) if self.is_alternate() => {
+                self.leave_alternate(true);
+            }
+            (NamedPrivateMode::SwapScreenAndSetRestoreCursor, false) => self.restore_cursor_position(),
             // A terminal of one width has no other to change to.
             (NamedPrivateMode::ColumnMode, _) => {}
             (NamedPrivateMode::SyncUpdate, on) => self.tracked.synchronized = on,
             (NamedPrivateMode::BlinkingCursor, on) => {
                 self.tracked.blinking = Some(Blinking { on, is_latest: true });
+            }
+            (NamedPrivateMode::Origin, true) => {
+                self.tracked.touched.origin = true;
+                self.term.set_private_mode(mode.into());
             }
             (NamedPrivateMode::Origin, false) => {
                 self.term.unset_private_mode(mode.into());
@@ -284,15 +415,21 @@ impl Screen {
         }
     }
 
-    /// What is told of the mouse, and how: of each the last that was set counts, and resetting any of them ends it.
+    /// What is told of the mouse, and how: of each the last that was set counts. Resetting any ends what is told; how it is
+    /// told is kept of each kind, since some terminals know one kind only.
     fn set_mouse(&mut self, mode: u16, on: bool) {
         let mouse = &mut self.tracked.mouse;
-        let place = if MOUSE_PROTOCOLS.contains(&mode) { &mut mouse.protocol } else { &mut mouse.encoding };
-        *place = on.then_some(mode);
+        if MOUSE_PROTOCOLS.contains(&mode) {
+            mouse.protocol = on.then_some(mode);
+        } else {
+            let is_sgr = |mode: &u16| SGR_MOUSE_ENCODINGS.contains(mode);
+            mouse.encodings.retain(|kept| is_sgr(kept) != is_sgr(&mode));
+            mouse.encodings.extend(on.then_some(mode));
+        }
         for (flag, name) in PRIVATE_MODES {
             let number = name as u16;
             if flag.intersects(TermMode::MOUSE_MODE | TermMode::UTF8_MOUSE | TermMode::SGR_MOUSE) {
-                let is_set = mouse.protocol == Some(number) || mouse.encoding == Some(number);
+                let is_set = mouse.protocol == Some(number) || mouse.encodings.last() == Some(&number);
                 let private = PrivateMode::Named(name);
                 if is_set { self.term.set_private_mode(private) } else { self.term.unset_private_mode(private) }
             }
@@ -301,9 +438,9 @@ impl Screen {
 
     pub(super) fn set_other_mode(&mut self, mode: u16, on: bool) {
         if ALTERNATE_SCREEN_ALIASES.contains(&mode) {
-            self.set_named_mode(NamedPrivateMode::SwapScreenAndSetRestoreCursor, on);
+            if on { self.enter_alternate(false) } else { self.leave_alternate(false) }
         } else if mode == SAVE_CURSOR_MODE {
-            if on { self.term.save_cursor_position() } else { self.term.restore_cursor_position() }
+            if on { self.save_cursor_position() } else { self.restore_cursor_position() }
         } else if mode == KEYPAD_MODE {
             if on { self.term.set_keypad_application_mode() } else { self.term.unset_keypad_application_mode() }
         } else if MOUSE_PROTOCOLS.contains(&mode) || MOUSE_ENCODINGS.contains(&mode) {
@@ -337,7 +474,7 @@ impl Screen {
             // Pixels are those of a viewer's terminal, and of none while there is no viewer.
             PrivateMode::Unknown(PIXEL_MOUSE) => 0,
             PrivateMode::Unknown(mode) if MOUSE_ENCODINGS.contains(&mode) => {
-                told(self.tracked.mouse.encoding == Some(mode))
+                told(self.tracked.mouse.encodings.last() == Some(&mode))
             }
             PrivateMode::Unknown(mode) if EXTRA_MODES.contains(&mode) => told(self.tracked.extra_modes.contains(&mode)),
             PrivateMode::Unknown(_) => 0,
@@ -350,8 +487,11 @@ impl Screen {
 fn mend_before(row: &mut [Cell], column: usize, erased: Option<&Cell>) {
     let has = |row: &[Cell], at: usize, flag| row.get(at).is_some_and(|cell| cell.flags.contains(flag));
     let Some(left) = column.checked_sub(1) else {
-        if let Some(first) = row.first_mut() {
-            first.flags.remove(Flags::WIDE_CHAR_SPACER);
+        if let Some(first) = row.first_mut().filter(|cell| cell.flags.contains(Flags::WIDE_CHAR_SPACER)) {
+            match erased {
+                Some(erased) => *first = erased.clone(),
+                None => first.flags.remove(Flags::WIDE_CHAR_SPACER),
+            }
         }
         return;
     };

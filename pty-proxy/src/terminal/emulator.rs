@@ -5,17 +5,18 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use alacritty_terminal::vte::ansi::{CursorShape, CursorStyle, Handler, Processor, Timeout};
+use alacritty_terminal::vte::ansi::{CursorShape, CursorStyle, Processor, Timeout};
 use orx_protocol::hold::{ScreenText, TerminalSize};
 
 use super::answers;
 use super::changes::reported_position;
 use super::history::Scrolled;
+use super::pass;
 use super::redraw;
 use super::run;
-use super::scan::{Piece, Scanner};
+use super::scan::Scanner;
 use super::screen::Screen;
-use super::sequence::{Query, Sequence, embedded_controls, modes_for_viewers};
+use super::sequence::Query;
 use super::style;
 
 /// How long a synchronized update may stay open before the screen counts as drawn.
@@ -71,26 +72,28 @@ pub struct Emulator {
 }
 
 /// The parser and what it draws on.
-struct Drawing {
+pub(super) struct Drawing {
     parser: Processor<NoBuffering>,
-    screen: Screen,
+    pub(super) screen: Screen,
     /// As for [`run::advance`].
     astray: bool,
+    /// The last that viewers got was a character.
+    pub(super) follows_text: bool,
     defects: u64,
 }
 
 impl Drawing {
     /// A blank screen.
     fn new(size: TerminalSize, defects: u64) -> Self {
-        Self { parser: Processor::new(), screen: Screen::new(size), astray: false, defects }
+        Self { parser: Processor::new(), screen: Screen::new(size), astray: false, follows_text: false, defects }
     }
 
     /// Lets the model follow `bytes`. A defect in the model must not end somebody's session: it starts anew, blank.
-    fn draw(&mut self, bytes: &[u8]) {
+    pub(super) fn draw(&mut self, bytes: &[u8]) {
         self.guard(|drawing| run::advance(&mut drawing.parser, &mut drawing.screen, &mut drawing.astray, bytes));
     }
 
-    fn guard(&mut self, work: impl FnOnce(&mut Self)) {
+    pub(super) fn guard(&mut self, work: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             let history = self.screen.history.take();
             *self = Self::new(self.screen.size(), self.defects + 1);
@@ -98,7 +101,7 @@ impl Drawing {
         }
     }
 
-    fn answer(&mut self, query: Query<'_>) {
+    pub(super) fn answer(&mut self, query: Query<'_>) {
         let screen = &mut self.screen;
         match query {
             Query::Version => screen.reply(answers::VERSION),
@@ -174,7 +177,7 @@ impl Emulator {
         passed.private.clear();
         passed.bytes.reserve(output.len());
         let drawing = &mut self.drawing;
-        self.scanner.scan(output, |piece| take(drawing, piece, passed));
+        self.scanner.scan(output, |piece| pass::take(drawing, piece, passed));
         if !drawing.screen.tracked.synchronized {
             self.synchronized_until = None;
         } else if self.synchronized_until.is_none() {
@@ -244,7 +247,7 @@ impl Emulator {
     /// Bytes that make any terminal show the screen as it is now, in parts that end between sequences.
     #[must_use]
     pub fn redraw(&self) -> Vec<Vec<u8>> {
-        redraw::redraw(self.screen())
+        redraw::redraw(self.screen(), self.drawing.follows_text)
     }
 
     /// Bytes of the output that are part of a sequence or character whose rest did not arrive yet; `None` when such a part was
@@ -258,76 +261,5 @@ impl Emulator {
     #[must_use]
     pub fn defects(&self) -> u64 {
         self.drawing.defects
-    }
-}
-
-/// Lets the model, the viewers and the program have their part of one piece.
-fn take(drawing: &mut Drawing, piece: Piece<'_>, passed: &mut Passed) {
-    let sequence = match piece {
-        Piece::Plain(bytes) => {
-            passed.bytes.extend_from_slice(bytes);
-            drawing.draw(bytes);
-            return;
-        }
-        Piece::Decide(sequence) => sequence,
-    };
-    match sequence {
-        Sequence::Enquiry => {}
-        Sequence::ModelQuery(bytes) => {
-            drawing.draw(bytes);
-            passed.bytes.extend(embedded_controls(bytes));
-        }
-        Sequence::Query(query, bytes) => {
-            let controls: Vec<u8> = embedded_controls(bytes).collect();
-            drawing.draw(&controls);
-            passed.bytes.extend_from_slice(&controls);
-            drawing.answer(query);
-        }
-        Sequence::Refused(bytes) => {
-            let controls: Vec<u8> = embedded_controls(bytes).collect();
-            drawing.draw(&controls);
-            passed.bytes.extend_from_slice(&controls);
-        }
-        Sequence::Modes(bytes) => {
-            drawing.draw(bytes);
-            passed.bytes.extend(embedded_controls(bytes));
-            passed.bytes.extend_from_slice(&modes_for_viewers(bytes));
-        }
-        Sequence::SoftReset(bytes) => {
-            drawing.screen.soft_reset();
-            passed.bytes.extend_from_slice(bytes);
-            // Terminals disagree on how much a soft reset resets.
-            passed.bytes.extend(redraw::settings_of(&drawing.screen));
-        }
-        Sequence::Repeat(count, bytes) => {
-            let controls: Vec<u8> = embedded_controls(bytes).collect();
-            drawing.draw(&controls);
-            passed.bytes.extend_from_slice(&controls);
-            if let Some(character) = drawing.screen.last_character {
-                passed.bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                if count > 1 {
-                    passed.bytes.extend_from_slice(format!("\x1b[{}b", count - 1).as_bytes());
-                }
-                // The parser does not know the last character of a run.
-                drawing.guard(|drawing| (0..count).for_each(|_| drawing.screen.input(character)));
-            }
-        }
-        Sequence::TitleStack(bytes) => {
-            let before = drawing.screen.title().to_owned();
-            drawing.draw(bytes);
-            let title = drawing.screen.title();
-            if title != before {
-                passed.bytes.extend_from_slice(format!("\x1b]2;{title}\x1b\\").as_bytes());
-            }
-        }
-        Sequence::Title(title, bytes) => {
-            drawing.screen.set_own_title(&String::from_utf8_lossy(title));
-            passed.bytes.extend_from_slice(bytes);
-        }
-        Sequence::Private(bytes) => {
-            let from = passed.bytes.len();
-            passed.bytes.extend_from_slice(bytes);
-            passed.private.push(from..passed.bytes.len());
-        }
     }
 }

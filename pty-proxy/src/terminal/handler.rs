@@ -6,14 +6,14 @@ use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::TermMode;
 use alacritty_terminal::vte::ansi::{
     Attr, CharsetIndex, ClearMode, Color, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
-    KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, NamedColor, NamedMode, PrivateMode, Rgb,
-    StandardCharset, TabulationClearMode,
+    KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, NamedColor, NamedMode, NamedPrivateMode,
+    PrivateMode, Rgb, StandardCharset, TabulationClearMode,
 };
 use unicode_width::UnicodeWidthChar;
 
 use super::answers;
 use super::changes::reported_position;
-use super::screen::{Screen, default_tabs};
+use super::screen::{Saved, Screen, default_tabs};
 
 /// Longest link kept with a cell, in bytes; the limit of other terminals too.
 const LINK_LIMIT: usize = 2083;
@@ -39,13 +39,10 @@ impl Handler for Screen {
         move_backward(columns: usize);
         backspace();
         carriage_return();
-        save_cursor_position();
-        restore_cursor_position();
         set_mode(mode: Mode);
         unset_mode(mode: Mode);
         set_keypad_application_mode();
         unset_keypad_application_mode();
-        configure_charset(index: CharsetIndex, charset: StandardCharset);
         decaln();
     }
 
@@ -67,6 +64,31 @@ impl Handler for Screen {
         } else {
             self.term.input(character);
         }
+    }
+
+    fn save_cursor_position(&mut self) {
+        self.term.save_cursor_position();
+        let (origin, charset) = (self.mode().contains(TermMode::ORIGIN), self.tracked.charset);
+        *self.saved_mut() = Saved { origin, charset };
+    }
+
+    fn restore_cursor_position(&mut self) {
+        let saved = *self.saved_mut();
+        if saved.origin != self.mode().contains(TermMode::ORIGIN) {
+            self.set_named_mode(NamedPrivateMode::Origin, saved.origin);
+        }
+        self.set_active_charset(saved.charset);
+        self.term.restore_cursor_position();
+        let region = self.tracked.region.clone();
+        let line = &mut self.term.grid_mut().cursor.point.line;
+        if saved.origin {
+            *line = (*line).clamp(Line(region.start), Line(region.end - 1));
+        }
+    }
+
+    fn configure_charset(&mut self, index: CharsetIndex, charset: StandardCharset) {
+        self.tracked.touched.charsets = true;
+        self.term.configure_charset(index, charset);
     }
 
     fn terminal_attribute(&mut self, attribute: Attr) {
@@ -102,6 +124,7 @@ impl Handler for Screen {
     }
 
     fn insert_blank_lines(&mut self, count: usize) {
+        self.stop_waiting();
         if self.tracked.region.contains(&self.term.grid().cursor.point.line.0) {
             self.term.insert_blank_lines(count);
             self.term.carriage_return();
@@ -109,6 +132,7 @@ impl Handler for Screen {
     }
 
     fn delete_lines(&mut self, count: usize) {
+        self.stop_waiting();
         if self.tracked.region.contains(&self.term.grid().cursor.point.line.0) {
             self.term.delete_lines(count);
             self.term.carriage_return();
@@ -206,6 +230,10 @@ impl Handler for Screen {
         let column = self.column();
         let columns = self.term.columns();
         let count = count.min(columns - column);
+        if self.is_on_second_half() {
+            // What moves here may be a second half too, which is not that of the first half before the cursor.
+            self.erase_chars(1);
+        }
         self.term.delete_chars(count);
         self.stop_waiting();
         self.mend(&[column, columns - count]);
@@ -232,7 +260,7 @@ impl Handler for Screen {
     }
 
     fn reset_state(&mut self) {
-        self.leave_alternate();
+        self.leave_alternate(false);
         self.clear_history();
         self.term.reset_state();
         self.reset_colors();
@@ -252,11 +280,13 @@ impl Handler for Screen {
     }
 
     fn set_active_charset(&mut self, index: CharsetIndex) {
+        self.tracked.touched.charsets |= index != self.tracked.charset;
         self.tracked.charset = index;
         self.term.set_active_charset(index);
     }
 
     fn set_hyperlink(&mut self, link: Option<Hyperlink>) {
+        self.tracked.touched.links = true;
         let keep = |link: &Hyperlink| link.uri.len() + link.id.as_ref().map_or(0, String::len) <= LINK_LIMIT;
         self.term.set_hyperlink(link.filter(keep));
     }

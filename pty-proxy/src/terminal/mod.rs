@@ -10,6 +10,7 @@ mod handler;
 pub mod history;
 #[cfg(test)]
 mod history_tests;
+mod pass;
 pub mod redraw;
 #[cfg(test)]
 mod redraw_tests;

@@ -1,14 +1,16 @@
 //! Draws a screen on another terminal: bytes that bring any terminal, whatever it shows now, to the same text, styles,
 //! cursor and modes, on both screens, so that the program's further output continues there as on the first one.
 
-use alacritty_terminal::grid::{Cursor, Dimensions, Grid};
+use std::ops::Range;
+
+use alacritty_terminal::grid::{self, Cursor, Dimensions, Grid};
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::TermMode;
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::vte::ansi::{CharsetIndex, NamedPrivateMode, StandardCharset};
 
 use super::emulator::cursor_style_number;
-use super::screen::{Keyboard, PRIVATE_MODES, Screen, Tracked, is_second_half, last_column, shown};
+use super::screen::{Keyboard, PRIVATE_MODES, Saved, Screen, Tracked, is_second_half, last_column, shown};
 use super::style::{Pen, Style};
 
 /// A part is closed when it has this many bytes; a viewer's frame holds several.
@@ -35,9 +37,10 @@ impl Parts {
     }
 }
 
-/// Bytes that make any terminal show `screen`, in parts that end between sequences.
+/// Bytes that make any terminal show `screen`, in parts that end between sequences. `after_text` is whether a character was
+/// written last: then one is written last here too, since some terminals join a combining one to nothing else.
 #[must_use]
-pub fn redraw(screen: &Screen) -> Vec<Vec<u8>> {
+pub fn redraw(screen: &Screen, after_text: bool) -> Vec<Vec<u8>> {
     let mut parts = Parts { done: Vec::new(), open: Vec::with_capacity(8 * 1024) };
     let tracked = &screen.tracked;
     let mode = screen.mode();
@@ -46,46 +49,166 @@ pub fn redraw(screen: &Screen) -> Vec<Vec<u8>> {
     parts.write("\x1b(B\x1b)B\x1b*B\x1b+B\x0f");
     let mut pen = Pen::reset(&mut parts.open);
     settings(screen, &mut parts);
-    tabs(tracked, &mut parts);
+    let grid = screen.term.grid();
     match &screen.behind {
         Some(behind) => {
+            tabs(tracked, &mut parts);
             keyboard(screen, &tracked.main_keyboard, &mut parts);
             clear(&mut pen, &mut parts);
             draw_grid(behind, &mut pen, &mut parts);
-            place_cursor(behind, &behind.cursor, 0, &mut pen, &mut parts);
-            charsets(&behind.cursor, &mut parts);
-            parts.write("\x1b[?1049h\x1b(B\x1b)B\x1b*B\x1b+B");
+            region(&tracked.region_behind, screen, &mut parts);
+            enter_alternate(behind, tracked.main_saved, &mut pen, &mut parts);
+            parts.write("\x1b[r");
             keyboard(screen, &tracked.alternate_keyboard, &mut parts);
+            save_cursor(grid, &grid.saved_cursor, tracked.alternate_saved, &mut pen, &mut parts, "\x1b7");
         }
-        None => keyboard(screen, screen.keyboard(), &mut parts),
+        None => {
+            let never = grid::Cursor::default();
+            if tracked.alternate_cursor != never || tracked.alternate_saved != Saved::default() {
+                parts.write("\x1b[?1049h");
+                let alternate = &tracked.alternate_cursor;
+                let blank = Grid::new(grid.screen_lines(), grid.columns(), 0);
+                save_cursor(&blank, alternate, tracked.alternate_saved, &mut pen, &mut parts, "\x1b7");
+                parts.write("\x1b[?1049l");
+                pen = Pen::reset(&mut parts.open);
+            }
+            keyboard(screen, screen.keyboard(), &mut parts);
+            // Before the screen is drawn, since a cursor that waits behind the last column is saved by writing there.
+            save_cursor(grid, &grid.saved_cursor, tracked.main_saved, &mut pen, &mut parts, "\x1b7");
+        }
     }
-    let grid = screen.term.grid();
-    // Before the screen is drawn, since a cursor that waits behind the last column is saved by writing there.
-    saved_cursor(grid, &mut pen, &mut parts);
+    tabs(tracked, &mut parts);
     clear(&mut pen, &mut parts);
     draw_grid(grid, &mut pen, &mut parts);
-    let size = screen.size();
-    let region = &tracked.region;
-    if *region != (0..i32::from(size.rows)) {
-        parts.write(&format!("\x1b[{};{}r", region.start + 1, region.end));
-    }
-    let origin = if mode.contains(TermMode::ORIGIN) {
+    region(&tracked.region, screen, &mut parts);
+    if mode.contains(TermMode::ORIGIN) {
         parts.write("\x1b[?6h");
-        region.start
-    } else {
-        0
-    };
-    place_cursor(grid, &grid.cursor, origin, &mut pen, &mut parts);
-    charsets(&grid.cursor, &mut parts);
-    if tracked.charset == CharsetIndex::G1 {
-        parts.write("\x0e");
     }
+    place_cursor(grid, &grid.cursor, origin(screen), &mut pen, &mut parts);
+    charsets(&grid.cursor, &mut parts);
+    shift(tracked.charset, &mut parts);
     last_modes(mode, &mut parts);
     if !tracked.synchronized {
         parts.write("\x1b[?2026l");
     }
+    if after_text {
+        last_character(screen, &mut pen, &mut parts);
+    }
     parts.done.push(parts.open);
     parts.done
+}
+
+/// Bytes that bring the cursor of any terminal to where it is in `screen`, with all that a returning cursor brings back.
+pub(super) fn cursor_of(screen: &Screen) -> Vec<u8> {
+    let mut parts = Parts { done: Vec::new(), open: Vec::new() };
+    let touched = screen.tracked.touched;
+    let mode = screen.mode();
+    if touched.origin {
+        parts.write(if mode.contains(TermMode::ORIGIN) { "\x1b[?6h" } else { "\x1b[?6l" });
+    }
+    let grid = screen.term.grid();
+    if touched.charsets {
+        parts.write("\x1b(B\x1b)B\x1b*B\x1b+B\x0f");
+    }
+    let mut pen = if touched.links { Pen::reset(&mut parts.open) } else { Pen::reset_but_link(&mut parts.open) };
+    place_cursor(grid, &grid.cursor, origin(screen), &mut pen, &mut parts);
+    if touched.charsets {
+        charsets(&grid.cursor, &mut parts);
+        shift(screen.tracked.charset, &mut parts);
+    }
+    parts.open
+}
+
+/// Bytes that draw the cell before the cursor again, with what joined it; none at the beginning of a row.
+pub(super) fn cell_before_cursor_of(screen: &Screen) -> Vec<u8> {
+    let Some((row, column)) = screen.before_cursor() else { return Vec::new() };
+    let mut parts = Parts { done: Vec::new(), open: Vec::new() };
+    let inserts = screen.mode().contains(TermMode::INSERT);
+    if screen.tracked.touched.charsets {
+        parts.write("\x1b(B\x0f");
+    }
+    if inserts {
+        parts.write("\x1b[4l");
+    }
+    let mut pen = Pen::reset(&mut parts.open);
+    let line = screen.term.grid().cursor.point.line.0 - origin(screen);
+    parts.write(&format!("\x1b[{};{}H", line + 1, column + 1));
+    draw_cell(row, column, &mut pen, &mut parts);
+    pen.change(&Style::plain(), &mut parts.open);
+    if inserts {
+        parts.write("\x1b[4h");
+    }
+    parts.open.extend(cursor_of(screen));
+    parts.open
+}
+
+/// Bytes for a terminal that shows the other screen now: what some have for each screen and others for both.
+pub(super) fn switched(screen: &Screen) -> Vec<u8> {
+    let tracked = &screen.tracked;
+    let whole = 0..i32::from(screen.size().rows);
+    let mut parts = Parts { done: Vec::new(), open: Vec::new() };
+    if tracked.region != whole || tracked.region_behind != whole {
+        parts.write("\x1b[r");
+        region(&tracked.region, screen, &mut parts);
+    }
+    tabs(tracked, &mut parts);
+    parts.open
+}
+
+/// Bytes that have a terminal show the alternate screen, which the program entered in a way that keeps no cursor for the
+/// return: what was kept before stays kept.
+pub(super) fn entered(screen: &Screen) -> Vec<u8> {
+    let mut parts = Parts { done: Vec::new(), open: Vec::new() };
+    if let Some(behind) = &screen.behind {
+        parts.write("\x1b(B\x1b)B\x1b*B\x1b+B\x0f\x1b[?6l");
+        let mut pen = Pen::reset(&mut parts.open);
+        enter_alternate(behind, screen.tracked.main_saved, &mut pen, &mut parts);
+        parts.open.extend(switched(screen));
+        parts.open.extend(cursor_of(screen));
+        // With the ground of the pen that the cursor has now.
+        parts.write("\x1b[2J");
+    }
+    parts.open
+}
+
+/// Shows the alternate screen. Doing so keeps a cursor: that which is to be there afterwards.
+fn enter_alternate(behind: &Grid<Cell>, saved: Saved, pen: &mut Pen, parts: &mut Parts) {
+    save_cursor(behind, &behind.saved_cursor, saved, pen, parts, "\x1b[?1049h");
+}
+
+/// Bytes that set the tab stops, and bring the cursor back.
+pub(super) fn tabs_of(screen: &Screen) -> Vec<u8> {
+    let mut parts = Parts { done: Vec::new(), open: Vec::new() };
+    tabs(&screen.tracked, &mut parts);
+    parts.open.extend(cursor_of(screen));
+    parts.open
+}
+
+/// The line, counted from the top, in which the cursor's lines begin.
+fn origin(screen: &Screen) -> i32 {
+    if screen.mode().contains(TermMode::ORIGIN) { screen.tracked.region.start } else { 0 }
+}
+
+/// The scroll region, where it is not the whole screen.
+fn region(region: &Range<i32>, screen: &Screen, parts: &mut Parts) {
+    if *region != (0..i32::from(screen.size().rows)) {
+        parts.write(&format!("\x1b[{};{}r", region.start + 1, region.end));
+    }
+}
+
+/// Writes the character before the cursor again, with the pen that wrote it.
+fn last_character(screen: &Screen, pen: &mut Pen, parts: &mut Parts) {
+    let Some((row, column)) = screen.before_cursor() else { return };
+    let cursor = &screen.term.grid().cursor;
+    if row.get(column).is_none_or(|cell| Style::of(cell) != Style::of(&cursor.template)) {
+        return;
+    }
+    parts.write(&format!("\x1b[{};{}H", cursor.point.line.0 - origin(screen) + 1, column + 1));
+    if screen.mode().contains(TermMode::INSERT) {
+        let width = if is_second_half(row, column + 1) { 2 } else { 1 };
+        parts.write(&format!("\x1b[{width}P"));
+    }
+    draw_cell(row, column, pen, parts);
 }
 
 /// Bytes that bring the settings of any terminal, but for what is drawn and where the cursor is, to those of `screen`.
@@ -135,11 +258,10 @@ fn settings(screen: &Screen, parts: &mut Parts) {
             if mode.contains(flag) { on.push(name as u16) } else { off.push(name as u16) }
         }
     }
-    // Resetting one of them ends all.
-    off.extend([1000, 1006]);
-    on.extend(
-        tracked.mouse.protocol.into_iter().chain(tracked.mouse.encoding).chain(tracked.extra_modes.iter().copied()),
-    );
+    // Resetting one of a kind ends all of it.
+    off.extend([1000, 1005, 1006]);
+    let mouse = &tracked.mouse;
+    on.extend(mouse.protocol.iter().chain(&mouse.encodings).chain(&tracked.extra_modes).copied());
     for (modes, last) in [(off, 'l'), (on, 'h')] {
         if !modes.is_empty() {
             let list = modes.iter().map(u16::to_string).collect::<Vec<_>>().join(";");
@@ -218,13 +340,14 @@ fn draw_row(row: &[Cell], next: Option<&Cell>, line: i32, wrapped: bool, pen: &m
     while column < end {
         parts.may_end();
         let Some(cell) = row.get(column) else { break };
-        // The wide character that did not fit here puts this gap by itself when it wraps; one that kept the style of
-        // what was there before is put for it.
+        // The wide character that did not fit here puts this gap by itself when it wraps, with its own style: a gap of
+        // another style is put for it.
         let gap = wraps
             && before_wide
             && column + 1 == row.len()
             && cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER)
-            && Style::of(cell) == Style::plain();
+            && Style::of(cell) == Style::plain()
+            && next.is_some_and(|next| Style::of(next) == Style::plain());
         if gap || is_second_half(row, column) {
             column += 1;
             continue;
@@ -304,11 +427,34 @@ fn place_cursor(grid: &Grid<Cell>, cursor: &Cursor<Cell>, origin: i32, pen: &mut
     pen.change(&Style::of(&cursor.template), &mut parts.open);
 }
 
-/// Saves the cursor where the program saved it, for its later return.
-fn saved_cursor(grid: &Grid<Cell>, pen: &mut Pen, parts: &mut Parts) {
-    place_cursor(grid, &grid.saved_cursor, 0, pen, parts);
-    charsets(&grid.saved_cursor, parts);
-    parts.write("\x1b7\x1b(B\x1b)B\x1b*B\x1b+B");
+/// Saves the cursor where the program saved it, for its later return, by the sequence `save`. What that depends on is plain
+/// before and after.
+fn save_cursor(grid: &Grid<Cell>, cursor: &Cursor<Cell>, saved: Saved, pen: &mut Pen, parts: &mut Parts, save: &str) {
+    let limit = |at: i32| at.clamp(0, i32::try_from(grid.screen_lines()).unwrap_or(i32::MAX) - 1);
+    let mut cursor = cursor.clone();
+    cursor.point.line = Line(limit(cursor.point.line.0));
+    cursor.point.column = cursor.point.column.min(last_column(grid));
+    if saved.origin {
+        parts.write("\x1b[?6h");
+    }
+    place_cursor(grid, &cursor, 0, pen, parts);
+    charsets(&cursor, parts);
+    shift(saved.charset, parts);
+    parts.write(save);
+    if saved.origin {
+        parts.write("\x1b[?6l");
+    }
+    parts.write("\x1b(B\x1b)B\x1b*B\x1b+B\x0f");
+}
+
+/// Puts a set of characters in use, where it is not the first.
+fn shift(charset: CharsetIndex, parts: &mut Parts) {
+    parts.write(match charset {
+        CharsetIndex::G0 => "",
+        CharsetIndex::G1 => "\x0e",
+        CharsetIndex::G2 => "\x1bn",
+        CharsetIndex::G3 => "\x1bo",
+    });
 }
 
 fn charsets(cursor: &Cursor<Cell>, parts: &mut Parts) {

@@ -74,6 +74,8 @@ fn picture(screen: &Screen) -> Vec<(&'static str, String)> {
     picture.push(("region", format!("{:?}", tracked.region)));
     picture.push(("tabs", format!("{:?}", tracked.tabs)));
     picture.push(("charset", format!("{:?}", tracked.charset)));
+    picture.push(("saved with the cursor", format!("{:?} {:?}", tracked.main_saved, tracked.alternate_saved)));
+    picture.push(("alternate saved cursor", cursor(&tracked.alternate_cursor)));
     picture.push(("style", format!("{:?} {:?}", tracked.style, tracked.blinking)));
     picture.push(("title", screen.title().to_owned()));
     picture.push(("colors", format!("{:?}", screen.set_colors())));
@@ -86,7 +88,8 @@ fn picture(screen: &Screen) -> Vec<(&'static str, String)> {
     }
     if let Some(behind) = &screen.behind {
         picture.push(("behind", format!("{:?}", rows(behind, size.rows))));
-        picture.push(("cursor behind", cursor(&behind.cursor)));
+        // The cursor itself is nowhere seen: the one that was saved comes back, or that of the alternate screen stays.
+        picture.push(("saved cursor behind", cursor(&behind.saved_cursor)));
     }
     picture
 }

@@ -247,7 +247,9 @@ fn sequence_end(bytes: &[u8], searched: &mut usize) -> End {
         b']' => string_end(bytes, searched, true, false),
         b'P' => string_end(bytes, searched, false, true),
         b'X' | b'^' | b'_' => string_end(bytes, searched, false, false),
-        _ => control_end(bytes, 1, 0x30),
+        0x20..=0x7e | ESC | CAN | SUB => control_end(bytes, 1, 0x30),
+        // Parsers disagree on whether a sequence may begin behind these: it ends here, for all.
+        _ => End::At(1),
     }
 }
 
@@ -374,6 +376,9 @@ mod tests {
             ("\x1b\x1b[31mA", "\x1b\x1b\\\x1b[31mA"),
             ("\x1b]8;;\x1b\\\x1b[cA", "\x1b]8;;\x1b\\A"),
             ("\x1b[1\x18\x1b[cA", "\x1b[1\x18A"),
+            ("\x1b\n[6nA", "\x1b\x1b\\\n[6nA"),
+            ("\x1b\x7f[6nA", "\x1b\x1b\\\x7f[6nA"),
+            ("\x1b\u{e9}[6nA", "\x1b\x1b\\\u{e9}[6nA"),
         ] {
             for step in 1..=input.len() {
                 assert_eq!(pieces(input.as_bytes(), step).0, plain.as_bytes(), "{input:?} by {step}");

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use alacritty_terminal::event::VoidListener;
-use alacritty_terminal::grid::{Dimensions, Grid};
+use alacritty_terminal::grid::{self, Dimensions, Grid};
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
@@ -64,6 +64,14 @@ pub(super) struct Tracked {
     /// Scroll region as lines from the top, end excluded.
     pub(super) region: Range<i32>,
     pub(super) charset: CharsetIndex,
+    /// What was saved with the cursor of the primary screen.
+    pub(super) main_saved: Saved,
+    /// What was saved with the cursor of the alternate screen.
+    pub(super) alternate_saved: Saved,
+    /// The saved cursor of the alternate screen while that is not shown.
+    pub(super) alternate_cursor: grid::Cursor<Cell>,
+    /// The scroll region when the alternate screen was entered last.
+    pub(super) region_behind: Range<i32>,
     pub(super) style: Option<CursorStyle>,
     /// Whether the cursor blinks by mode 12, which leaves its shape alone.
     pub(super) blinking: Option<Blinking>,
@@ -79,13 +87,22 @@ pub(super) struct Tracked {
     pub(super) touched: Touched,
 }
 
-/// The mouse modes in force, by number.
+/// What is saved with a cursor, beside what alacritty saves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Saved {
+    /// Whether the scroll region was the cursor's origin.
+    pub(super) origin: bool,
+    /// The set of characters in use.
+    pub(super) charset: CharsetIndex,
+}
+
+/// The mouse modes in force, by number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Mouse {
     /// What is told.
     pub(super) protocol: Option<u16>,
-    /// How it is told.
-    pub(super) encoding: Option<u16>,
+    /// How it is told: the last counts that a viewer's terminal knows.
+    pub(super) encodings: Vec<u16>,
 }
 
 /// What mode 12 said of the cursor.
@@ -105,6 +122,9 @@ pub(super) struct Touched {
     pub(super) modify_other_keys: bool,
     pub(super) alternate_scroll: bool,
     pub(super) title: bool,
+    pub(super) links: bool,
+    pub(super) charsets: bool,
+    pub(super) origin: bool,
 }
 
 impl Tracked {
@@ -115,6 +135,10 @@ impl Tracked {
             tabs: default_tabs(usize::from(size.cols)),
             region: 0..i32::from(size.rows),
             charset: CharsetIndex::default(),
+            main_saved: Saved::default(),
+            alternate_saved: Saved::default(),
+            alternate_cursor: grid::Cursor::default(),
+            region_behind: 0..i32::from(size.rows),
             style: None,
             blinking: None,
             main_keyboard: Keyboard::default(),
@@ -130,7 +154,8 @@ impl Tracked {
     /// What a full reset (RIS) leaves: the title, and that what was touched stays touched.
     pub(super) fn reset(&mut self, size: TerminalSize) {
         let (touched, title) = (self.touched, self.title.take());
-        *self = Self { touched, title, ..Self::new(size) };
+        let blinking = self.blinking.map(|_| Blinking { on: false, is_latest: false });
+        *self = Self { touched, title, blinking, ..Self::new(size) };
     }
 }
 
@@ -244,6 +269,11 @@ impl Screen {
         if self.is_alternate() { &mut self.tracked.alternate_keyboard } else { &mut self.tracked.main_keyboard }
     }
 
+    /// What was saved with the cursor of the screen that is shown.
+    pub(super) fn saved_mut(&mut self) -> &mut Saved {
+        if self.is_alternate() { &mut self.tracked.alternate_saved } else { &mut self.tracked.main_saved }
+    }
+
     /// The colours that the program set.
     pub(super) fn set_colors(&self) -> Vec<(usize, Rgb)> {
         let colors = self.term.colors();
@@ -288,6 +318,10 @@ impl Screen {
         *next.grid_mut() = shown;
         self.term = next;
         self.tracked.region = 0..i32::from(size.rows);
+        self.tracked.region_behind = self.tracked.region.clone();
+        let kept = &mut self.tracked.alternate_cursor.point;
+        kept.line = kept.line.min(Line(i32::from(size.rows) - 1));
+        kept.column = kept.column.min(Column(columns - 1));
         let tabs = &mut self.tracked.tabs;
         let known = tabs.len();
         tabs.resize(columns, false);

@@ -2,6 +2,8 @@
 //! (which would type its own answer into the program), and what the model does not know is kept from viewers too, so
 //! that all see the same screen.
 
+use alacritty_terminal::vte::ansi::CharsetIndex;
+
 /// A whole sequence that does not simply pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sequence<'a> {
@@ -25,6 +27,33 @@ pub enum Sequence<'a> {
     Repeat(u16, &'a [u8]),
     /// The title is kept for later or comes back. A viewer that joined since does not know what was kept.
     TitleStack(&'a [u8]),
+    /// RIS. Terminals disagree on how much it resets.
+    FullReset(&'a [u8]),
+    /// The cursor comes back. Terminals disagree on what comes back with it.
+    Restore(&'a [u8]),
+    /// What the parser of the model does not know, or terminals do otherwise than it.
+    Own(Own<'a>, &'a [u8]),
+}
+
+/// What is done without the model's parser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own<'a> {
+    /// IND: a line down, never to the first column.
+    Index,
+    /// LS2 and LS3: characters are of this set from now on.
+    Shift(CharsetIndex),
+    /// DECALN: the screen is filled.
+    Alignment,
+    /// DECST8C: a tab stop in every eighth column.
+    TabsOfEight,
+    /// VPR: so many lines down, whatever scrolls.
+    LinesDown(u16),
+    /// DECSED and DECSEL with the parameters and the letter of ED and EL, which they are while no cell is protected.
+    Erase(&'a [u8], u8),
+    /// ICH, which terminals do differently within a wide character.
+    InsertBlanks,
+    /// SGR with these parameters, of which the parser does not know one or terminals take one otherwise.
+    Style(&'a [u8]),
 }
 
 /// A query that is answered without the model's parser.
@@ -50,8 +79,15 @@ pub enum Query<'a> {
 /// would draw differently from the model; 2048 makes a terminal type its size into the program.
 const WITHHELD_MODES: [u16; 5] = [3, 45, 69, 2027, 2048];
 
-/// The older ways to the alternate screen, which the model treats as 1049.
+/// The modes that keep the cursor or bring it back, with the alternate screen or without.
+pub(super) const CURSOR_MODES: [u16; 4] = [47, 1047, 1048, 1049];
+
+/// The older ways to the alternate screen, which leave the cursor as it is; not every terminal knows them.
 pub(super) const ALTERNATE_SCREEN_ALIASES: [u16; 2] = [47, 1047];
+
+/// Modes that are not private and that the model knows: insert mode, and that a line feed returns the carriage. Others lock
+/// the keyboard of a viewer or echo what is typed there.
+const ANSI_MODES: [u16; 2] = [4, 20];
 
 impl<'a> Sequence<'a> {
     /// The sequence, when it needs a decision; `None` when it simply passes.
@@ -63,10 +99,19 @@ impl<'a> Sequence<'a> {
             b'P' => device_control(bytes),
             // Kitty graphics (which a terminal answers), and what else the model knows nothing of.
             b'_' | b'^' | b'X' => Some(Self::Refused(bytes)),
-            // Other encodings, and rows of double size.
-            b'%' | b' ' => Some(Self::Refused(bytes)),
-            b'#' if matches!(bytes.get(2), Some(b'3'..=b'6')) => Some(Self::Refused(bytes)),
+            b'8' => Some(Self::Restore(bytes)),
+            b'D' => Some(Self::Own(Own::Index, bytes)),
+            b'c' => Some(Self::FullReset(bytes)),
+            b'n' => Some(Self::Own(Own::Shift(CharsetIndex::G2), bytes)),
+            b'o' => Some(Self::Own(Own::Shift(CharsetIndex::G3), bytes)),
             b'Z' => Some(Self::ModelQuery(bytes)),
+            b'7' | b'E' | b'H' | b'M' | b'=' | b'>' | b'\\' => None,
+            b'#' if bytes.get(2) == Some(&b'8') => Some(Self::Own(Own::Alignment, bytes)),
+            b'(' | b')' | b'*' | b'+' if matches!(bytes.get(2), Some(b'0' | b'B') | None) => None,
+            // It ended too early to be anything, and ends for all alike.
+            0x20..=0x2f if bytes.len() == 2 => None,
+            // Other encodings and character sets, rows of double size, and what else the model does not know.
+            0x20..=0x7e => Some(Self::Refused(bytes)),
             _ => None,
         }
     }
@@ -92,6 +137,9 @@ impl<'a> Sequence<'a> {
             | Self::SoftReset(bytes)
             | Self::Repeat(_, bytes)
             | Self::TitleStack(bytes)
+            | Self::FullReset(bytes)
+            | Self::Restore(bytes)
+            | Self::Own(_, bytes)
             | Self::Title(_, bytes)
             | Self::Private(bytes) => bytes,
         }
@@ -131,6 +179,10 @@ fn numbers(parameters: &[u8]) -> impl Iterator<Item = u16> + '_ {
 }
 
 fn control(bytes: &[u8]) -> Option<Sequence<'_>> {
+    if !bytes.is_ascii() {
+        // Parsers disagree on where it ends.
+        return Some(Sequence::Refused(bytes));
+    }
     let Control { marker, parameters, intermediates, last } = parts(bytes)?;
     let first = || first_number(parameters);
     let query = |query| Some(Sequence::Query(query, bytes));
@@ -144,8 +196,15 @@ fn control(bytes: &[u8]) -> Option<Sequence<'_>> {
         },
         (None | Some(b'?'), [b'$'], b'p') => Some(Sequence::ModelQuery(bytes)),
         (None, [], b'b') => Some(Sequence::Repeat(first().max(1), bytes)),
-        // Printing, and the level of conformance.
-        (None | Some(b'?'), [], b'i') | (None, [b'"'], b'p') => Some(Sequence::Refused(bytes)),
+        (None, [], b'm') => style(parameters, bytes),
+        (None, [], b'@') => Some(Sequence::Own(Own::InsertBlanks, bytes)),
+        (None, [], b'e') => Some(Sequence::Own(Own::LinesDown(first().max(1)), bytes)),
+        (Some(b'?'), [], b'J' | b'K') => Some(Sequence::Own(Own::Erase(parameters, last), bytes)),
+        (Some(b'?'), [], b'W') if first() == 5 => Some(Sequence::Own(Own::TabsOfEight, bytes)),
+        (None, [], b'u') => Some(Sequence::Restore(bytes)),
+        (None, [], b'h' | b'l') if numbers(parameters).any(|mode| !ANSI_MODES.contains(&mode)) => {
+            Some(Sequence::Modes(bytes))
+        }
         (None, [b'!'], b'p') => Some(Sequence::SoftReset(bytes)),
         (Some(b'>'), [], b'q') => query(Query::Version),
         (None, [], b't') => match first() {
@@ -166,33 +225,54 @@ fn control(bytes: &[u8]) -> Option<Sequence<'_>> {
         | (_, [b'\''], b'|')
         | (_, [b'#'], b'R' | b'|' | b'S') => query(Query::Silent),
         (Some(b'?'), [], b'h' | b'l')
-            if numbers(parameters)
-                .any(|mode| WITHHELD_MODES.contains(&mode) || ALTERNATE_SCREEN_ALIASES.contains(&mode)) =>
+            if numbers(parameters).any(|mode| WITHHELD_MODES.contains(&mode) || CURSOR_MODES.contains(&mode)) =>
         {
             Some(Sequence::Modes(bytes))
         }
-        _ => None,
+        (
+            None,
+            [],
+            b'A'..=b'M'
+            | b'P'
+            | b'S'
+            | b'T'
+            | b'X'
+            | b'Z'
+            | b'`'
+            | b'a'
+            | b'd'
+            | b'f'
+            | b'g'
+            | b'h'
+            | b'l'
+            | b'r'
+            | b's',
+        )
+        | (None, [b' '], b'q')
+        | (Some(b'?'), [], b'h' | b'l')
+        | (Some(b'>'), [], b'm')
+        | (Some(b'<' | b'=' | b'>'), [], b'u') => None,
+        // It was interrupted, and ends for all alike.
+        _ if last < 0x40 => None,
+        // Printing, the level of conformance, protected cells, columns that scroll, and what else the model does not know.
+        _ => Some(Sequence::Refused(bytes)),
     }
 }
 
-/// What viewers get of a sequence of private modes: those that the model knows, in its spelling.
-#[must_use]
-pub fn modes_for_viewers(bytes: &[u8]) -> Vec<u8> {
-    let Some(Control { parameters, last, .. }) = parts(bytes) else { return Vec::new() };
-    let mut kept: Vec<u16> = Vec::new();
-    for mode in numbers(parameters).filter(|mode| !WITHHELD_MODES.contains(mode)) {
-        let mode = if ALTERNATE_SCREEN_ALIASES.contains(&mode) { 1049 } else { mode };
-        if kept.last() != Some(&mode) {
-            kept.push(mode);
-        }
-    }
-    if kept.is_empty() {
-        return Vec::new();
-    }
-    let list = kept.iter().map(u16::to_string).collect::<Vec<_>>().join(";");
-    let mut out = format!("\x1b[?{list}").into_bytes();
-    out.push(last);
-    out
+/// SGR with a line above the text, which the parser does not know, or without a colour of the line below, which some take
+/// for a colour.
+fn style<'a>(parameters: &'a [u8], bytes: &'a [u8]) -> Option<Sequence<'a>> {
+    let is_special = |pair: &[u8]| matches!(pair, b"53" | b"55" | b"59");
+    parameters.windows(2).any(is_special).then_some(Sequence::Own(Own::Style(parameters), bytes))
+}
+
+/// The modes of a sequence that the model and viewers get, each by itself, and whether they are private.
+pub fn modes_to_follow(bytes: &[u8]) -> (bool, impl Iterator<Item = u16> + '_) {
+    let (is_private, parameters) =
+        parts(bytes).map_or((false, &[][..]), |parts| (parts.marker == Some(b'?'), parts.parameters));
+    let is_followed =
+        move |mode: &u16| if is_private { !WITHHELD_MODES.contains(mode) } else { ANSI_MODES.contains(mode) };
+    (is_private, numbers(parameters).filter(is_followed))
 }
 
 /// The body of a string sequence, without its introducer and its terminator.
@@ -311,10 +391,11 @@ mod tests {
             "\x1b]11;#123456\x07",
             "\x1b7",
             "\x1b(0",
-            "\x1b[?1049h",
+            "\x1b[?1h",
+            "\x1b[4h",
             "\x1b[3g",
-            "\x1b[u",
             "\x1b[s",
+            "\x1b[38;2;5;3;9m",
         ];
         for draw in drawing {
             assert_eq!(Sequence::to_decide(draw.as_bytes()), None, "{draw:?}");
@@ -350,6 +431,17 @@ mod tests {
             "\x1b#6",
             "\x1b[61\"p",
             "\x1b[8;200;200t",
+            "\x1b[1\"q",
+            "\x1b[2 @",
+            "\x1b[2'}",
+            "\x1b[1;1;2;2$z",
+            "\x1b[#{",
+            "\x1b(A",
+            "\x1b.A",
+            "\x1bN",
+            "\x1bO",
+            "\x1b~",
+            "\x1bl",
         ] {
             assert_eq!(
                 Sequence::to_decide(refused.as_bytes()),
@@ -361,8 +453,31 @@ mod tests {
 
     #[test]
     fn viewers_get_the_modes_that_the_model_knows() {
-        assert_eq!(modes_for_viewers(b"\x1b[?2027h"), b"");
-        assert_eq!(modes_for_viewers(b"\x1b[?2004;2048;1004h"), b"\x1b[?2004;1004h");
-        assert_eq!(modes_for_viewers(b"\x1b[?1047l"), b"\x1b[?1049l");
+        let followed = |bytes: &'static [u8]| {
+            let (is_private, modes) = modes_to_follow(bytes);
+            (is_private, modes.collect::<Vec<_>>())
+        };
+        assert_eq!(followed(b"\x1b[?2027h"), (true, vec![]));
+        assert_eq!(followed(b"\x1b[?2004;2048;1004h"), (true, vec![2004, 1004]));
+        assert_eq!(followed(b"\x1b[2;4;12l"), (false, vec![4]));
+        assert!(matches!(Sequence::to_decide(b"\x1b[2h"), Some(Sequence::Modes(_))));
+    }
+
+    #[test]
+    fn what_the_parser_does_not_know_is_told_from_what_it_does() {
+        for (bytes, own) in [
+            (&b"\x1bD"[..], Own::Index),
+            (b"\x1bo", Own::Shift(CharsetIndex::G3)),
+            (b"\x1b#8", Own::Alignment),
+            (b"\x1b[?5W", Own::TabsOfEight),
+            (b"\x1b[7e", Own::LinesDown(7)),
+            (b"\x1b[?1J", Own::Erase(b"1", b'J')),
+            (b"\x1b[3@", Own::InsertBlanks),
+            (b"\x1b[1;53m", Own::Style(b"1;53")),
+        ] {
+            assert_eq!(Sequence::to_decide(bytes), Some(Sequence::Own(own, bytes)));
+        }
+        assert_eq!(Sequence::to_decide(b"\x1b8"), Some(Sequence::Restore(b"\x1b8")));
+        assert_eq!(Sequence::to_decide(b"\x1bc"), Some(Sequence::FullReset(b"\x1bc")));
     }
 }

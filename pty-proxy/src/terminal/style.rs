@@ -6,6 +6,22 @@ use alacritty_terminal::vte::ansi::{Color, NamedColor, Rgb};
 /// The text blinks: a bit that alacritty leaves free.
 pub(super) const BLINK: Flags = Flags::from_bits_retain(1 << 15);
 
+/// The text has a line above it. No bit is free for that: of the kinds of lines below a text, of which at most one is set
+/// otherwise, all are set but the one that there is.
+const OVERLINED: Flags = Flags::ALL_UNDERLINES;
+
+/// Whether text with these flags has a line above it.
+pub(super) fn is_overlined(flags: Flags) -> bool {
+    (flags & OVERLINED).bits().count_ones() > 1
+}
+
+/// Changes whether text with these flags has a line above it.
+pub(super) fn set_overlined(flags: &mut Flags, on: bool) {
+    if is_overlined(*flags) != on {
+        flags.toggle(OVERLINED);
+    }
+}
+
 /// The flags that are style; the others are about layout.
 pub(super) const STYLE_FLAGS: Flags = Flags::INVERSE
     .union(Flags::BOLD)
@@ -31,6 +47,9 @@ const FLAG_SELECTIONS: [(Flags, &str); 12] = [
     (Flags::STRIKEOUT, ";9"),
     (BLINK, ";5"),
 ];
+
+/// The selection of a line above the text.
+const OVERLINE_SELECTION: &str = ";53";
 
 /// How a cell looks, without what it shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +91,13 @@ pub(super) struct Pen {
 impl Pen {
     /// Writes what brings any terminal to the plain style.
     pub(super) fn reset(out: &mut Vec<u8>) -> Self {
-        out.extend_from_slice(b"\x1b[m\x1b]8;;\x1b\\");
+        out.extend_from_slice(b"\x1b]8;;\x1b\\");
+        Self::reset_but_link(out)
+    }
+
+    /// The same for a terminal that draws no link.
+    pub(super) fn reset_but_link(out: &mut Vec<u8>) -> Self {
+        out.extend_from_slice(b"\x1b[m");
         Self { style: Style::plain() }
     }
 
@@ -123,10 +148,15 @@ pub(super) fn select(cell: &Cell, out: &mut Vec<u8>) {
 /// Nothing is allocated for it: lines that scroll away have a style for every few characters.
 fn push_style(out: &mut Vec<u8>, style: &Style) {
     out.push(b'0');
+    let mut flags = style.flags;
+    set_overlined(&mut flags, false);
     for (flag, text) in FLAG_SELECTIONS {
-        if style.flags.contains(flag) {
+        if flags.contains(flag) {
             out.extend_from_slice(text.as_bytes());
         }
+    }
+    if flags != style.flags {
+        out.extend_from_slice(OVERLINE_SELECTION.as_bytes());
     }
     if style.foreground != Color::Named(NamedColor::Foreground) {
         push_color(out, style.foreground, Layer::Foreground);
