@@ -8,7 +8,7 @@ use orx_protocol::api::approval::{Approval, ApprovalKind, ApprovalState, Deliver
 use orx_protocol::api::session::SessionState;
 use orx_protocol::event::kind;
 use orx_protocol::hold::{KeysParams, RowText, ScreenText, method};
-use orx_protocol::{ApprovalId, RpcError, SessionId};
+use orx_protocol::{ApprovalId, ErrorKind, RpcError, SessionId};
 use orx_session::screen::{Answers, Dialog, Look, Rules, is_about};
 use orx_store::{StoreError, approvals as table, events};
 use std::collections::HashMap;
@@ -24,6 +24,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often it is looked at after keys were sent, and for how long.
 const LOOK_CLOSELY: Duration = Duration::from_millis(100);
 const EFFECT: Duration = Duration::from_secs(10);
+/// So many looks in a row must miss a dialog before it is gone: a screen that is caught while it is drawn anew shows less.
+const MISSES: usize = 4;
+/// How long keys are tried that a screen in the midst of being drawn refuses.
+const DRAWN: Duration = Duration::from_secs(5);
 /// The beginning of the keys of these questions.
 const KEY: &str = "screen/";
 
@@ -142,7 +146,7 @@ impl Approvals {
             }
             match self.press(session, &about, &decided).await {
                 Ok(()) => self.delivered(approval, Ok(())).await?,
-                Err(why) if self.shown(session, &about).await.is_some() => self.reopen(approval, why).await?,
+                Err(why) if !self.is_gone(session, &about).await => self.reopen(approval, why).await?,
                 Err(why) => self.delivered(approval, Err(why)).await?,
             }
         }
@@ -151,9 +155,8 @@ impl Approvals {
     /// Whether a session that is answered on its screen is believed to wait for an answer.
     async fn is_blocked(&self, session: SessionId) -> bool {
         let running = self.0.sessions.running(session).await;
-        running.is_ok_and(|row| {
-            is_answered_on_screen(&row.session) && row.session.activity.state == AgentState::Blocked
-        })
+        running
+            .is_ok_and(|row| is_answered_on_screen(&row.session) && row.session.activity.state == AgentState::Blocked)
     }
 
     /// The question behind a dialog. What is on a screen may be cut or wrapped, so it is no command that a rule could cover.
@@ -181,8 +184,21 @@ impl Approvals {
         self.dialog(session).await.map(|(_, shown)| shown).filter(|shown| about.is_same(shown))
     }
 
+    /// Whether the dialog is on the screen no more.
+    async fn is_gone(&self, session: SessionId, about: &About) -> bool {
+        for look in 0..MISSES {
+            if look > 0 {
+                tokio::time::sleep(LOOK_CLOSELY).await;
+            }
+            if self.shown(session, about).await.is_some() {
+                return false;
+            }
+        }
+        true
+    }
+
     async fn until_gone(&self, session: SessionId, about: &About) {
-        while self.shown(session, about).await.is_some() {
+        while !self.is_gone(session, about).await {
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -192,26 +208,45 @@ impl Approvals {
     /// # Errors
     /// A sentence that says why the decision did not reach the engine.
     async fn press(&self, session: SessionId, about: &About, decided: &Decided) -> Result<(), String> {
-        let row = self.0.sessions.running(session).await.map_err(|error| error.message)?;
-        let Some(dialog) = self.shown(session, about).await else {
-            return Err("the dialog was not on the screen any more when the keys were to be sent".to_owned());
+        let began = Instant::now();
+        let keys = loop {
+            match self.shown(session, about).await {
+                Some(dialog) => match self.press_at(session, &dialog, decided).await {
+                    Ok(keys) => break keys,
+                    Err(error) if error.kind() == ErrorKind::FailedPrecondition && began.elapsed() < DRAWN => {}
+                    Err(error) => return Err(error.message),
+                },
+                None if began.elapsed() < DRAWN && !self.is_gone(session, about).await => {}
+                None => {
+                    return Err("the dialog was not on the screen any more when the keys were to be sent".to_owned());
+                }
+            }
+            tokio::time::sleep(LOOK_CLOSELY).await;
         };
+        let sent = Instant::now();
+        while sent.elapsed() < EFFECT {
+            if self.is_gone(session, about).await {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_CLOSELY).await;
+        }
+        Err(format!("the keys {} changed nothing within {} s", keys.join(" "), EFFECT.as_secs()))
+    }
+
+    /// Presses the keys of a decision while the rows of the dialog stand where they were seen; gives the keys.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when they do not, and nothing was pressed; as the holder cannot be asked.
+    async fn press_at(&self, session: SessionId, dialog: &Dialog, decided: &Decided) -> Result<Vec<String>, RpcError> {
+        let row = self.0.sessions.running(session).await?;
         let keys = if decided.state == ApprovalState::Allowed { &dialog.allow } else { &dialog.deny };
         // The holder compares the rows in the step in which it presses: what came between is not answered.
         let while_rows = (dialog.first..).zip(dialog.text.lines());
         let while_rows =
             while_rows.filter_map(|(at, text)| Some(RowText { row: u16::try_from(at).ok()?, text: text.to_owned() }));
         let params = KeysParams { keys: keys.clone(), while_rows: while_rows.collect() };
-        let pressed: Result<Empty, RpcError> = holder::ask_now(Path::new(&row.socket), method::KEYS, &params).await;
-        pressed.map_err(|error| error.message)?;
-        let sent = Instant::now();
-        while sent.elapsed() < EFFECT {
-            if self.shown(session, about).await.is_none() {
-                return Ok(());
-            }
-            tokio::time::sleep(LOOK_CLOSELY).await;
-        }
-        Err(format!("the keys {} changed nothing within {} s", keys.join(" "), EFFECT.as_secs()))
+        let Empty {} = holder::ask_now(Path::new(&row.socket), method::KEYS, &params).await?;
+        Ok(keys.clone())
     }
 
     /// Lets a question wait again whose decision did not reach the engine.

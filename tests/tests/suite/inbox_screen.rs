@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 /// How long a look at the screen, keys and their effect may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The lines of a script that draw the dialog.
+const DIALOG: &str = "printf '\\033[2J\\033[H'\nprintf '%s\\r\\n' '────────────────────' ' Bash command' \"   rm -rf build  # $dialog\" ' Do you want to proceed?' ' ❯ 1. Yes' '   2. No' ' Esc to cancel · Tab to amend'\n";
+
 /// A daemon whose `claude` is a script that draws a permission dialog as Claude Code does, and obeys as many keys as a test
 /// says.
 struct Bed {
@@ -27,13 +30,18 @@ impl Bed {
 
     /// `dialogs`: how many it draws, one after another, with a moment between.
     fn drawing(deaf: usize, dialogs: usize) -> Self {
+        Self::playing(&format!(
+            "for dialog in $(seq {dialogs}); do\n{DIALOG}for n in $(seq {deaf}); do read -rsn1 key; done\nread -rsn1 key\nprintf '%q' \"$key\" >> pressed\nprintf '\\033[2J\\033[H'\nsleep 0.25\ndone\n"
+        ))
+    }
+
+    /// `lines`: what its script does.
+    fn playing(lines: &str) -> Self {
         let daemon = Daemon::start(|settings| {
             settings.workers(0);
             settings.set("sandbox", json!({"mode": "off"}));
             let engine = settings.user_home.join("claude");
-            let script = format!(
-                "#!/bin/bash\nstty raw -echo\nfor dialog in $(seq {dialogs}); do\nprintf '\\033[2J\\033[H'\nprintf '%s\\r\\n' '────────────────────' ' Bash command' \"   rm -rf build  # $dialog\" ' Do you want to proceed?' ' ❯ 1. Yes' '   2. No' ' Esc to cancel · Tab to amend'\nfor n in $(seq {deaf}); do read -rsn1 key; done\nread -rsn1 key\nprintf '%q' \"$key\" >> pressed\nprintf '\\033[2J\\033[H'\nsleep 0.25\ndone\nsleep 100000\n"
-            );
+            let script = format!("#!/bin/bash\nstty raw -echo\n{lines}sleep 100000\n");
             std::fs::write(&engine, script).unwrap();
             std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o755)).unwrap();
             settings.set("engines.binaries.claude", engine.to_string_lossy().into_owned());
@@ -84,6 +92,24 @@ fn a_dialog_on_the_screen_is_answered_by_keys_and_that_is_verified() {
         bed.until("the delivery", |row| row["delivery"] == "delivered");
         assert_eq!(bed.pressed().as_deref(), Some(key));
     }
+}
+
+#[test]
+fn a_dialog_that_is_drawn_again_and_again_is_one_question_and_is_answered() {
+    // Some CLIs clear a dialog and draw it anew with every turn of a spinner.
+    let bed = Bed::playing(&format!(
+        "while true; do\nprintf '\\033[2J\\033[H'\nsleep 0.04\n{DIALOG}n=$((n + 1))\nprintf '%s' $n > drawn\nread -rsn1 -t 0.12 key && break\ndone\nprintf '%q' \"$key\" > pressed\nprintf '\\033[2J\\033[H'\n"
+    ));
+    let asked = bed.until("the question", |row| row["state"] == "pending");
+    let drawn = || std::fs::read_to_string(bed.work.join("drawn")).ok()?.parse::<u32>().ok();
+    let from = drawn().unwrap_or(0);
+    eventually_or("it to be drawn anew", PATIENCE, || drawn().filter(|times| *times > from + 50)).unwrap();
+    let waiting = bed.until("the same question", |row| row["state"] == "pending");
+    assert_eq!(waiting["approval"], asked["approval"]);
+    bed.decide(&asked, "allow");
+    let told = bed.until("the delivery", |row| row["delivery"] != "pending");
+    assert_eq!((&told["state"], &told["delivery"]), (&json!("allowed"), &json!("delivered")), "{told}");
+    assert_eq!(bed.pressed().as_deref(), Some("1"));
 }
 
 #[test]
