@@ -186,6 +186,9 @@ mod tests {
         let keys = |kind, screen: &str| submit_keys(kind, &screen.lines().collect::<Vec<_>>());
         assert_eq!(keys(EngineKind::Mini, open), ["alt-enter"]);
         assert_eq!(keys(EngineKind::Mini, "Agent wants to finish.\n> more"), ["enter"]);
+        let place = "╭────╮\n│ b  │\n╰────╯\n [Ctrl+L for multi-line]";
+        assert!(shows(EngineKind::Openhands, &format!("{place}\n ^a Select all  ^x Open external editor")));
+        assert!(!shows(EngineKind::Openhands, &format!("  > Yes\n    No\n\n{place}\n ^q Quit the application")));
         let several = "╭────╮\n│ b  │\n╰────╯\n [Multi-line: Ctrl+J to submit • Ctrl+X for custom editor]\n\n ^q Quit";
         assert_eq!(keys(EngineKind::Openhands, several), ["ctrl-j"]);
         assert_eq!(keys(EngineKind::Openhands, "│ Multi-line: Ctrl+J to submit │"), ["enter"]);

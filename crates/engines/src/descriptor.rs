@@ -68,6 +68,10 @@ pub struct Descriptor {
     /// How its place for a prompt looks; none where it is not known, and then it is never waited for.
     #[serde(default)]
     pub composer: Vec<Composer>,
+    /// A variable for the directory of the sockets of servers that it starts; in a shared one it would use those of another
+    /// session, and end with them.
+    #[serde(default)]
+    pub sockets: Option<String>,
     /// How what stands there is submitted where that is not always Enter.
     #[serde(default)]
     pub submit: Vec<Submission>,

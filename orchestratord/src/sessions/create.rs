@@ -2,9 +2,10 @@
 
 use orx_engines::channel::ChannelKind;
 use orx_engines::{Context, EngineKind, InteractiveRequest, Launch};
+use orx_protocol::api::confinement::{Confinement, Mechanism};
 use orx_protocol::api::session::{CreateParams, Session};
 use orx_protocol::event::kind;
-use orx_protocol::hold::{Ended, HoldSpec, Holder, TerminalSize};
+use orx_protocol::hold::{Ended, HoldSpec, Holder, TerminalSize, file};
 use orx_protocol::life::{Life, Priority, Terms};
 use orx_protocol::places::variable;
 use orx_protocol::process::EndReason;
@@ -14,11 +15,14 @@ use orx_sandbox::environment::Environment;
 use orx_sandbox::limits;
 use orx_store::{SessionRow, StoreError, events, sessions as table};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Sessions, confine, holder};
 use crate::channels::choose::{self, ChannelPlan, Programs};
+
+/// Longest path of a directory for sockets: below it a server adds some 25 bytes, and the kernel takes 107.
+const SOCKETS_MAX: usize = 80;
 
 /// What is to be held, checked and complete.
 #[derive(Debug, Clone)]
@@ -285,6 +289,7 @@ impl Sessions {
             }
             None => self.install_hooks(&mut plan, &directory, confinement.as_mut()).await,
         }
+        own_sockets(&mut plan, &directory, confinement.as_ref());
         let socket = self.socket(session);
         let groups = limits::groups(caps.as_ref());
         let spec = HoldSpec {
@@ -324,5 +329,28 @@ impl Sessions {
         starting
             .await
             .map_err(|error| RpcError::new(ErrorKind::Internal, format!("starting a session failed: {error}")))?
+    }
+}
+
+/// Gives the servers that an engine starts a directory of the session's own for their sockets, unless the caller chose one.
+/// A sandbox has one already.
+fn own_sockets(plan: &mut Plan, directory: &Path, confinement: Option<&Confinement>) {
+    let kind: Option<EngineKind> = plan.engine.parse().ok();
+    let Some(name) = kind.and_then(|kind| kind.descriptor().sockets.clone()) else { return };
+    let own = match confinement.map(|held| (held.mechanism, &held.temporary)) {
+        Some((Mechanism::Bubblewrap, _)) => return,
+        Some((_, temporary)) => PathBuf::from(temporary),
+        None => directory.join(file::TEMPORARY),
+    };
+    // The kernel takes no longer path for a socket; such a session shares those of others.
+    if own.as_os_str().len() > SOCKETS_MAX {
+        tracing::warn!(path = %own.display(), "The engine's servers have no sockets of their own: the path is too long.");
+        return;
+    }
+    match orx_sandbox::file::private_directory(&own) {
+        Ok(()) => drop(plan.environment.entry(name).or_insert_with(|| own.to_string_lossy().into_owned())),
+        Err(error) => {
+            tracing::warn!(path = %own.display(), %error, "The engine's servers have no sockets of their own.")
+        }
     }
 }

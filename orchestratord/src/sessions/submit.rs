@@ -31,7 +31,11 @@ pub(super) async fn typed(kind: EngineKind, socket: &Path, text: &str) -> Result
                 let why = "`session.send`: the text was typed, and then the screen did not show the place for prompts any more";
                 return Err(RpcError::new(ErrorKind::FailedPrecondition, why).with_hint("it was not submitted"));
             }
-            // One that is too long to be known again is there all the same.
+            Draft::Absent if is_late && text.contains(char::is_alphanumeric) => {
+                let why = "`session.send`: the text was typed and does not show where prompts are typed";
+                return Err(RpcError::new(ErrorKind::FailedPrecondition, why).with_hint("it was not submitted"));
+            }
+            // One without letters is never known again and is there all the same.
             Draft::Absent if !is_late => {}
             Draft::Unknown => {}
             Draft::Present | Draft::Absent => {
