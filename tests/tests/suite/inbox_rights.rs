@@ -200,21 +200,13 @@ for body in bodies:
     asked.request("POST", "/rpc", body, {{"Authorization": "Bearer " + token, "Content-Type": "application/json"}})
     print(asked.getresponse().read().decode())
 s = socket.create_connection((host, port))
-s.sendall(("GET /ws HTTP/1.1
-Host: %s:%d
-Authorization: Bearer %s
-Upgrade: websocket
-Connection: Upgrade
-"
-           "Sec-WebSocket-Version: 13
-Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
-
-" % (host, port, token)).encode())
+s.sendall(("GET /ws HTTP/1.1\r\nHost: %s:%d\r\nAuthorization: Bearer %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % (host, port, token)).encode())
 stream = s.makefile("rb")
 while stream.readline().strip(): pass
 for body in bodies:
     mask, text = os.urandom(4), body.encode()
-    s.sendall(b"þ" + struct.pack(">H", len(text)) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(text)))
+    s.sendall(b"\x81\xfe" + struct.pack(">H", len(text)) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(text)))
     length = stream.read(2)[1]
     length = struct.unpack(">H", stream.read(2))[0] if length == 126 else length
     print(stream.read(length).decode())

@@ -110,6 +110,10 @@ fn f_a_confined_session_writes_its_workspace_and_nothing_of_the_person() {
             attempt("system", "echo a > /etc/orx-test"),
             attempt("shadow", "cat /etc/shadow"),
             attempt("gitconfig", "git config --global --get user.name"),
+            // What is hidden is not uncovered, nor what is read-only written, from within the session's own namespaces.
+            attempt("uncovered", &format!("umount {user}/.ssh; cat {user}/.ssh/id_ed25519")),
+            attempt("uncovered-in-another", &format!("unshare -Urm sh -c 'umount {user}/.ssh; cat {user}/.ssh/*'")),
+            attempt("remounted", "mount -o remount,rw,bind / && echo a > /etc/orx-test"),
         ]
         .concat();
         let (record, output) = bed.run(&script, &json!({"sandbox": {"mode": "required"}}));
@@ -127,6 +131,9 @@ fn f_a_confined_session_writes_its_workspace_and_nothing_of_the_person() {
                 ("settings", "refused"),
                 ("system", "refused"),
                 ("shadow", "refused"),
+                ("uncovered", "refused"),
+                ("uncovered-in-another", "refused"),
+                ("remounted", "refused"),
             ],
         );
         assert_eq!(record["sandbox"]["mechanism"], mechanism);
@@ -173,6 +180,9 @@ fn f_sockets_of_agents_and_other_sessions_are_out_of_reach() {
     let agent = bed.user.join("agent.sock");
     let _agent = UnixListener::bind(&agent).unwrap();
     let other = bed.start("sleep 600", &json!({}));
+    // As docker's and others': in a place of sockets, where this user may make one.
+    let of_the_machine = PathBuf::from(format!("/run/orx-test-{}.sock", std::process::id()));
+    let _machine = UnixListener::bind(&of_the_machine);
     let connect = |path: &Path| {
         format!("python3 -c 'import socket; s=socket.socket(socket.AF_UNIX); s.connect(\"{}\")'", path.display())
     };
@@ -183,13 +193,19 @@ fn f_sockets_of_agents_and_other_sessions_are_out_of_reach() {
         attempt("agent-variable", "test -n \"$SSH_AUTH_SOCK\""),
         attempt("other-session", &connect(&places.holder_sockets().join(format!("{other}.sock")))),
         attempt("docker", &connect(Path::new("/var/run/docker.sock"))),
+        attempt("machine", &connect(&of_the_machine)),
         attempt("others-processes", &format!("kill -0 {}", bed.daemon.pids().daemon)),
     ]
     .concat();
     let (_, output) = bed.run(&script, &json!({"sandbox": {"mode": "required"}}));
+    // It would be reached without a sandbox.
+    let (_, open) = bed.run(&attempt("machine", &connect(&of_the_machine)), &json!({}));
+    said(&open, &[("machine", if of_the_machine.exists() { "done" } else { "refused" })]);
+    let _ = std::fs::remove_file(&of_the_machine);
     said(
         &output,
         &[
+            ("machine", "refused"),
             ("daemon", "done"),
             ("agent", "refused"),
             ("agent-variable", "refused"),
