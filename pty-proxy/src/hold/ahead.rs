@@ -19,6 +19,8 @@ use super::unsaved::Room;
 pub(super) const FLOOD: usize = 16 * 1024;
 /// The thread waits for more no longer than this at a time, so that it sees when what it has is wanted.
 const PAUSE_MS: u8 = 1;
+/// A read of fewer bytes took all there was: asking again would cost a key's echo a call.
+const SHORT: usize = 512;
 /// Bytes of the thread's stack: it does nothing but read.
 const STACK: usize = 64 * 1024;
 
@@ -39,7 +41,12 @@ pub(super) fn fill(mut master: &File, buffer: &mut [u8]) -> (usize, Reached) {
     while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
         match master.read(room) {
             Ok(0) => return (filled, Reached::Closed),
-            Ok(count) => filled += count,
+            Ok(count) => {
+                filled += count;
+                if count < SHORT {
+                    return (filled, Reached::Empty);
+                }
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return (filled, Reached::Empty),
             // EIO is how Linux says that nobody has the terminal open.

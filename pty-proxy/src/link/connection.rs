@@ -18,8 +18,8 @@ use super::socket;
 const VIEWER_BACKLOG: usize = 256 * 1024;
 /// How long a peer may take from the first to the last byte of a request.
 const FRAME_DEADLINE: Duration = Duration::from_secs(10);
-/// Bytes read at once.
-const READ: usize = 64 * 1024;
+/// Bytes read at once: a key, or a piece of a paste. More would cost every key the clearing of it.
+const READ: usize = 8 * 1024;
 
 /// What a connection is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
