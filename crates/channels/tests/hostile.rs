@@ -157,6 +157,16 @@ async fn an_agent_that_cannot_be_spoken_with_is_left_with_its_own_words() {
         r#"{"at_ms":1,"by":"agent","message":{"jsonrpc":"2.0","id":2,"error":{"code":-32000,"message":"Authentication required"}}}"#,
         "\n",
     );
+    let forgotten = concat!(
+        r#"{"at_ms":1,"by":"client","message":{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}}"#,
+        "\n",
+        r#"{"at_ms":1,"by":"agent","message":{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":1}}}"#,
+        "\n",
+        r#"{"at_ms":1,"by":"client","message":{"jsonrpc":"2.0","id":2,"method":"session/load","params":{"sessionId":"s"}}}"#,
+        "\n",
+        r#"{"at_ms":1,"by":"agent","message":{"jsonrpc":"2.0","id":2,"error":{"code":-32603,"message":"No such session"}}}"#,
+        "\n",
+    );
     let newer = concat!(
         r#"{"at_ms":1,"by":"client","message":{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}}"#,
         "\n",
@@ -165,6 +175,7 @@ async fn an_agent_that_cannot_be_spoken_with_is_left_with_its_own_words() {
     );
     for (exchange, told, expected) in [
         (login, None, "login"),
+        (forgotten, None, "refused `session/load`: No such session"),
         (newer, None, "version 9"),
         ("not a record\n", None, "a record that is none"),
         ("", Some("nonsense\n".to_owned()), "does not speak its protocol"),

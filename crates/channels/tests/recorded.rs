@@ -50,7 +50,7 @@ impl<M> Seen<M> {
         self.told
             .iter()
             .filter_map(|event| match event {
-                ChannelEvent::Asked(ask) => Some(ask),
+                ChannelEvent::Asked(ask) => Some(*ask),
                 _ => None,
             })
             .collect()
@@ -267,6 +267,8 @@ fn every_agent_is_followed_through_acp() {
         ("acp-gemini.jsonl", Some(ApprovalKind::FileChange), PromptOutcome::Done),
         ("acp-opencode.jsonl", Some(ApprovalKind::FileChange), PromptOutcome::Done),
         ("acp-claude.jsonl", Some(ApprovalKind::Command), PromptOutcome::Done),
+        ("acp-qwen.jsonl", Some(ApprovalKind::FileChange), PromptOutcome::Done),
+        ("acp-copilot.jsonl", Some(ApprovalKind::FileChange), PromptOutcome::Done),
         ("acp-codex.jsonl", None, PromptOutcome::Done),
         ("acp-cancelled.jsonl", None, PromptOutcome::Interrupted),
     ] {

@@ -40,6 +40,10 @@ pub type Step = channel::Step<Line>;
 pub(super) const PEER: &str = "the agent";
 /// The version of the protocol that is spoken.
 const VERSION: u64 = 1;
+/// The requests that open a conversation.
+const NEW: &str = "session/new";
+const LOAD: &str = "session/load";
+const RESUME: &str = "session/resume";
 /// How long the agent may take for what comes before the first prompt, in milliseconds: a loaded machine starts slowly.
 const HANDSHAKE_MS: u64 = 120_000;
 /// How long a question that names no call is kept back for the calls that it is about, in milliseconds.
@@ -143,15 +147,11 @@ impl Translator {
         };
         let Some(conversation) = self.wanted.clone() else {
             let params = json!({"cwd": self.cwd, "mcpServers": []});
-            return vec![self.request("session/new", params)];
+            return vec![self.request(NEW, params)];
         };
-        let method = if capabilities.pointer("/sessionCapabilities/resume").is_some_and(|able| !able.is_null()) {
-            "session/resume"
-        } else if capabilities["loadSession"] == Value::Bool(true) {
-            "session/load"
-        } else {
+        let Some(method) = takes_up(capabilities) else {
             let why = "it cannot take up a conversation".to_owned();
-            return vec![Step::Close(ChannelError::Refused { what: "session/load".to_owned(), why })];
+            return vec![Step::Close(ChannelError::Refused { what: LOAD.to_owned(), why })];
         };
         let params = json!({"sessionId": conversation, "cwd": self.cwd, "mcpServers": []});
         vec![self.request(method, params)]
@@ -186,8 +186,8 @@ impl Translator {
                 self.known.last_id = self.known.last_id.max(id);
                 let call = match method.as_str() {
                     "initialize" => Call::Initialize,
-                    "session/new" => Call::Open,
-                    "session/load" | "session/resume" => {
+                    NEW => Call::Open,
+                    LOAD | RESUME => {
                         self.known.reopening = owned(&params, "/sessionId");
                         Call::Open
                     }
@@ -240,7 +240,7 @@ impl Translator {
                     self.complete_ms = Some(now_ms + COMPLETE_MS);
                     return Vec::new();
                 }
-                self.tell(ChannelEvent::Asked(ask))
+                self.tell(ChannelEvent::Asked(Box::new(ask)))
             }
             Frame::Request { id, method, .. } => {
                 if self.live {
@@ -291,7 +291,13 @@ impl Translator {
                 steps.extend(self.next_prompt());
                 steps
             }
-            Err(failure) => vec![refused("session/new", failure)],
+            Err(failure) => {
+                let what = match (reopening, &self.known.capabilities) {
+                    (Some(_), Some(capabilities)) => takes_up(capabilities).unwrap_or(LOAD),
+                    _ => NEW,
+                };
+                vec![refused(what, failure)]
+            }
         }
     }
 
@@ -397,7 +403,7 @@ impl Translator {
     fn complete(&mut self) -> Vec<Step> {
         self.complete_ms = None;
         let asked = self.known.asked.iter_mut().filter_map(|asked| asked.open.take().map(|_| asked.ask.clone()));
-        asked.map(|ask| Step::Tell(ChannelEvent::Asked(ask))).collect()
+        asked.map(|ask| Step::Tell(ChannelEvent::Asked(Box::new(ask)))).collect()
     }
 
     fn withdrawn(&mut self, request: &Value) -> Vec<Step> {
@@ -460,7 +466,7 @@ impl Translator {
                 self.complete_ms = Some(due_ms);
             } else {
                 asked.open = None;
-                steps.push(Step::Tell(ChannelEvent::Asked(asked.ask.clone())));
+                steps.push(Step::Tell(ChannelEvent::Asked(Box::new(asked.ask.clone()))));
             }
         }
         steps.push(Step::Tell(ChannelEvent::InStep));
@@ -496,6 +502,14 @@ impl Translator {
             .chain(asked.map(|asked| reply(&asked.request, cancelled())))
             .collect()
     }
+}
+
+/// The request by which an agent takes a conversation up, where it can.
+fn takes_up(capabilities: &Value) -> Option<&'static str> {
+    if capabilities.pointer("/sessionCapabilities/resume").is_some_and(|able| !able.is_null()) {
+        return Some(RESUME);
+    }
+    (capabilities["loadSession"] == Value::Bool(true)).then_some(LOAD)
 }
 
 fn reply(id: &Value, result: Value) -> Step {
