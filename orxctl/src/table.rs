@@ -26,17 +26,27 @@ impl Cell {
     }
 }
 
+/// Narrowest column whose text goes on in the next line: a narrower one would be a column of syllables.
+const WRAPPED: usize = 16;
+
 /// A table; its last column takes what room is left and is cut first.
 #[derive(Debug)]
 pub(crate) struct Table {
     headings: &'static [&'static str],
     rows: Vec<Vec<Cell>>,
+    wraps: bool,
 }
 
 impl Table {
     /// An empty table.
     pub(crate) const fn new(headings: &'static [&'static str]) -> Self {
-        Self { headings, rows: Vec::new() }
+        Self { headings, rows: Vec::new(), wraps: false }
+    }
+
+    /// The same table, whose last column goes on in further lines where it has no room.
+    pub(crate) const fn wrapping(mut self) -> Self {
+        self.wraps = true;
+        self
     }
 
     /// Adds a row.
@@ -78,8 +88,16 @@ impl Table {
             self.headings.iter().map(|heading| Cell { text: (*heading).to_owned(), colour: Colour::Bold }).collect();
         for row in std::iter::once(&headings).chain(&self.rows) {
             let mut line = String::new();
+            let mut further = Vec::new();
             for (position, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let shown = text::shorten(&cell.text, *width);
+                let shown = if self.wraps && position + 1 == row.len() && *width >= WRAPPED {
+                    let mut lines = text::wrap(&cell.text, *width).into_iter();
+                    let first = lines.next().unwrap_or_default();
+                    further.extend(lines);
+                    first
+                } else {
+                    text::shorten(&cell.text, *width)
+                };
                 let blanks = width.saturating_sub(text::width(&shown));
                 line.push_str(&cell.colour.paint(&shown, output.colour));
                 if position + 1 < row.len() {
@@ -88,6 +106,10 @@ impl Table {
             }
             out.push_str(line.trim_end());
             out.push('\n');
+            let indent = widths.iter().rev().skip(1).map(|width| width + GAP).sum::<usize>();
+            for text in further {
+                out.push_str(&format!("{}{text}\n", " ".repeat(indent)));
+            }
         }
         out
     }
@@ -113,6 +135,16 @@ mod tests {
         table.row(vec![Cell::new("漢字"), Cell::word("running"), Cell::new("a long title that says what is going on")]);
         table.row(vec![Cell::new("abc"), Cell::word("done"), Cell::new("\u{1b}[31mred\u{1b}[0m")]);
         table
+    }
+
+    #[test]
+    fn a_last_column_without_room_goes_on_below_itself() {
+        let mut table = Table::new(&["NAME", "BY"]).wrapping();
+        table.row(vec![Cell::new("abc"), Cell::new("it shows a place for a prompt, and nothing turns")]);
+        table.row(vec![Cell::new("de"), Cell::new("short")]);
+        let wanted = "NAME  BY\nabc   it shows a place for a\n      prompt, and nothing turns\nde    short\n";
+        assert_eq!(table.render(Output::plain(Some(32))), wanted);
+        assert!(!table.render(Output::plain(None)).contains("\n   "));
     }
 
     #[test]

@@ -96,6 +96,43 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
+/// The text in lines of at most `columns`, broken at blanks where there are some; at least one line.
+#[must_use]
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let mut word = word;
+        loop {
+            let Some(line) = lines.last_mut() else { return lines };
+            let used = width(line);
+            let gap = usize::from(used > 0);
+            if used + gap + width(word) <= columns {
+                line.push_str(&" ".repeat(gap));
+                line.push_str(word);
+                break;
+            }
+            if used == 0 {
+                // A word that is wider than a line is broken where the line ends.
+                let mut room = columns;
+                let end = word.char_indices().find_map(|(at, character)| {
+                    let wide = character.width().unwrap_or(0);
+                    let fits = wide <= room;
+                    room = room.saturating_sub(wide);
+                    (!fits && at > 0).then_some(at)
+                });
+                let (first, rest) = word.split_at(end.unwrap_or(word.len()));
+                line.push_str(first);
+                if rest.is_empty() {
+                    break;
+                }
+                word = rest;
+            }
+            lines.push(String::new());
+        }
+    }
+    lines
+}
+
 /// The text within `columns`, with `…` where something was left out.
 #[must_use]
 pub(crate) fn shorten(text: &str, columns: usize) -> String {
@@ -131,6 +168,15 @@ pub(crate) fn pad(text: &str, columns: usize) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn lines_are_broken_at_blanks_and_hold_no_more_than_their_columns() {
+        assert_eq!(wrap("it shows a place for a prompt", 10), ["it shows a", "place for", "a prompt"]);
+        assert_eq!(wrap("a hippopotamus sat", 6), ["a", "hippop", "otamus", "sat"]);
+        assert_eq!(wrap("漢字漢字", 5), ["漢字", "漢字"]);
+        assert_eq!(wrap("漢", 1), ["漢"]);
+        assert_eq!(wrap("", 5), [""]);
+    }
 
     #[test]
     fn control_sequences_go_and_text_stays() {

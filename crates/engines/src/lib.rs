@@ -59,13 +59,13 @@ pub use locate::{Version, locate, question, version};
 pub use login::check_login;
 pub use places::{logins_of_others, writable_paths};
 pub use report::{EngineFailure, FailureKind, StageReport, progress, report};
-pub use rewind::{NotRewound, can_rewind, check_moment, moment, rewind};
 pub use request::{
     CommandSpec, Context, Endpoint, HeadlessRequest, InteractiveRequest, Launch, Mode, PROMPT_ARGUMENT_MAX,
     ResumeRequest,
 };
 pub use resumption::{
     Conversation, Found, Learn, NameShape, can_resume, conversation_at_launch, conversation_name, find_conversation,
-    find_conversations, forks_conversation,
+    find_conversations, forks_conversation, keeps_by_minute,
 };
+pub use rewind::{NotRewound, can_rewind, check_moment, moment, rewind};
 pub use screen::screen_rules;

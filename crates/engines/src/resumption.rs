@@ -36,6 +36,9 @@ pub struct Conversation {
     /// Whether a conversation that is taken up goes on under another name, which the engine chooses.
     #[serde(default)]
     pub forks: bool,
+    /// Whether a conversation is lost that is taken up over ACP in the very minute, of UTC, in which it began.
+    #[serde(default)]
+    pub kept_by_minute: bool,
     /// What its names look like.
     #[serde(default)]
     pub id: NameShape,
@@ -112,6 +115,12 @@ pub fn conversation_at_launch(kind: EngineKind) -> bool {
 #[must_use]
 pub fn can_resume(kind: EngineKind) -> bool {
     !kind.descriptor().conversation.resume.is_empty()
+}
+
+/// Whether a conversation of this engine is lost that is taken up over ACP in the very minute in which it began.
+#[must_use]
+pub fn keeps_by_minute(kind: EngineKind) -> bool {
+    kind.descriptor().conversation.kept_by_minute
 }
 
 /// Whether a conversation of this engine goes on under another name once it is taken up.

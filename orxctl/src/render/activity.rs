@@ -55,7 +55,7 @@ pub(crate) fn explanation(explanation: &Explanation, asks: &[Approval], now_ms: 
         out.push_str("No source says anything.\n");
         return out;
     }
-    let mut table = Table::new(&["SOURCE", "SAYS", "SURE", "FOR", "AGE", "", "BY"]);
+    let mut table = Table::new(&["SOURCE", "SAYS", "SURE", "FOR", "AGE", "", "BY"]).wrapping();
     for vote in &explanation.votes {
         let weight = match (vote.decides, vote.counts) {
             (true, _) => "decides",
@@ -91,7 +91,7 @@ const fn source(source: Source) -> &'static str {
 
 /// The states that a recording shows.
 pub(crate) fn detection(detection: &Detection, output: Output) -> String {
-    let mut table = Table::new(&["AT", "STATE", "SURE", "BY"]);
+    let mut table = Table::new(&["AT", "STATE", "SURE", "BY"]).wrapping();
     for state in &detection.states {
         table.row(vec![
             Cell::new(seconds(state.at_ms)),
@@ -108,28 +108,32 @@ fn seconds(milliseconds: u64) -> String {
     format!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000)
 }
 
-/// Rules over screens.
+/// Rules over screens, engine by engine, in the order in which they count.
 pub(crate) fn rules(listed: &RulesListed, output: Output) -> String {
-    let mut table =
-        Table::new(&["ENGINE", "RULE", "STATE", "LOOKS AT", "SURE", "FIRST", "VERSIONS", "TESTED", "MEANS"]);
-    for rule in &listed.rules {
-        let tested = if rule.tested.is_empty() { "untested".to_owned() } else { rule.tested.join(", ") };
-        table.row(vec![
-            Cell::new(&rule.engine),
-            Cell::new(&rule.name),
-            Cell::word(rule.state.as_str()),
-            Cell::new(source(rule.source)),
-            Cell::new(format!("{} %", rule.confidence)),
-            Cell::new(rule.priority.to_string()),
-            Cell::new(rule.versions.as_deref().unwrap_or("any")),
-            Cell::new(tested),
-            Cell::new(&rule.reason),
-        ]);
-    }
-    if table.is_empty() {
+    if listed.rules.is_empty() {
         return "No rules are known for this engine: its screens say nothing.\n".to_owned();
     }
-    table.render(output)
+    let engines = listed.rules.chunk_by(|rule, next| rule.engine == next.engine).map(|rules| {
+        let mut table = Table::new(&["RULE", "STATE", "IN", "SURE", "VERSIONS", "MEANS"]).wrapping();
+        for rule in rules {
+            table.row(vec![
+                Cell::new(&rule.name),
+                Cell::word(rule.state.as_str()),
+                Cell::new(source(rule.source)),
+                Cell::new(format!("{} %", rule.confidence)),
+                Cell::new(rule.versions.as_deref().unwrap_or("any")),
+                Cell::new(&rule.reason),
+            ]);
+        }
+        let first = rules.first();
+        let name = first.map_or("", |rule| rule.engine.as_str());
+        let tested = match first.map(|rule| rule.tested.join(", ")).filter(|tested| !tested.is_empty()) {
+            Some(tested) => format!("recordings of {tested} are held against its rules"),
+            None => "no recording is held against its rules".to_owned(),
+        };
+        format!("{name}: {tested}\n\n{}", table.render(output))
+    });
+    engines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -51,12 +51,24 @@ pub struct Truth {
 
 /// What another source said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Heard {
     /// When, in milliseconds since the recording began.
     pub at_ms: u64,
-    /// The payload of a hook, without what is particular to the machine.
-    pub hook: Value,
+    /// What it was, without what is particular to the machine.
+    #[serde(flatten)]
+    pub what: Word,
+}
+
+/// What another source said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// The payload of a hook.
+    Hook(Value),
+    /// A line of a conversation's file; its time is on the recording's clock.
+    Line(Value),
+    /// A file of the conversation that was written anew.
+    Document(Value),
 }
 
 /// A recording in the corpus.

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use orx_protocol::activity::AgentState;
+use orx_engines::transcript::{Reader, Tell, Telling};
+use orx_protocol::activity::{AgentState, Source};
 use orx_protocol::process::{EndReason, Exit};
 use orx_protocol::watch::Changed;
 use orx_session::activity::{Fusion, Observer};
 use orx_session::screen::Rules;
 use pty_proxy::replay::cast::CastError;
 use pty_proxy::replay::play;
+use serde_json::Value;
 
-use super::corpus::{Take, Truth};
+use super::corpus::{Take, Truth, Word};
 
 /// A state must be told within this time after it was true, in milliseconds.
 pub const LATEST_MS: u64 = 1000;
@@ -88,26 +90,127 @@ impl Figures {
     }
 }
 
+/// What is heard beside the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hearing {
+    /// Nothing.
+    Terminal,
+    /// Hooks.
+    Hooks,
+    /// The files of the conversation.
+    Files,
+    /// All of it.
+    All,
+    /// The files of the conversation, and the terminal not.
+    FilesAlone,
+}
+
+impl Hearing {
+    fn hears(self, what: &Word) -> bool {
+        match what {
+            Word::Hook(_) => matches!(self, Self::Hooks | Self::All),
+            Word::Line(_) | Word::Document(_) => matches!(self, Self::Files | Self::All | Self::FilesAlone),
+        }
+    }
+
+    /// Whether a recording has something for it.
+    #[must_use]
+    pub fn is_of(self, take: &Take) -> bool {
+        let has = |hearing: Self| take.labels.heard.iter().any(|heard| hearing.hears(&heard.what));
+        match self {
+            Self::Terminal => true,
+            Self::All => has(Self::Hooks) && has(Self::Files),
+            Self::Hooks | Self::Files | Self::FilesAlone => has(self),
+        }
+    }
+
+    /// How figures are named by it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Terminal => "",
+            Self::Hooks => " with hooks",
+            Self::Files => " with files",
+            Self::All => " with both",
+            Self::FilesAlone => " by files alone",
+        }
+    }
+}
+
+/// How long after it was written a line is read at the latest while an engine works, in milliseconds.
+const READ_MS: u64 = 250;
+
+/// The files of a conversation, as the daemon reads them.
+struct Files {
+    reader: Option<Reader>,
+    telling: Telling,
+}
+
+impl Files {
+    fn look(&mut self, observer: &mut Observer, at_ms: u64) {
+        let said = self.reader.as_ref().and_then(Reader::says);
+        match self.telling.look(said, at_ms) {
+            Tell::Nothing => {}
+            Tell::Says(said) => observer.observe(said),
+            Tell::Silence => observer.closed(Source::Transcript, at_ms),
+        }
+    }
+
+    fn hear(&mut self, observer: &mut Observer, what: &Word, at_ms: u64) {
+        match (what, &mut self.reader) {
+            (Word::Hook(hook), _) => observer.hook(hook, at_ms),
+            (Word::Line(line), Some(reader)) => reader.line(dated(line, at_ms).to_string().as_bytes(), at_ms),
+            (Word::Document(document), Some(reader)) => {
+                reader.document(document.to_string().as_bytes(), at_ms);
+            }
+            (Word::Line(_) | Word::Document(_), None) => {}
+        }
+        self.look(observer, at_ms);
+    }
+}
+
+/// A line with its time, on the recording's clock, which is less than an hour long.
+fn dated(line: &Value, at_ms: u64) -> Value {
+    let mut line = line.clone();
+    if let Some(members) = line.as_object_mut() {
+        let (minutes, seconds, rest) = (at_ms / 60_000, at_ms / 1000 % 60, at_ms % 1000);
+        members.insert("timestamp".to_owned(), format!("1970-01-01T00:{minutes:02}:{seconds:02}.{rest:03}Z").into());
+    }
+    line
+}
+
 /// What is told over a recording: the real model of the screen, rules and fusion, on the recording's clock.
 ///
 /// # Errors
 /// When the recording cannot be read.
-pub fn told(take: &Take, rules: &Arc<Rules>, with_hooks: bool) -> Result<Vec<Told>, CastError> {
+pub fn told(take: &Take, rules: &Arc<Rules>, hearing: Hearing) -> Result<Vec<Told>, CastError> {
     let version = take.labels.version.parse().ok();
     let mut observer = Observer::new(Arc::clone(rules), version, Fusion::starting(0));
-    let mut heard = take.labels.heard.iter().filter(|_| with_hooks).peekable();
+    let mut files = Files { reader: take.labels.engine.parse().ok().and_then(Reader::of), telling: Telling::default() };
+    let mut heard: Vec<(u64, &Word)> = take
+        .labels
+        .heard
+        .iter()
+        .filter(|heard| hearing.hears(&heard.what))
+        .map(|heard| (heard.at_ms + if matches!(heard.what, Word::Hook(_)) { 0 } else { READ_MS }, &heard.what))
+        .collect();
+    heard.sort_by_key(|(at_ms, _)| *at_ms);
+    let mut heard = heard.into_iter().peekable();
     let mut told = Vec::new();
     // The first state is told when the session is made.
     tell(&mut observer, 0, &mut told);
     let (length, exit) = play(&take.cast, |news: Changed| {
         let at_ms = news.at_ms;
-        while let Some(heard) = heard.next_if(|heard| heard.at_ms <= at_ms) {
-            wait(&mut observer, heard.at_ms, &mut told);
-            observer.hook(&heard.hook, heard.at_ms);
-            tell(&mut observer, heard.at_ms, &mut told);
+        while let Some((heard_ms, what)) = heard.next_if(|(heard_ms, _)| *heard_ms <= at_ms) {
+            wait(&mut observer, heard_ms, &mut told);
+            files.hear(&mut observer, what, heard_ms);
+            tell(&mut observer, heard_ms, &mut told);
         }
         wait(&mut observer, at_ms, &mut told);
-        observer.changed(news);
+        if hearing != Hearing::FilesAlone {
+            observer.changed(news);
+        }
+        files.look(&mut observer, at_ms);
         tell(&mut observer, at_ms, &mut told);
         Ok::<_, CastError>(())
     })?;

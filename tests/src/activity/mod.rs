@@ -8,9 +8,10 @@ mod corpus;
 mod evaluate;
 mod recipe;
 mod script;
+mod witness;
 
 pub use bed::{Bed, Timeline};
-pub use corpus::{Heard, Labels, Take, Truth};
-pub use evaluate::{Figures, LATEST_MS, Told, judge, told};
+pub use corpus::{Heard, Labels, Take, Truth, Word};
+pub use evaluate::{Figures, Hearing, LATEST_MS, Told, judge, told};
 pub use recipe::{Recipe, recipe};
 pub use script::{Script, record};

@@ -30,6 +30,8 @@ pub struct Recipe {
     pub is_open: Option<fn(&[String]) -> bool>,
     /// Whether the turn is over with what was allowed or denied: the model is not told of it.
     pub is_last_word: bool,
+    /// Whether its model is told of a denial, however long that takes.
+    pub tells_denials: bool,
     /// Whether the end of a turn is an action that it asks for too.
     pub asks_at_end: bool,
     /// Whether an interrupt waits for the answer that is on its way.
@@ -276,6 +278,7 @@ const fn base(engine: &'static str) -> Recipe {
         dialogs: &[],
         is_open: None,
         is_last_word: false,
+        tells_denials: false,
         asks_at_end: false,
         pauses_late: false,
         allow: &["enter"],
@@ -424,6 +427,7 @@ pub fn recipe(engine: &str) -> Option<Recipe> {
             arguments: |_| strings(&["--exit-without-confirmation"]),
             ready: "Type your message",
             dialogs: &["Auto LOW/MED"],
+            tells_denials: true,
             pauses_late: true,
             deny: &["down", "enter"],
             leave: "/exit",
@@ -437,6 +441,7 @@ pub fn recipe(engine: &str) -> Option<Recipe> {
                 let foot = last(rows, 4);
                 foot.last().is_some_and(|row| *row == ">") && foot.iter().any(|row| row.starts_with("Execute "))
             }),
+            tells_denials: true,
             asks_at_end: true,
             deny: &["n", "o", "enter"],
             interrupt: &["ctrl-c"],

@@ -316,7 +316,8 @@ const COMMAND_MS: u64 = 500;
 /// After a denial some CLIs stop, others tell the model and go on.
 fn denied(bed: &mut Bed, at: u64) -> anyhow::Result<()> {
     bed.stay(Duration::from_millis(1500));
-    match bed.came_already(at) {
+    let told = if bed.recipe.tells_denials { Some(bed.came(at)?) } else { bed.came_already(at) };
+    match told {
         Some(came) => {
             bed.timeline.begin(AgentState::Working, at, Some(came.at_ms), "it was denied and tells the model");
             answered(bed, &came)

@@ -16,7 +16,7 @@ struct Arguments {
     /// Its program.
     #[arg(long)]
     program: PathBuf,
-    /// What is played: tour, question, limits, helpers.
+    /// What is played: tour, question, limits, account, helpers.
     #[arg(long, default_value = "tour")]
     script: String,
     /// Columns and rows.

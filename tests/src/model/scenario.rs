@@ -151,6 +151,11 @@ pub enum Failure {
         #[serde(default)]
         retry_after_s: Option<u64>,
     },
+    /// Status 429 with the words of the API's vendor for an account whose limit is reached for so long.
+    AccountLimit {
+        /// Seconds.
+        resets_in_s: u64,
+    },
     /// The connection is closed without an answer.
     Drop,
     /// The connection is closed in the middle of the answer.

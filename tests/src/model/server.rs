@@ -271,6 +271,14 @@ async fn answer(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> Resul
             happened(number, Happened::Refused { status: code });
             return Ok(refused(wire, code, "scripted failure", retry_after_s));
         }
+        Some(Failure::AccountLimit { resets_in_s }) => {
+            let number = note("account limit");
+            happened(number, came());
+            tokio::time::sleep(Duration::from_millis(step.failure_delay_ms)).await;
+            happened(number, Happened::Refused { status: 429 });
+            let body = wire::account_limit(wire, resets_in_s, now_ms() / 1000);
+            return Ok(json_body(StatusCode::TOO_MANY_REQUESTS, &body));
+        }
         Some(Failure::Drop) => {
             note("drop");
             return Err(std::io::Error::other("scripted drop"));

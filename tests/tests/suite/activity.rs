@@ -9,7 +9,7 @@ use std::time::Duration;
 use orx_engines::EngineKind;
 use orx_protocol::watch::Changed;
 use orx_session::screen::{Look, Rules};
-use orx_tests::activity::{Figures, LATEST_MS, Take, judge, told};
+use orx_tests::activity::{Figures, Hearing, LATEST_MS, Take, judge, told};
 use orx_tests::harness::wire::Received;
 use orx_tests::harness::{Daemon, eventually};
 use pty_proxy::replay::cast::CastError;
@@ -23,6 +23,8 @@ const FALSE_IDLE: f64 = 0.005;
 /// Transitions that the corpus has at least, and CLIs.
 const TRANSITIONS: usize = 200;
 const CLIS: usize = 5;
+/// What is heard beside the terminal.
+const HEARINGS: [Hearing; 4] = [Hearing::Terminal, Hearing::Hooks, Hearing::Files, Hearing::All];
 /// How long things may take in sessions on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -69,20 +71,16 @@ fn states_over_recorded_sessions_are_told_rightly_and_in_time() {
     let mut transitions = 0;
     for take in corpus() {
         let rules = rules(&take.labels.engine);
-        // Without hooks, as with any terminal, and with them where the CLI has some.
-        for with_hooks in [false, true] {
-            if with_hooks && take.labels.heard.is_empty() {
-                continue;
-            }
-            let figures = judge(&take.name, &take.labels.truth, &told(&take, &rules, with_hooks).unwrap());
-            let how = if with_hooks { " with hooks" } else { "" };
+        // The terminal alone, as with any program, and with what else the CLI offers.
+        for hearing in HEARINGS.into_iter().filter(|hearing| hearing.is_of(&take)) {
+            let figures = judge(&take.name, &take.labels.truth, &told(&take, &rules, hearing).unwrap());
             let part = if take.labels.held_out { ", held out" } else { "" };
-            by.entry(format!("{}{how}{part}", take.labels.engine)).or_default().add(&figures);
+            by.entry(format!("{}{}{part}", take.labels.engine, hearing.name())).or_default().add(&figures);
             all.add(&figures);
             if take.labels.held_out {
                 held_out.add(&figures);
             }
-            if !with_hooks {
+            if hearing == Hearing::Terminal {
                 transitions += figures.true_transitions;
             }
         }
@@ -104,6 +102,24 @@ fn states_over_recorded_sessions_are_told_rightly_and_in_time() {
             assert!(wrong as f64 <= FALSE_IDLE * told as f64, "{name}: {wrong} of {told} idles\n{table}\n{complaints}");
             assert!(figures.delay_ms(100) <= LATEST_MS, "{name}\n{table}");
         }
+    }
+}
+
+#[test]
+fn the_files_of_a_conversation_alone_never_tell_of_an_agent_that_works_that_it_is_idle() {
+    let mut by: BTreeMap<String, Figures> = BTreeMap::new();
+    for take in corpus().into_iter().filter(|take| Hearing::FilesAlone.is_of(take)) {
+        let told = told(&take, &rules(&take.labels.engine), Hearing::FilesAlone).unwrap();
+        let figures = judge(&take.name, &take.labels.truth, &told);
+        by.entry(take.labels.engine.clone()).or_default().add(&figures);
+    }
+    let table = table(&by);
+    println!("{table}");
+    assert!(by.len() >= 3, "engines with files\n{table}");
+    for (engine, figures) in &by {
+        let complaints = figures.wrong.join("\n");
+        assert!(figures.false_idle() <= FALSE_IDLE, "{engine}\n{table}\n{complaints}");
+        assert_eq!(figures.idles.1, 0, "{engine}\n{table}\n{complaints}");
     }
 }
 
@@ -145,12 +161,7 @@ fn every_rule_of_a_recorded_engine_matches_a_screen_of_it_and_none_of_another_en
         assert!(!rules.tested.is_empty(), "{engine} has recordings, and its rules say that they are untested");
         for rule in &rules.rules {
             let matches = |seen: &Seen| {
-                rule.matches(&Look {
-                    title: &seen.title,
-                    notification: "",
-                    rows: &seen.rows,
-                    cursor: seen.cursor,
-                })
+                rule.matches(&Look { title: &seen.title, notification: "", rows: &seen.rows, cursor: seen.cursor })
             };
             let name = format!("{engine} {}", rule.name);
             let matched = seen[engine].iter().filter(|seen| matches(seen)).count();
@@ -164,6 +175,28 @@ fn every_rule_of_a_recorded_engine_matches_a_screen_of_it_and_none_of_another_en
             }
         }
     }
+}
+
+#[test]
+fn a_rule_for_some_versions_matches_recordings_of_those_and_of_no_others() {
+    let takes = corpus();
+    let mut ranged = 0;
+    for engine in takes.iter().map(|take| take.labels.engine.as_str()).collect::<std::collections::BTreeSet<_>>() {
+        for rule in &rules(engine).rules {
+            let Some(versions) = &rule.versions else { continue };
+            let of = |is_for: bool| {
+                let fits = |take: &&Take| versions.matches(&take.labels.version.parse().unwrap()) == is_for;
+                let of: Vec<Take> = takes.iter().filter(fits).cloned().collect();
+                let matches =
+                    |seen: &Seen| rule.matches(&Look { title: &seen.title, rows: &seen.rows, ..Look::default() });
+                looks(&of, engine).iter().filter(|seen| matches(seen)).count()
+            };
+            assert!(of(true) > 0, "{engine} {} matches no recording of {versions}", rule.name);
+            assert_eq!(of(false), 0, "{engine} {} matches recordings of other versions than {versions}", rule.name);
+            ranged += 1;
+        }
+    }
+    assert!(ranged >= 2, "{ranged} rules have versions");
 }
 
 #[test]
@@ -265,6 +298,62 @@ fn a_state_from_before_a_restart_is_seen_again_and_never_told_on_for_ever() {
     }
 }
 
+/// A program in the place of Claude Code: its screen is known to no rule, and it keeps its conversation as Claude Code does.
+const WRITER: &str = r#"#!/bin/sh
+while [ "$1" != --session-id ]; do shift; done
+file="$HOME/.claude/projects/-work/$2.jsonl"
+mkdir -p "${file%/*}"
+say() { printf '{"type":"%s","timestamp":"%s","message":%s}\n' "$1" "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)" "$2" >> "$file"; }
+while :; do
+  printf 'a screen that nobody knows '
+  read line
+  say user '{"role":"user","content":"go on"}'
+  read line
+  say assistant '{"role":"assistant","stop_reason":"end_turn","content":[]}'
+done
+"#;
+
+#[test]
+fn what_an_engine_writes_down_is_told_where_its_screen_is_not_understood_and_after_a_restart_too() {
+    let mut daemon = Daemon::start(|settings| {
+        let program = settings.home.with_file_name("writer");
+        std::fs::write(&program, WRITER).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        settings
+            .workers(0)
+            .set("sandbox.mode", "off")
+            .set("engines.binaries.claude", program.to_string_lossy().into_owned());
+    });
+    let params = json!({"engine": "claude", "cwd": daemon.directory()});
+    let session = daemon.call("session.create", &params)["session"].as_str().unwrap().to_owned();
+    let enter = |daemon: &Daemon| daemon.call("session.keys", &json!({"session": session, "keys": ["enter"]}));
+    let decides = |daemon: &Daemon| {
+        let explained = daemon.call("session.explain", &json!({ "session": session }));
+        let vote = explained["votes"].as_array()?.iter().find(|vote| vote["decides"] == true)?.clone();
+        Some((vote["source"].as_str()?.to_owned(), explained["activity"]["state"].as_str()?.to_owned()))
+    };
+    let by_transcript = |daemon: &Daemon, state: &str| {
+        eventually(&format!("{state} by the transcript"), PATIENCE, || {
+            let (source, told) = decides(daemon)?;
+            (source == "transcript" && told == state).then_some(())
+        });
+    };
+    eventually("its screen", PATIENCE, || {
+        let screen = daemon.call("session.screen", &json!({ "session": session }));
+        screen["lines"].to_string().contains("nobody knows").then_some(())
+    });
+    enter(&daemon);
+    by_transcript(&daemon, "working");
+    enter(&daemon);
+    by_transcript(&daemon, "idle");
+    daemon.kill9();
+    daemon.restart();
+    by_transcript(&daemon, "idle");
+    enter(&daemon);
+    by_transcript(&daemon, "working");
+    daemon.call("session.stop", &json!({"session": session, "grace_ms": 100}));
+}
+
 fn unpacked(daemon: &Daemon) -> (PathBuf, Take) {
     let take = corpus().into_iter().find(|take| take.labels.engine == "codex" && take.labels.script == "tour").unwrap();
     let path = daemon.path("codex.cast");
@@ -285,7 +374,7 @@ fn a_recording_is_replayed_with_the_rules_of_its_engine() {
         .iter()
         .map(|state| state["activity"]["state"].as_str().unwrap())
         .collect();
-    let expected = told(&take, &rules("codex"), false).unwrap();
+    let expected = told(&take, &rules("codex"), Hearing::Terminal).unwrap();
     let mut distinct = states.clone();
     distinct.dedup();
     assert_eq!(distinct, expected.iter().map(|told| told.state.as_str()).collect::<Vec<_>>());

@@ -26,8 +26,16 @@ impl Codex {
 
     fn event(&mut self, payload: &Value, at_ms: u64) {
         match text(payload, "/type") {
-            "task_started" | "turn_started" => self.turns(Turn::Expected("its turn has begun"), at_ms),
-            "task_complete" | "turn_complete" => self.turns(Turn::Over("its turn is over"), at_ms),
+            "task_started" | "turn_started" => {
+                self.limit = None;
+                self.turns(Turn::Expected("its turn has begun"), at_ms);
+            }
+            "task_complete" | "turn_complete" => {
+                self.turns(Turn::Over("its turn is over"), at_ms);
+                if text(payload, "/error/codex_error_info") == "usage_limit_exceeded" {
+                    self.limit = Some(self.limit.flatten());
+                }
+            }
             "turn_aborted" => self.turns(Turn::Over("its turn was interrupted"), at_ms),
             "token_count" => self.limit = limit(payload),
             _ => {}
@@ -108,6 +116,13 @@ mod tests {
         let said = codex.says().unwrap();
         assert_eq!((said.state, said.until_ms), (AgentState::RateLimited, Some(7_200_000)));
         codex.line(&event(json!({"type": "token_count", "rate_limits": {"rate_limit_reached_type": null}})), 2500);
+        assert_eq!(codex.says().unwrap().state, AgentState::Idle);
+        let error = json!({"message": "You’ve hit your usage limit.", "codex_error_info": "usage_limit_exceeded"});
+        codex.line(&event(json!({"type": "task_complete", "error": error})), 2600);
+        let said = codex.says().unwrap();
+        assert_eq!((said.state, said.until_ms), (AgentState::RateLimited, None));
+        codex.line(&event(json!({"type": "task_started"})), 2700);
+        codex.line(&event(json!({"type": "task_complete"})), 2800);
         assert_eq!(codex.says().unwrap().state, AgentState::Idle);
     }
 }

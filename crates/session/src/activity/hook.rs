@@ -67,10 +67,12 @@ impl HookReader {
                 if let Some(name) = helper {
                     self.helpers.remove(name);
                 }
-                if !self.is_over {
-                    return None;
+                match (self.is_over, self.helpers.is_empty()) {
+                    (false, _) => return None,
+                    // What it found is a prompt to the main agent; where nobody takes it up, the terminal shows that.
+                    (true, true) => (AgentState::Working, "its last helper is done".to_owned()),
+                    (true, false) => self.rest(),
                 }
-                self.rest()
             }
             "Stop" | "AfterAgent" => {
                 self.is_over = true;
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_is_over_while_helpers_work_is_not_idle() {
-        use AgentState::{Idle, SubagentsRunning, Working};
+        use AgentState::{SubagentsRunning, Working};
         let helper = |event: &str, name: &str| json!({"hook_event_name": event, "agent_id": name, "tool_name": "Bash"});
         let calls = [
             helper("SubagentStart", "a"),
@@ -196,7 +198,7 @@ mod tests {
             Some(SubagentsRunning),
             Some(SubagentsRunning),
             Some(SubagentsRunning),
-            Some(Idle),
+            Some(Working),
         ];
         assert_eq!(states(&calls), wanted);
     }

@@ -5,7 +5,7 @@ mod chat;
 mod gemini;
 mod responses;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::conversation::{Conversation, Wire};
 use super::scenario::Usage;
@@ -80,6 +80,30 @@ pub fn error(wire: Wire, status: u16, message: &str) -> Value {
         Wire::Anthropic => anthropic::error(status, message),
         Wire::Responses | Wire::Chat => chat::error(status, message),
         Wire::Gemini => gemini::error(status, message),
+    }
+}
+
+/// The body of a refusal because a limit of the account is reached for so many seconds more. `now_s` is in seconds since
+/// the epoch.
+#[must_use]
+pub fn account_limit(wire: Wire, resets_in_s: u64, now_s: u64) -> Value {
+    match wire {
+        Wire::Anthropic | Wire::Chat => error(wire, 429, "the account's limit is reached"),
+        Wire::Responses => json!({"error": {
+            "type": "usage_limit_reached", "message": "The usage limit has been reached", "plan_type": "plus",
+            "resets_at": now_s + resets_in_s, "resets_in_seconds": resets_in_s,
+        }}),
+        Wire::Gemini => json!({"error": {
+            "code": 429, "status": "RESOURCE_EXHAUSTED",
+            "message": format!("You exceeded your current quota. Please retry in {resets_in_s}s."),
+            "details": [
+                {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{
+                    "quotaMetric": "generativelanguage.googleapis.com/generate_content_free_tier_requests",
+                    "quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
+                }]},
+                {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": format!("{resets_in_s}s")},
+            ],
+        }}),
     }
 }
 
