@@ -11,7 +11,7 @@ pub enum ChannelEvent {
     /// The engine's own name of the conversation that the session is in; another one when its user went to another.
     Conversation(String),
     /// The agent asks for a permission or an answer. Told again, with the same key, after a reconnection.
-    Asked(Ask),
+    Asked(Box<Ask>),
     /// What was asked needs no answer any more: somebody answered at the terminal, or the agent went on.
     Answered {
         /// Which.

@@ -50,7 +50,7 @@ impl<M> Seen<M> {
         self.told
             .iter()
             .filter_map(|event| match event {
-                ChannelEvent::Asked(ask) => Some(*ask),
+                ChannelEvent::Asked(ask) => Some(&**ask),
                 _ => None,
             })
             .collect()

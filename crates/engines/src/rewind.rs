@@ -118,9 +118,11 @@ fn record(kind: EngineKind, context: &Context, cwd: &str, conversation: &str) ->
         return Err(NotRewound::Engine(kind));
     }
     let found = find_conversations(kind, context, cwd, 0)?;
-    found.into_iter().find(|found| found.conversation == conversation).map(|found| found.file).ok_or_else(|| {
-        NotRewound::Gone { engine: kind, conversation: conversation.to_owned() }
-    })
+    found
+        .into_iter()
+        .find(|found| found.conversation == conversation)
+        .map(|found| found.file)
+        .ok_or_else(|| NotRewound::Gone { engine: kind, conversation: conversation.to_owned() })
 }
 
 fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {

@@ -5,8 +5,8 @@ use orx_protocol::api::Empty;
 use orx_protocol::api::delivery::{Messages, SendParams, Sent};
 use orx_protocol::api::explain::{DetectParams, Detection, Explanation, RulesListed, RulesParams};
 use orx_protocol::api::session::{
-    AttachParams, CreateParams, Created, Interrupted, KeysParams, ListParams, Log, LogParams, ResizeParams, Session, SessionParams,
-    Sessions, StopParams, Stopped, UpgradeParams, Upgrades, WaitParams, Waited,
+    AttachParams, CreateParams, Created, Interrupted, KeysParams, ListParams, Log, LogParams, ResizeParams, Session,
+    SessionParams, Sessions, StopParams, Stopped, UpgradeParams, Upgrades, WaitParams, Waited,
 };
 use orx_protocol::hold::{ScreenText, TerminalSize, file, method};
 use orx_protocol::rpc::{self, CallId};

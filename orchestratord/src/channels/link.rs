@@ -6,7 +6,7 @@ use orx_protocol::activity::Source;
 use orx_protocol::api::delivery::{SendParams, When};
 use orx_protocol::api::session::Session;
 use orx_protocol::launch::{Served, file};
-use orx_protocol::{ErrorKind, RpcError};
+use orx_protocol::{ErrorKind, RpcError, clock};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,8 @@ use crate::sessions::channel::{Kept, place, socket};
 
 /// How often the launcher's word is looked for.
 const LOOK: Duration = Duration::from_millis(100);
+/// A minute.
+const MINUTE_MS: u64 = 60_000;
 /// How long the launcher may take; it gives its server up earlier and says so.
 const LAUNCH: Duration = Duration::from_secs(90);
 /// Pause before a channel is opened again whose other end was gone.
@@ -134,7 +136,9 @@ pub(super) async fn keep(
         match channels.0.sessions.find(name).await {
             Ok(Some(row)) => session = row.session,
             Ok(None) => return,
-            Err(error) => tracing::warn!(session = %name, %error, "A session cannot be read; its channel is tried as it was."),
+            Err(error) => {
+                tracing::warn!(session = %name, %error, "A session cannot be read; its channel is tried as it was.")
+            }
         }
     }
 }
@@ -150,6 +154,7 @@ async fn carry(
 ) -> Option<Loss> {
     let directory = channels.0.sessions.directory(session.session);
     let kept = Kept::load(&directory)?;
+    until_apart(channels, session, &kept).await;
     let target = match target(session, &directory, &kept).await {
         Ok(target) => target,
         Err(why) => return Some(Loss::for_good(why)),
@@ -183,7 +188,7 @@ async fn carry(
                     tracing::error!(session = %session.session, %error, "The name of a conversation cannot be recorded.");
                 }
             }
-            ChannelEvent::Asked(ask) => asks.ask(ask, &channel.commands).await,
+            ChannelEvent::Asked(ask) => asks.ask(*ask, &channel.commands).await,
             ChannelEvent::Answered { key } => asks.answered(&key).await,
             ChannelEvent::Delivered { key, outcome } => asks.delivered(&key, outcome).await,
             ChannelEvent::InStep => {
@@ -230,6 +235,23 @@ fn send_first(channels: &Channels, session: &Session, text: String) {
     });
 }
 
+/// Waits until the conversation that is taken up can be told from what its engine writes while it takes it up.
+async fn until_apart(channels: &Channels, session: &Session, kept: &Kept) {
+    let by_minute = session.engine.parse().is_ok_and(orx_engines::keeps_by_minute);
+    let is_acp = session.channel.as_deref() == Some(ChannelKind::Acp.name());
+    let Some(conversation) = kept.resumed.as_deref().filter(|_| by_minute && is_acp) else { return };
+    match channels.0.sessions.conversation_began_ms(session.session, conversation).await {
+        Ok(began_ms) => tokio::time::sleep(rest_of_minute(began_ms, clock::now_ms())).await,
+        Err(error) => tracing::warn!(session = %session.session, %error, "When a conversation began cannot be read."),
+    }
+}
+
+/// How long the minute still lasts in which something began; nothing once it is over, or where that is not known.
+fn rest_of_minute(began_ms: Option<u64>, now_ms: u64) -> Duration {
+    let same = began_ms.is_some_and(|began_ms| began_ms / MINUTE_MS == now_ms / MINUTE_MS);
+    if same { Duration::from_millis(MINUTE_MS - now_ms % MINUTE_MS) } else { Duration::ZERO }
+}
+
 /// Where the channel of a session leads, once its launcher says so.
 async fn target(session: &Session, directory: &Path, kept: &Kept) -> Result<Target, String> {
     let kind: ChannelKind =
@@ -272,5 +294,25 @@ async fn served(directory: &Path) -> Result<String, String> {
             return Err(format!("its server did not come up within {} s", LAUNCH.as_secs()));
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_is_taken_up_at_once_or_with_the_next_minute() {
+        let minute = 29_000_000 * MINUTE_MS;
+        for (began_ms, now_ms, rest) in [
+            (None, minute + 1, 0),
+            (Some(minute - 1), minute, 0),
+            (Some(minute), minute, 60_000),
+            (Some(minute + 10_000), minute + 25_000, 35_000),
+            (Some(minute + 59_999), minute + 59_999, 1),
+            (Some(minute + 59_999), minute + 60_000, 0),
+        ] {
+            assert_eq!(rest_of_minute(began_ms, now_ms), Duration::from_millis(rest), "{began_ms:?} {now_ms}");
+        }
     }
 }

@@ -26,10 +26,8 @@ impl ChannelDefaults {
     /// # Errors
     /// [`Wrong`] for a value that is neither `auto` nor `off`, and for an engine that there is not.
     pub fn read(all: Option<&Spanned<String>>, engines: &BTreeMap<String, Spanned<String>>) -> Result<Self, Wrong> {
-        let mut defaults = Self {
-            off: all.map_or(Ok(false), |value| is_off("sessions.channel", value))?,
-            engines: BTreeMap::new(),
-        };
+        let mut defaults =
+            Self { off: all.map_or(Ok(false), |value| is_off("sessions.channel", value))?, engines: BTreeMap::new() };
         for (name, value) in engines {
             let kind: EngineKind = name.parse().map_err(|error: orx_engines::EngineError| {
                 format!("{}`sessions.channels`: {error}", place(value.referenced))

@@ -158,7 +158,10 @@ impl Sessions {
         let record = || {
             self.update(session, |row| {
                 let lost = row.session.channel_lost.take()?;
-                Some((kind::SESSION_CHANNEL, serde_json::json!({"channel": row.session.channel, "back": true, "was": lost})))
+                Some((
+                    kind::SESSION_CHANNEL,
+                    serde_json::json!({"channel": row.session.channel, "back": true, "was": lost}),
+                ))
             })
         };
         self.insist(session, record).await;

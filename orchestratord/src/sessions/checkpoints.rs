@@ -148,7 +148,9 @@ impl Sessions {
         self.set_back(session, &checkpoint, runs, engines).await?;
         let rewound = match rewinding {
             Some(rewinding) => self.rewind(session, rewinding, engines).await?,
-            None => rewinding::left("it goes on with all that was said since; `rewind` sets it back too, where its engine can"),
+            None => rewinding::left(
+                "it goes on with all that was said since; `rewind` sets it back too, where its engine can",
+            ),
         };
         let mut again = self.again(again, engines, false).await?;
         (again.checkpoint, again.rewound) = (Some(checkpoint.sequence), Some(rewound));

@@ -55,6 +55,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use tokio::sync::mpsc;
+    use tokio::task::JoinSet;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
@@ -65,35 +66,36 @@ mod tests {
             given_up in prop::collection::vec(any::<bool>(), 1..400), backwards in any::<bool>()
         ) {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
-            let (order, expected) = runtime.block_on(async move {
-                tokio::spawn(async move {
+            let expected: Vec<usize> = (0..given_up.len()).filter(|number| !given_up[*number]).collect();
+            let order = runtime.block_on(async move {
+                // A task of its own, which has a share of time that it could use up.
+                let mut outer = JoinSet::new();
+                outer.spawn(async move {
                     let (turns, session) = (Turns::default(), SessionId::generate());
-                    let (done, mut went) = mpsc::unbounded_channel();
+                    let (done, mut went) = mpsc::channel(given_up.len());
                     let mut places: Vec<(usize, Place)> =
                         given_up.iter().enumerate().map(|(number, _)| (number, turns.take(session))).collect();
                     if backwards {
                         places.reverse();
                     }
+                    let mut tasks = JoinSet::new();
                     for (number, place) in places {
-                        if given_up[number] {
-                            continue;
+                        if !given_up[number] {
+                            let done = done.clone();
+                            tasks.spawn(async move {
+                                let _turn = place.come().await;
+                                done.send(number).await.unwrap();
+                            });
                         }
-                        let done = done.clone();
-                        tokio::spawn(async move {
-                            let _turn = place.come().await;
-                            done.send(number).unwrap();
-                        });
                     }
                     drop(done);
                     let mut order = Vec::new();
                     while let Some(number) = went.recv().await {
                         order.push(number);
                     }
-                    let expected = (0..given_up.len()).filter(|number| !given_up[*number]).collect::<Vec<_>>();
-                    (order, expected)
-                })
-                .await
-                .unwrap()
+                    order
+                });
+                outer.join_next().await.unwrap().unwrap()
             });
             prop_assert_eq!(order, expected);
         }

@@ -90,7 +90,10 @@ fn answer(subject: &Subject, given: &[String]) -> Result<String, String> {
     let lines: Vec<&str> = whole.lines().collect();
     if lines.len() != subject.parts.len() {
         let wanted = subject.parts.len();
-        return Err(format!("it has {wanted} questions, and {} answers were given: one for each, in their order", lines.len()));
+        return Err(format!(
+            "it has {wanted} questions, and {} answers were given: one for each, in their order",
+            lines.len()
+        ));
     }
     Ok(subject.parts.iter().zip(lines).map(|(part, line)| of_part(part, line)).collect::<Vec<_>>().join("\n"))
 }
@@ -142,7 +145,8 @@ mod tests {
 
     #[test]
     fn numbers_stand_for_choices_in_every_part() {
-        let several = Subject { parts: vec![part(&["A", "B"], false), part(&["C", "D", "2"], true)], ..Subject::default() };
+        let several =
+            Subject { parts: vec![part(&["A", "B"], false), part(&["C", "D", "2"], true)], ..Subject::default() };
         let told = |subject: &Subject, given: &[&str]| {
             answer(subject, &given.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
         };

@@ -29,7 +29,8 @@ pub(crate) async fn run(context: &Context, arguments: &Explain) -> Result<Status
     if context.output.json {
         context.output.json(&explanation)?;
     } else {
-        let asked: Approvals = context.call("approval.list", &ListParams { all: false, session: Some(session) }).await?;
+        let asked: Approvals =
+            context.call("approval.list", &ListParams { all: false, session: Some(session) }).await?;
         context.output.text(&render::activity::explanation(
             &explanation,
             &asked.approvals,

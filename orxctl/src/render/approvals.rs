@@ -40,7 +40,9 @@ pub(crate) fn detail(
     }
     let mut field = |name: &str, value: &str| {
         let value = visible::line(value);
-        let rows = output.columns.map_or_else(|| vec![value.clone()], |width| visible::rows(&value, width.saturating_sub(FIELD)));
+        let rows = output
+            .columns
+            .map_or_else(|| vec![value.clone()], |width| visible::rows(&value, width.saturating_sub(FIELD)));
         for (row, name) in rows.iter().zip(std::iter::once(name).chain(std::iter::repeat(""))) {
             out.push_str(&format!("  {} {row}\n", colour(Colour::Dim, &format!("{name:<8}"))));
         }
@@ -66,7 +68,9 @@ pub(crate) fn detail(
         out.push_str(&format!("  {}\n", colour(Colour::Dim, name)));
         for line in lines {
             let paint = paint(&line);
-            let rows = output.columns.map_or_else(|| vec![line.clone()], |width| visible::rows(&line, width.saturating_sub(BAR)));
+            let rows = output
+                .columns
+                .map_or_else(|| vec![line.clone()], |width| visible::rows(&line, width.saturating_sub(BAR)));
             for row in rows {
                 // The bar stands before every row, so that no text of an agent can look like one of ours.
                 out.push_str(&format!("  {} {}\n", colour(Colour::Dim, "│"), colour(paint, &row)));

@@ -134,7 +134,8 @@ impl Part {
         if self.choices.is_empty() {
             return Some(vec![line.to_owned()]);
         }
-        let label = |text: &str| self.choices.iter().find(|choice| choice.label.trim() == text).map(|c| c.label.clone());
+        let label =
+            |text: &str| self.choices.iter().find(|choice| choice.label.trim() == text).map(|c| c.label.clone());
         if !self.several {
             return label(line).map(|label| vec![label]);
         }

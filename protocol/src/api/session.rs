@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::activity::{Activity, AgentState};
 use crate::api::approval::Road;
-use crate::api::run::Tokens;
 use crate::api::confinement::{LimitParams, Limits, Sandbox, SandboxParams};
+use crate::api::run::Tokens;
 use crate::id::SessionId;
 use crate::life::{Life, Priority, Terms};
 use crate::process::{EndReason, Exit};

@@ -237,7 +237,9 @@ async fn the_operator_turns_channels_off_for_all_or_for_an_engine() {
     let file = one.settings().file.to_string();
     std::fs::write(one.path("orchestratord.yaml"), file).unwrap();
     one.signal(nix::sys::signal::Signal::SIGHUP);
-    eventually("the settings are read", PATIENCE, || (channel(&one, json!({"engine": "opencode"})).is_null()).then_some(()));
+    eventually("the settings are read", PATIENCE, || {
+        (channel(&one, json!({"engine": "opencode"})).is_null()).then_some(())
+    });
     assert_eq!(channel(&one, json!({"engine": "codex"})), "app-server");
 }
 

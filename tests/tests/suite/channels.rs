@@ -127,7 +127,8 @@ async fn opencode_is_spoken_with_beside_its_terminal() {
     let bed = beside_its_terminal("opencode", &[], "serve", "Permission required").await;
     // Its server takes nobody without the password.
     let served =
-        std::fs::read_to_string(Path::new(bed.get()["directory"].as_str().unwrap()).join("channel/served.json")).unwrap();
+        std::fs::read_to_string(Path::new(bed.get()["directory"].as_str().unwrap()).join("channel/served.json"))
+            .unwrap();
     let address: Value = serde_json::from_str(&served).unwrap();
     let port = address["address"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
     let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();

@@ -45,7 +45,8 @@ async fn a_plan_waits_is_sent_back_with_a_reason_and_is_confirmed() {
     for words in ["its plan confirmed (ExitPlanMode)", "│ # Rewrite it", "│ 1. Delete everything"] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
-    bed.daemon.orxctl(bed.daemon.directory(), &["allow", &short(&asked), "--answer", "yes"])
+    bed.daemon
+        .orxctl(bed.daemon.directory(), &["allow", &short(&asked), "--answer", "yes"])
         .refused(1, &["is no question"]);
     bed.answer(&asked, "deny", &["--reason", "keep what works"]);
     bed.until("the model to hear why", || bed.model_heard("keep what works").then_some(()));
@@ -100,7 +101,11 @@ async fn several_questions_are_answered_together_and_what_does_not_fit_is_refuse
     let bed = claude(vec![rule("ask me", vec![call("AskUserQuestion", questions)])], &[]).await;
     bed.send("ask me");
     let asked = bed.until_asked();
-    assert_eq!((&asked["kind"], &asked["title"]), (&json!("question"), &json!("Which colour? (and 1 more)")), "{asked}");
+    assert_eq!(
+        (&asked["kind"], &asked["title"]),
+        (&json!("question"), &json!("Which colour? (and 1 more)")),
+        "{asked}"
+    );
     let shown = bed.orxctl(&["inbox"]);
     for words in [
         "question 1 of 2\n",

@@ -11,7 +11,8 @@ const ARGV: [&str; 2] = ["--permission-mode", "acceptEdits"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_conversation_goes_back_with_the_files_when_that_is_asked() {
-    let rules = vec![rule("write the first", vec![write("first.txt")]), rule("write the second", vec![write("second.txt")])];
+    let rules =
+        vec![rule("write the first", vec![write("first.txt")]), rule("write the second", vec![write("second.txt")])];
     let otherwise = Some(Step { text: "Hello there.".to_owned(), ..Step::default() });
     let mut bed = Bed::new(Scenario { rules, otherwise, ..Scenario::default() }, |settings| {
         engines::install(settings, EngineKind::Claude);
@@ -64,7 +65,7 @@ async fn the_conversation_goes_back_with_the_files_when_that_is_asked() {
         let out = bed.daemon.orxctl(bed.daemon.directory(), &["restore", &bed.session, "--rewind", "--detach"]);
         out.refused(1, &["its conversation cannot be set back", words]);
     };
-    std::fs::write(record(&bed, &before), "{}\n").unwrap();
+    std::fs::write(record(&bed, &before), format!("{}\n", json!({ "cwd": tree }))).unwrap();
     refused(&bed, "is not what it was at that moment");
     std::fs::remove_file(record(&bed, &before)).unwrap();
     refused(&bed, "keeps no record of the conversation");

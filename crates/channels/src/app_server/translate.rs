@@ -313,7 +313,7 @@ impl Translator {
         } else if self.asked.len() < KEPT {
             self.asked.insert(key, Asked { request: id.clone(), thread, shape, answered: None, fresh: true });
         }
-        vec![Step::Tell(ChannelEvent::Asked(ask))]
+        vec![Step::Tell(ChannelEvent::Asked(Box::new(ask)))]
     }
 
     fn told(&mut self, method: &str, params: &Value, now_ms: u64) -> Vec<Step> {

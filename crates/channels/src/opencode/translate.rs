@@ -322,7 +322,7 @@ impl Translator {
             Sort::Permission => (AgentState::Blocked, "it asked for a permission"),
             Sort::Question => (AgentState::WaitingInput, "it asked its user something"),
         };
-        vec![Step::Tell(observed(state, reason, now_ms)), Step::Tell(ChannelEvent::Asked(ask))]
+        vec![Step::Tell(observed(state, reason, now_ms)), Step::Tell(ChannelEvent::Asked(Box::new(ask)))]
     }
 
     /// The server asks no more.

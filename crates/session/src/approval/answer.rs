@@ -117,7 +117,10 @@ mod tests {
         assert_eq!(told("A\nC\n "), "the answer to part 3 is ``, which says nothing");
         let choices = Subject { choices: vec!["Red".to_owned()], ..Subject::default() };
         assert_eq!(check_answer(&choices, "Red"), Ok(()));
-        assert_eq!(check_answer(&choices, "Green").unwrap_err().to_string(), "the answer is none of its choices: `Red`");
+        assert_eq!(
+            check_answer(&choices, "Green").unwrap_err().to_string(),
+            "the answer is none of its choices: `Red`"
+        );
         assert_eq!(check_answer(&Subject::default(), "any words\nat all"), Ok(()));
     }
 }

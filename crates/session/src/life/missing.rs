@@ -52,11 +52,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn session(life: Life) -> Session {
-        Session {
-            state: SessionState::Running,
-            life,
-            ..Session::starting(SessionId::generate(), "codex", "/", 0)
-        }
+        Session { state: SessionState::Running, life, ..Session::starting(SessionId::generate(), "codex", "/", 0) }
     }
 
     fn unenforced() -> Limits {
