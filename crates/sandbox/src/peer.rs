@@ -74,7 +74,8 @@ mod handle {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
     use std::os::unix::net::{UnixListener, UnixStream};
