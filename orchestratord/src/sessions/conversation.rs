@@ -6,9 +6,9 @@
 
 use orx_engines::{Context, EngineKind};
 use orx_protocol::api::session::Session;
-use orx_protocol::event::kind;
+use orx_protocol::event::{Event, kind};
 use orx_protocol::{RpcError, SessionId};
-use orx_store::{SessionRow, StoreError, sessions as table};
+use orx_store::{Reader, SessionRow, StoreError, events, sessions as table};
 use std::time::Duration;
 
 use super::Sessions;
@@ -16,6 +16,8 @@ use super::Sessions;
 /// Pauses between looks: a CLI writes its files with its first prompt, which may come soon or after hours.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// Most names of one session's conversations that are looked through.
+const NAMES: u32 = 1000;
 /// Most sessions that are compared with.
 const OTHERS: u32 = 10_000;
 
@@ -140,6 +142,24 @@ impl Sessions {
         }
         self.record_conversation(session, conversation.clone()).await?;
         Ok(Some(conversation))
+    }
+
+    /// When the name of a session's conversation was first recorded, in milliseconds since the epoch; `None` where the journal
+    /// does not tell.
+    ///
+    /// # Errors
+    /// As the store cannot be read.
+    pub async fn conversation_began_ms(
+        &self,
+        session: SessionId,
+        conversation: &str,
+    ) -> Result<Option<u64>, StoreError> {
+        let kinds = [kind::SESSION_CONVERSATION.to_owned()];
+        let subject = session.to_string();
+        let told = move |reader: &Reader<'_>| events::after(reader, 0, &kinds, Some(&subject), NAMES);
+        let told = self.store().read(told).await?;
+        let data = |event: &Event| serde_json::from_str::<serde_json::Value>(event.data.get()).unwrap_or_default();
+        Ok(told.iter().find(|event| data(event)["conversation"] == conversation).map(|event| event.at_ms))
     }
 
     /// Records the name of a session's conversation; the engine may have begun another one since.
