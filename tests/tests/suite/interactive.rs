@@ -287,7 +287,7 @@ async fn lives_from_its_composer_to_its_end(kind: EngineKind) {
 
     person.bed.keys(&["x", "y", "z", "z", "y"]);
     person.bed.until_shown("xyzzy");
-    person.bed.keys(&vec!["backspace"; 5]);
+    person.bed.keys(&["backspace"; 5]);
     person.until("an empty composer", |lines| !lines.iter().any(|line| line.contains("xyzzy")));
 
     person.bed.call("session.resize", &json!({"cols": 76, "rows": 24}));
@@ -313,7 +313,7 @@ async fn lives_from_its_composer_to_its_end(kind: EngineKind) {
     person.bed.daemon.restart();
     let list = person.bed.daemon.call("session.list", &json!({}));
     assert_eq!((&list["sessions"][0]["session"], &list["sessions"][0]["state"]), (&json!(session), &json!("running")));
-    person.bed.keys(&vec!["backspace"; "typed meanwhile".len()]);
+    person.bed.keys(&["backspace"; "typed meanwhile".len()]);
     person.until("an empty composer", |lines| !lines.iter().any(|line| line.contains("typed mean")));
     person.bed.send(SECOND);
     person.bed.until_shown(SECOND_ANSWER);
