@@ -135,22 +135,42 @@ async fn it_plans(kind: EngineKind) {
     bed.read_alone("bubblewrap");
 }
 
-macro_rules! plans {
-    ($($test:ident: $kind:ident),* $(,)?) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $test() {
-            it_plans(EngineKind::$kind).await;
-        }
-    )*};
+#[tokio::test(flavor = "multi_thread")]
+async fn f_claude_plans_where_it_may_not_write() {
+    it_plans(EngineKind::Claude).await;
 }
 
-plans! {
-    f_claude_plans_where_it_may_not_write: Claude,
-    f_gemini_plans_where_it_may_not_write: Gemini,
-    f_opencode_plans_where_it_may_not_write: Opencode,
-    f_qwen_plans_where_it_may_not_write: Qwen,
-    f_copilot_plans_where_it_may_not_write: Copilot,
-    f_pi_plans_where_it_may_not_write: Pi,
-    f_continue_plans_where_it_may_not_write: Continue,
-    f_aider_plans_where_it_may_not_write: Aider,
+#[tokio::test(flavor = "multi_thread")]
+async fn f_gemini_plans_where_it_may_not_write() {
+    it_plans(EngineKind::Gemini).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_opencode_plans_where_it_may_not_write() {
+    it_plans(EngineKind::Opencode).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_qwen_plans_where_it_may_not_write() {
+    it_plans(EngineKind::Qwen).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_copilot_plans_where_it_may_not_write() {
+    it_plans(EngineKind::Copilot).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_pi_plans_where_it_may_not_write() {
+    it_plans(EngineKind::Pi).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_continue_plans_where_it_may_not_write() {
+    it_plans(EngineKind::Continue).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_aider_plans_where_it_may_not_write() {
+    it_plans(EngineKind::Aider).await;
 }
