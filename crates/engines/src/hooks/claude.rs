@@ -240,7 +240,7 @@ fn answered(input: &Value, words: &str) -> Value {
         answers.insert(question.clone(), json!(words));
     } else {
         for (question, line) in questions.into_iter().zip(words.lines()) {
-            answers.insert(question, json!(line.trim()));
+            answers.insert(question, json!(line.trim().trim_start_matches("- ")));
         }
     }
     if let Some(members) = input.as_object_mut() {
