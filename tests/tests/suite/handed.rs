@@ -1,12 +1,13 @@
 //! Engines that show no dialog while a hook of theirs waits for the inbox: a person who looks at the terminal gets the dialog,
 //! the question in the inbox stays the one that it was, and is then answered by keys.
 
+use std::path::Path;
 use std::time::Duration;
 
 use orx_client::Terminal;
 use orx_protocol::api::session::{AttachMode, AttachParams};
 use orx_tests::harness::{engines, eventually_or};
-use orx_tests::lives::engines::{copilot, qwen};
+use orx_tests::lives::engines::{copilot, gemini, qwen};
 use orx_tests::lives::{Bed, Road, rule, run};
 use orx_tests::model::{Scenario, Step};
 use serde_json::json;
@@ -28,6 +29,7 @@ impl Hooked {
         let otherwise = Some(Step { text: "Never mind.".to_owned(), ..Step::default() });
         let scenario = Scenario { rules: rules.to_vec(), otherwise, ..Scenario::default() };
         let mut bed = Bed::new(scenario, |settings| engines::install(settings, road.kind)).await;
+        (road.prepare)(&bed.work);
         bed.begin(&json!({"engine": road.kind.name(), "argv": road.argv}));
         bed.until_state("idle");
         assert_eq!(bed.get()["channel"], "hooks");
@@ -146,6 +148,53 @@ async fn a_question_in_a_hook_of_qwen_goes_to_the_terminal_when_somebody_comes()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_in_a_hook_of_copilot_goes_to_the_terminal_when_somebody_comes() {
     somebody_comes(copilot::HOOKS, "Do you want to run this command?").await;
+}
+
+/// Gemini CLI takes no answer from a hook, and tells by one what its dialog will ask: rules hold for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gemini_announces_is_asked_whole_and_covered_by_rules() {
+    let life = Hooked::start(&gemini::KEYS, "Allow execution").await;
+    let bed = &life.bed;
+    bed.prompt("touch one");
+    let asked = life.until_asked_by("screen", "touch one.txt");
+    bed.until_shown(life.dialog);
+    bed.answer(&asked, "allow", &["--always"]);
+    bed.until_approval(&asked, "delivery", "delivered");
+    bed.until_shown("Finished: touch one.");
+    bed.until_state("idle");
+    assert!(bed.made("one.txt"));
+    bed.orxctl(&["rule", "add", "allow", "--command", "touch two.txt"]);
+    bed.orxctl(&["rule", "add", "deny", "--command", "touch three.txt"]);
+    bed.prompt("touch two");
+    bed.until_shown("Finished: touch two.");
+    assert!(bed.made("two.txt"));
+    bed.until_state("idle");
+    bed.prompt("touch three");
+    bed.until_shown("Finished: touch three.");
+    assert!(!bed.made("three.txt"));
+    assert!(bed.model_heard("standing rule of the operator denies"), "{}", bed.situation());
+    bed.stop();
+}
+
+/// Qwen Code writes what it believes will be said next where prompts are typed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suggestion_of_qwen_is_no_text_of_anybody() {
+    let suggests = |work: &Path| {
+        std::fs::create_dir(work.join(".qwen")).unwrap();
+        let settings = json!({"ui": {"enableFollowupSuggestions": true}});
+        std::fs::write(work.join(".qwen/settings.json"), settings.to_string()).unwrap();
+    };
+    let life = Hooked::start(&Road { prepare: suggests, ..qwen::HOOKS }, "Yes, allow once").await;
+    let bed = &life.bed;
+    bed.orxctl(&["rule", "add", "allow", "--command", "touch *.txt"]);
+    bed.prompt("touch one");
+    bed.until_shown("Finished: touch one.");
+    bed.until("the suggestion", || bed.lines().iter().any(|line| line.starts_with("> Never mind.")).then_some(()));
+    bed.until_state("idle");
+    bed.prompt("touch two");
+    bed.until_shown("Finished: touch two.");
+    assert!(bed.model_heard("touch two") && !bed.model_heard("Never mind.touch"), "{}", bed.situation());
+    bed.stop();
 }
 
 /// Qwen Code waits for its hook for a minute; what is not decided by then is asked on its screen, and goes on from there.
