@@ -19,7 +19,7 @@ use crate::{names, render, words};
   orxctl allow 5FAV --answer \"the second one\"
   orxctl allow 5FAV --answer 2          the second of its choices
   orxctl allow 5FAV --answer 1 --answer 2,3
-                                        several questions, in their order; where several choices may be named, with commas
+                                        two questions, in their order; of the second two choices
 
 --always makes the narrowest rule that covers it the next time, and prints it; `orxctl rule` shows and removes rules.")]
 pub struct Allow {

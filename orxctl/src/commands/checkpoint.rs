@@ -37,7 +37,7 @@ pub struct Checkpoint {
 #[command(after_help = "Examples:
   orxctl restore 5FAV
   orxctl restore 5FAV 3
-  orxctl restore 5FAV 3 --rewind    the conversation too, where the engine's records allow it (Claude Code)
+  orxctl restore 5FAV 3 --rewind    the conversation too, where the engine allows it
 
 What the session had is kept as a checkpoint first. One that runs is stopped, and taken up again afterwards.")]
 pub struct Restore {

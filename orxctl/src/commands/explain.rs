@@ -17,7 +17,7 @@ use crate::{names, render};
   orxctl explain 5FAV --json
 
 Shows what the session's agent does, how sure that is, and what each source says: its channel, its hooks, its title,
-notifications and screen, its transcript and its process.")]
+notifications, progress and screen, its transcript and its process.")]
 pub struct Explain {
     /// The session: its identifier, or a unique beginning or end of it
     pub session: String,

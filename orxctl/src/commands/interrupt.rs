@@ -14,8 +14,9 @@ use crate::text;
   orxctl interrupt 5FAV
   orxctl interrupt 5FAV --json
 
-The agent stops what it works on and takes prompts again; `orxctl stop` ends the session. It is told over its structured
-channel, or by the keys that its interface takes for that. Exit code 1 when its turn is not seen to end within 5 s.")]
+The agent stops what it works on and takes prompts again; `orxctl stop` ends the session.
+It is told over its structured channel, or by the keys that its interface takes for that.
+Exit code 1 when its turn is not seen to end within 5 s.")]
 pub struct Interrupt {
     /// The session: its identifier, or a unique beginning or end of it
     pub session: String,
