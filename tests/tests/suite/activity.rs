@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orx_engines::EngineKind;
+use orx_protocol::activity::{AgentState, Source};
 use orx_protocol::watch::Changed;
 use orx_session::screen::{Look, Rules};
 use orx_tests::activity::{Figures, Hearing, LATEST_MS, Take, judge, told};
@@ -197,6 +198,39 @@ fn a_rule_for_some_versions_matches_recordings_of_those_and_of_no_others() {
         }
     }
     assert!(ranged >= 2, "{ranged} rules have versions");
+}
+
+#[test]
+fn what_an_engine_notifies_is_a_vote_of_its_own() {
+    // As the CLIs sent it by OSC 777 and OSC 9.
+    for (engine, notification) in
+        [("claude", "Claude Code;Claude needs your permission"), ("codex", "Codex wants to edit draft.txt")]
+    {
+        let rules = rules(engine);
+        let matched = rules.matched(None, &Look { notification, ..Look::default() });
+        let votes: Vec<_> = matched.iter().map(|matched| (matched.source, matched.rule.state)).collect();
+        assert_eq!(votes, [(Source::Notification, AgentState::Blocked)], "{engine}");
+        assert!(rules.matched(None, &Look { notification: "The notes count to three.", ..Look::default() }).is_empty());
+    }
+}
+
+/// A program that draws a bar of progress, and clears it at its first line.
+const BAR: &str = "printf '\\033]9;4;3\\007'; read line; printf '\\033]9;4;0\\007'; read line";
+
+#[test]
+fn a_bar_of_progress_is_a_vote_until_it_is_cleared() {
+    let daemon = daemon();
+    let session = create(&daemon, BAR);
+    assert_eq!(wait(&daemon, &session, "working")["activity"]["reason"], "OSC 9;4: it works");
+    let explained = daemon.call("session.explain", &json!({ "session": session }));
+    let vote = explained["votes"].as_array().unwrap().iter().find(|vote| vote["source"] == "progress").unwrap();
+    assert_eq!((&vote["state"], &vote["decides"]), (&json!("working"), &json!(true)), "{explained}");
+    daemon.call("session.keys", &json!({"session": session, "keys": ["enter"]}));
+    assert_eq!(wait(&daemon, &session, "idle")["activity"]["state"], "idle");
+    let explained = daemon.call("session.explain", &json!({ "session": session }));
+    let votes = explained["votes"].as_array().unwrap();
+    assert!(votes.iter().all(|vote| vote["source"] != "progress"), "{explained}");
+    daemon.call("session.stop", &json!({"session": session, "grace_ms": 100}));
 }
 
 #[test]
