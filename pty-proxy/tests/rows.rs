@@ -152,10 +152,14 @@ fn attaching_and_vanishing_a_thousand_times_costs_no_byte_of_the_record_and_no_d
 
 #[test]
 fn floods_of_garbage_endless_lines_and_broken_characters_leave_memory_flat() {
-    let size = if cfg!(debug_assertions) { 12_000_000 } else { 1_000_000_000 };
+    let (size, noise, string) = if cfg!(debug_assertions) {
+        (32_000_000, 4_000_000, 16_000_000)
+    } else {
+        (1_000_000_000, 100_000_000, 100_000_000)
+    };
     let session = Session::shell(&format!(
-        "{}; head -c {size} /dev/zero | tr '\\0' 'x'; {}; head -c 4000000 /dev/urandom; {}; \
-         printf '\\033]2;'; head -c 8000000 /dev/zero | tr '\\0' 'y'; printf '\\007\\030'; \
+        "{}; head -c {size} /dev/zero | tr '\\0' 'x'; : > written; {}; head -c {noise} /dev/urandom; {}; \
+         printf '\\033]2;'; head -c {string} /dev/zero | tr '\\0' 'y'; printf '\\007\\030'; \
          printf '\\360\\237'; sleep 0.1; printf '\\230\\200 \\360\\237\\230'; printf '\\033c\\033[m\\033[2J\\033[Hthe end'; sleep 600",
         when("line"),
         when("garbage"),
@@ -164,6 +168,14 @@ fn floods_of_garbage_endless_lines_and_broken_characters_leave_memory_flat() {
     let before = memory(&session, "Private_Dirty");
     go(&session, "line");
     session.shows(&"x".repeat(80));
+    // Whoever asks meanwhile is answered.
+    let begun = Instant::now();
+    while !session.file("written").exists() {
+        let asked = Instant::now();
+        assert_eq!(session.screen().cols, 80);
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?} for the screen", asked.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(180), "{size} bytes are not written");
+    }
     go(&session, "garbage");
     go(&session, "string");
     session.shows("the end");

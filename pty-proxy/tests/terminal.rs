@@ -127,5 +127,7 @@ restored! {
 fn a_synchronized_update_stays_open_for_a_viewer_that_joins_in_it() {
     let redraw = join("\x1b[?2026hhalf");
     assert!(redraw.starts_with("\x1b[?2026h") && !redraw.contains("\x1b[?2026l"), "{redraw:?}");
-    assert!(join("whole").ends_with("\x1b[?2026l"));
+    assert!(join("whole\x1b[m").ends_with("\x1b[?2026l"));
+    // The last character is written again, so that one that joins it has something to join.
+    assert!(join("whole").ends_with("\x1b[?2026l\x1b[1;5He"));
 }

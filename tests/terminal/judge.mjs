@@ -17,7 +17,7 @@ const { Unicode11Addon } = require("@xterm/addon-unicode11");
 const BLANK = " ";
 
 function open(cols, rows) {
-  const terminal = new Terminal({ cols, rows, scrollback: 0, allowProposedApi: true });
+  const terminal = new Terminal({ cols, rows, scrollback: 0, allowProposedApi: true, logLevel: "off" });
   terminal.loadAddon(new Unicode11Addon());
   terminal.unicode.activeVersion = "11";
   const state = { terminal, title: "" };

@@ -17,7 +17,7 @@ use anyhow::{Result, bail};
 use std::path::Path;
 use std::time::Instant;
 
-use measures::{attach, echo, memory, recording, stuck, survival, throughput, upgrade};
+use measures::{attach, echo, line, memory, recording, stuck, survival, throughput, upgrade};
 use results::Results;
 
 /// What to measure.
@@ -31,8 +31,8 @@ pub struct Arguments {
     only: Option<Vec<String>>,
 }
 
-const MEASURES: [&str; 10] =
-    ["throughput", "recording", "echo", "attach", "memory", "queries", "modes", "stuck", "survival", "upgrade"];
+const MEASURES: [&str; 11] =
+    ["throughput", "recording", "echo", "attach", "memory", "queries", "modes", "stuck", "line", "survival", "upgrade"];
 
 /// The program on the terminal.
 pub fn program(socket: &Path) -> Result<()> {
@@ -86,6 +86,7 @@ fn title(measure: &str) -> &'static str {
         "queries" => measures::queries::NAME,
         "modes" => measures::modes::NAME,
         "stuck" => stuck::NAME,
+        "line" => line::NAME,
         "survival" => survival::NAME,
         _ => upgrade::NAME,
     }
@@ -105,9 +106,10 @@ fn one(measure: &str, peer: &str, rounds: usize, results: &mut Results) -> Resul
         "modes" => measures::modes::measure(peer, results),
         "survival" if peer == "orx" => survival::measure_orx(results),
         "survival" => survival::measure(peer, results),
+        "line" if peer == "orx" => line::measure_orx(results),
         "recording" if peer == "orx" => recording::measure_orx(results),
         "upgrade" if peer == "orx" => upgrade::measure_orx(results),
-        "recording" | "upgrade" => Ok(()),
+        "line" | "recording" | "upgrade" => Ok(()),
         _ => bail!("there is no measure `{measure}`"),
     }
 }

@@ -26,6 +26,7 @@ const TAB_WIDTH: u16 = 8;
 /// Lets the model, the viewers and the program have their part of one piece.
 pub(super) fn take(drawing: &mut Drawing, piece: Piece<'_>, passed: &mut Passed) {
     match piece {
+        Piece::Plain(bytes) if bytes.is_ascii() => draw_all(drawing, bytes, passed),
         Piece::Plain(bytes) => draw(drawing, &readable(bytes), passed),
         Piece::Decide(sequence) => {
             let before = passed.bytes.len();
@@ -69,9 +70,6 @@ fn is_text(byte: u8) -> bool {
 
 /// Where the first character is that joins the one before it while there is none.
 fn joining_alone(bytes: &[u8], follows_text: bool) -> Option<Range<usize>> {
-    if bytes.is_ascii() {
-        return None;
-    }
     let text = std::str::from_utf8(bytes).ok()?;
     if !text.chars().any(is_joining) {
         return None;

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod echo;
+pub mod line;
 pub mod memory;
 pub mod modes;
 pub mod queries;
