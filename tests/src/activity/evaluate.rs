@@ -179,11 +179,30 @@ fn dated(line: &Value, at_ms: u64) -> Value {
     line
 }
 
-/// What is told over a recording: the real model of the screen, rules and fusion, on the recording's clock.
+/// What a holder would have told of a recording, on its clock.
+#[derive(Debug)]
+pub struct Played {
+    news: Vec<Changed>,
+    end_ms: u64,
+    exit: Option<String>,
+}
+
+/// Plays a recording through the real model of the screen.
 ///
 /// # Errors
 /// When the recording cannot be read.
-pub fn told(take: &Take, rules: &Arc<Rules>, hearing: Hearing) -> Result<Vec<Told>, CastError> {
+pub fn played(take: &Take) -> Result<Played, CastError> {
+    let mut all = Vec::new();
+    let (length, exit) = play(&take.cast, |news: Changed| {
+        all.push(news);
+        Ok::<_, CastError>(())
+    })?;
+    Ok(Played { news: all, end_ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX), exit })
+}
+
+/// What is told over a recording: the real rules and the real fusion, on the recording's clock.
+#[must_use]
+pub fn told(take: &Take, played: &Played, rules: &Arc<Rules>, hearing: Hearing) -> Vec<Told> {
     let version = take.labels.version.parse().ok();
     let mut observer = Observer::new(Arc::clone(rules), version, Fusion::starting(0));
     let mut files = Files { reader: take.labels.engine.parse().ok().and_then(Reader::of), telling: Telling::default() };
@@ -199,7 +218,7 @@ pub fn told(take: &Take, rules: &Arc<Rules>, hearing: Hearing) -> Result<Vec<Tol
     let mut told = Vec::new();
     // The first state is told when the session is made.
     tell(&mut observer, 0, &mut told);
-    let (length, exit) = play(&take.cast, |news: Changed| {
+    for news in &played.news {
         let at_ms = news.at_ms;
         while let Some((heard_ms, what)) = heard.next_if(|(heard_ms, _)| *heard_ms <= at_ms) {
             wait(&mut observer, heard_ms, &mut told);
@@ -208,19 +227,18 @@ pub fn told(take: &Take, rules: &Arc<Rules>, hearing: Hearing) -> Result<Vec<Tol
         }
         wait(&mut observer, at_ms, &mut told);
         if hearing != Hearing::FilesAlone {
-            observer.changed(news);
+            observer.changed(news.clone());
         }
         files.look(&mut observer, at_ms);
         tell(&mut observer, at_ms, &mut told);
-        Ok::<_, CastError>(())
-    })?;
-    let end = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    }
+    let end = played.end_ms;
     wait(&mut observer, end, &mut told);
-    if let Some(status) = exit {
+    if let Some(status) = &played.exit {
         observer.ended(EndReason::Exited, status.parse().ok().map(Exit::Code), end);
         tell(&mut observer, end, &mut told);
     }
-    Ok(told)
+    told
 }
 
 /// Lets time pass until `until`.

@@ -12,6 +12,6 @@ mod witness;
 
 pub use bed::{Bed, Timeline};
 pub use corpus::{Heard, Labels, Take, Truth, Word};
-pub use evaluate::{Figures, Hearing, LATEST_MS, Told, judge, told};
+pub use evaluate::{Figures, Hearing, LATEST_MS, Played, Told, judge, played, told};
 pub use recipe::{Recipe, recipe};
 pub use script::{Script, record};

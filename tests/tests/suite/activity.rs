@@ -10,7 +10,7 @@ use orx_engines::EngineKind;
 use orx_protocol::activity::{AgentState, Source};
 use orx_protocol::watch::Changed;
 use orx_session::screen::{Look, Rules};
-use orx_tests::activity::{Figures, Hearing, LATEST_MS, Take, judge, told};
+use orx_tests::activity::{Figures, Hearing, LATEST_MS, Take, judge, played, told};
 use orx_tests::harness::wire::Received;
 use orx_tests::harness::{Daemon, eventually};
 use pty_proxy::replay::cast::CastError;
@@ -73,8 +73,9 @@ fn states_over_recorded_sessions_are_told_rightly_and_in_time() {
     for take in corpus() {
         let rules = rules(&take.labels.engine);
         // The terminal alone, as with any program, and with what else the CLI offers.
+        let played = played(&take).unwrap();
         for hearing in HEARINGS.into_iter().filter(|hearing| hearing.is_of(&take)) {
-            let figures = judge(&take.name, &take.labels.truth, &told(&take, &rules, hearing).unwrap());
+            let figures = judge(&take.name, &take.labels.truth, &told(&take, &played, &rules, hearing));
             let part = if take.labels.held_out { ", held out" } else { "" };
             by.entry(format!("{}{}{part}", take.labels.engine, hearing.name())).or_default().add(&figures);
             all.add(&figures);
@@ -110,7 +111,7 @@ fn states_over_recorded_sessions_are_told_rightly_and_in_time() {
 fn the_files_of_a_conversation_alone_never_tell_of_an_agent_that_works_that_it_is_idle() {
     let mut by: BTreeMap<String, Figures> = BTreeMap::new();
     for take in corpus().into_iter().filter(|take| Hearing::FilesAlone.is_of(take)) {
-        let told = told(&take, &rules(&take.labels.engine), Hearing::FilesAlone).unwrap();
+        let told = told(&take, &played(&take).unwrap(), &rules(&take.labels.engine), Hearing::FilesAlone);
         let figures = judge(&take.name, &take.labels.truth, &told);
         by.entry(take.labels.engine.clone()).or_default().add(&figures);
     }
@@ -408,7 +409,7 @@ fn a_recording_is_replayed_with_the_rules_of_its_engine() {
         .iter()
         .map(|state| state["activity"]["state"].as_str().unwrap())
         .collect();
-    let expected = told(&take, &rules("codex"), Hearing::Terminal).unwrap();
+    let expected = told(&take, &played(&take).unwrap(), &rules("codex"), Hearing::Terminal);
     let mut distinct = states.clone();
     distinct.dedup();
     assert_eq!(distinct, expected.iter().map(|told| told.state.as_str()).collect::<Vec<_>>());
