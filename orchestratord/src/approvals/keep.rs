@@ -100,10 +100,12 @@ impl Approvals {
 
     /// Ends what nobody took up again in the time after a restart. What is asked from then on has its own asker.
     async fn expect_back(&self) {
+        let began_ms = clock::now_ms();
         tokio::time::sleep(COME_BACK).await;
         match self.list(false, None).await {
             Ok(rows) => {
-                for row in rows.iter().filter(|row| !self.is_listened_to(row.approval)) {
+                let is_left = |row: &&Approval| row.created_at_ms < began_ms && !self.is_listened_to(row.approval);
+                for row in rows.iter().filter(is_left) {
                     let why = "whoever asked did not come back after a restart of the daemon";
                     if let Err(error) = self.withdraw(row.approval, why).await {
                         tracing::error!(approval = %row.approval, %error, "A question cannot be ended.");

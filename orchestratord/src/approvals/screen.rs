@@ -9,7 +9,7 @@ use orx_protocol::api::session::SessionState;
 use orx_protocol::event::kind;
 use orx_protocol::hold::{KeysParams, RowText, ScreenText, method};
 use orx_protocol::{ApprovalId, ErrorKind, RpcError, SessionId};
-use orx_session::screen::{Answers, Dialog, Look, Rules, is_about};
+use orx_session::screen::{Answers, Dialog, Look, Rules, is_about, is_same_dialog};
 use orx_store::{StoreError, approvals as table, events};
 use std::collections::HashMap;
 use std::path::Path;
@@ -70,7 +70,10 @@ impl About {
     /// Whether what is on the screen is that dialog, drawn again perhaps.
     fn is_same(&self, shown: &Dialog) -> bool {
         shown.rule == self.dialog.rule
-            && self.told.as_ref().map_or_else(|| shown.text == self.dialog.text, |told| is_about(&shown.text, told))
+            && self
+                .told
+                .as_ref()
+                .map_or_else(|| is_same_dialog(&self.dialog.text, &shown.text), |told| is_about(&shown.text, told))
     }
 }
 
@@ -164,7 +167,7 @@ impl Approvals {
         let prefix = format!("{KEY}{}/", dialog.rule);
         let same = |row: &Approval| {
             row.key.as_ref().is_some_and(|key| key.starts_with(&prefix))
-                && row.subject.question.as_ref() == Some(&dialog.text)
+                && row.subject.question.as_ref().is_some_and(|shown| is_same_dialog(shown, &dialog.text))
         };
         let waiting = self.list(false, Some(session)).await?.into_iter().find(same).and_then(|row| row.key);
         Ok(NewApproval {

@@ -24,6 +24,12 @@ pub fn is_about(dialog: &str, subject: &Subject) -> bool {
     }
 }
 
+/// Whether two looks at a dialog show the same one: frames and bars beside it come and go.
+#[must_use]
+pub fn is_same_dialog(before: &str, now: &str) -> bool {
+    written(before) == written(now)
+}
+
 /// A text without what a terminal adds: spaces, breaks, and lines that frame.
 fn written(text: &str) -> String {
     let is_frame = |letter: char| ('\u{2500}'..='\u{259f}').contains(&letter);
@@ -51,6 +57,14 @@ mod tests {
         assert!(!is_about(dialog, &command("touch b.txt")));
         assert!(!is_about(dialog, &command("")));
         assert!(!is_about(dialog, &command("  ─ ")));
+    }
+
+    #[test]
+    fn a_bar_that_goes_makes_no_other_dialog() {
+        let before = "  ? Shell touch one.txt ←      █\n       █\n   › 1. Yes, allow once    █";
+        assert!(is_same_dialog(before, "  ? Shell touch one.txt ←\n\n   › 1. Yes, allow once"));
+        assert!(!is_same_dialog(before, "  ? Shell touch two.txt ←\n\n   › 1. Yes, allow once"));
+        assert!(!is_same_dialog(before, "  ? Shell touch one.txt ←\n\n     1. Yes, allow once"));
     }
 
     #[test]

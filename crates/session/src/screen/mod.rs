@@ -10,7 +10,7 @@ mod dialog;
 mod region;
 mod rules;
 
-pub use about::is_about;
+pub use about::{is_about, is_same_dialog};
 pub use dialog::{Answerable, Answers, CERTAIN, Dialog};
 pub use region::{Look, Region};
 pub use rules::{Matched, Rule, RuleError, Rules};
