@@ -156,6 +156,10 @@ fn every_feature_survives_a_redraw_at_every_cut() {
         "\x1bcafter a reset\x1b#8\x1b[3;3H\x1b[1J\x1b[2;4H\x1b[1J\x1b[X\x1b[30P",
         "\x1b[44m\x1b[2J\x1b[3;3H          gap          \x1b[m\x1b[5;15H\x1b[46m\x1b[5X",
         "12345678901234567890123\x1b[1;20H\x1b7\x1b[4;1Hx",
+        "\x1b[4:3;53mover\x1b[24mand\x1b[4m under\x1b[55mno more\x1b[53;38;5;53mx\x1b[0my",
+        "\x1b*0\x1bnqq\x1b7\x0f\x1b8qq\x1bo\x1b[2;4r\x1b[?6h\x1b7\x1b[?6l\x1b8x",
+        "main\x1b7\x1b[?47halt\x1b[2;2H\x1b7\x1b[?47l\x1b8x\x1b[?1047h\x1b8y\x1b[?1047l",
+        "e\x1b[m\u{301}ab\x1b[3be\u{301}\x1b[2b\u{65e5}\x1b[1;2H\x1b[@\x1b[?5W\x1b[2e\x1b[?K\x1b#8",
     ];
     for stream in streams {
         for cut in 0..=stream.len() {
@@ -281,7 +285,7 @@ fn streams() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn a_cursor_saved_on_the_alternate_screen_ends_with_it() {
+fn a_cursor_saved_on_the_alternate_screen_is_there_when_that_is_shown_again() {
     let stream = b"\x1b[?47habc\x1b[s\x1b[?47l\x1b[?1049hd\x1b[?1l";
     for cut in 0..=stream.len() {
         assert_eq!(check(stream, cut, b""), Ok(()), "joined at {cut}");
