@@ -14,6 +14,7 @@ fn checkpoint(at_ms: u64) -> Checkpoint {
         data: None,
         commit: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
         conversation: None,
+        conversation_bytes: Some(9),
         output_bytes: 7,
         automatic: false,
     }
