@@ -183,7 +183,9 @@ fn lasting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, 
     let text = String::deserialize(deserializer)?;
     match Regex::new(&text) {
         Ok(pattern) if (2..=3).contains(&pattern.captures_len()) => Ok(Some(pattern)),
-        Ok(_) => Err(D::Error::custom(format!("`{text}` must have a group for the number, and may have one for its unit"))),
+        Ok(_) => {
+            Err(D::Error::custom(format!("`{text}` must have a group for the number, and may have one for its unit")))
+        }
         Err(error) => Err(D::Error::custom(format!("`{text}` is no regular expression: {error}"))),
     }
 }
@@ -285,8 +287,14 @@ mod tests {
             (rule("name: a, state: idle, reason: r, confidence: 9, when: { not: { contains: a } }"), "blank screen"),
             (rule("name: a, state: idle, reason: r, confidence: 9, when: { contains: a, regex: b }"), "line 4"),
             (rule("name: a, state: idle, reason: r, confidence: 9, versions: new, when: { contains: a }"), "range"),
-            (rule("name: a, state: idle, reason: r, confidence: 9, lasts: '(a)', when: { contains: a }"), "of limits alone"),
-            (rule("name: a, state: rate_limited, reason: r, confidence: 9, lasts: 'a', when: { contains: a }"), "a group"),
+            (
+                rule("name: a, state: idle, reason: r, confidence: 9, lasts: '(a)', when: { contains: a }"),
+                "of limits alone",
+            ),
+            (
+                rule("name: a, state: rate_limited, reason: r, confidence: 9, lasts: 'a', when: { contains: a }"),
+                "a group",
+            ),
             ("engine: x\ntested: []\nversions: new\nrules: []\n".to_owned(), "line 3"),
             ("engine: x\ntested: [newest]\nrules: []\n".to_owned(), "line 2"),
         ] {
