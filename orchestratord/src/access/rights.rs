@@ -90,10 +90,10 @@ async fn allow(daemon: &Daemon, caller: &Caller, method: &str, params: Option<&R
     standing::person(daemon, caller, method).await
 }
 
-/// As [`allow`], for a method whose caller may not be in question at all.
+/// As `allow`, for a method whose caller may not be in question at all.
 ///
 /// # Errors
-/// As [`allow`].
+/// As `allow`.
 pub async fn check(daemon: &Daemon, caller: &Caller, method: &str, params: Option<&RawValue>) -> Result<(), RpcError> {
     let asked = (caller.clone(), method.to_owned());
     let looking = tokio::task::spawn_blocking(move || is_in_question(&asked.0, &asked.1)).await;

@@ -10,7 +10,7 @@ use orx_protocol::terminal::FromViewer;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinSet;
 
-/// Messages that may wait for a program that reads slowly: with the reads of [`super::input`] some megabytes of paste.
+/// Messages that may wait for a program that reads slowly: with the reads of [`super::tty`] some megabytes of paste.
 const QUEUE: usize = 1024;
 
 /// An attached connection.
