@@ -19,7 +19,7 @@ use std::path::Path;
 use super::Sessions;
 use super::rewinding;
 use super::wish::Wish;
-use super::{channel, create};
+use super::{channel, create, holder};
 use crate::channels::choose;
 use crate::runs::Runs;
 
@@ -114,6 +114,7 @@ impl Sessions {
         life::check(row.session.life, Life::Pending).map_err(|why| refused(session, why))?;
         let way = self.way(&row, &params, engines).await?;
         let (directory, generation) = (self.directory(session), row.session.generation);
+        holder::until_left(&directory).await;
         tokio::task::spawn_blocking(move || archive(&directory, generation))
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))

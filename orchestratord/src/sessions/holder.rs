@@ -25,6 +25,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const STARTING_LIMIT: Duration = Duration::from_secs(10);
 /// How often a holder is looked for that is just being started.
 const LOOK_SOON: Duration = Duration::from_millis(20);
+/// How long a holder may take to leave after the end of what it held: longer than its farewell.
+const LEAVING_LIMIT: Duration = Duration::from_secs(5);
 /// Longest wait of one `hold.wait`; it is asked again after that.
 const WAIT_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
@@ -145,6 +147,15 @@ pub async fn until_started(directory: &Path) {
         && read_ended(directory).is_none()
         && is_locked(directory)
     {
+        tokio::time::sleep(LOOK_SOON).await;
+    }
+}
+
+/// Waits until the holder of a session that has ended is gone too: it takes its leave of those who are connected to it, and
+/// no other can hold the directory before.
+pub async fn until_left(directory: &Path) {
+    let give_up = Instant::now() + LEAVING_LIMIT;
+    while Instant::now() < give_up && is_locked(directory) {
         tokio::time::sleep(LOOK_SOON).await;
     }
 }

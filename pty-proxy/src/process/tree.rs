@@ -103,7 +103,14 @@ impl Tree {
         if !self.is_wrapped || identity::is_alive(self.child) {
             return members.len();
         }
-        members.iter().filter(|process| descent::name(process.pid).as_deref() != Some(WRAPPER)).count()
+        let count = |members: Vec<ProcessIdentity>| {
+            members.iter().filter(|process| descent::name(process.pid).as_deref() != Some(WRAPPER)).count()
+        };
+        // A look at a tree whose parents die while it is looked at may miss some: they still carry the mark.
+        match count(members) {
+            0 => count(self.marked()),
+            living => living,
+        }
     }
 
     /// The living processes of the session, each that can be found in any way.

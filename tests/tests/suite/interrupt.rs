@@ -79,3 +79,21 @@ async fn opencode_is_interrupted_over_its_channel_and_by_its_keys() {
     is_interrupted(EngineKind::Opencode, &json!({}), "protocol").await.stop();
     is_interrupted(EngineKind::Opencode, &json!({"channel": "off"}), "screen").await.stop();
 }
+
+/// Engines whose turns are stopped by keys alone.
+macro_rules! interrupted_by_keys {
+    ($($name:ident $kind:ident $argv:expr),+ $(,)?) => {
+        $(#[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            let argv: &[&str] = &$argv;
+            is_interrupted(EngineKind::$kind, &json!({"argv": argv}), "screen").await.stop();
+        })+
+    };
+}
+
+interrupted_by_keys!(
+    pi_is_interrupted_by_its_keys Pi [],
+    continue_is_interrupted_by_its_keys Continue [],
+    cline_is_interrupted_by_its_keys Cline [],
+    aider_is_interrupted_by_its_keys Aider ["--no-git"],
+);

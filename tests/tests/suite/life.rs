@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
+use orx_tests::harness::wire::Received;
 use orx_tests::harness::{Daemon, Repository, eventually};
 use serde_json::{Value, json};
 
@@ -178,6 +180,26 @@ fn a_session_is_tried_again_three_times_and_keeps_what_each_try_wrote() {
             && std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains("green"))
     });
     assert!(!canary, "the value of a variable is on disk");
+}
+
+#[test]
+fn a_try_waits_for_the_holder_of_the_one_before_to_leave() {
+    let daemon = Daemon::start(|settings| {
+        settings.workers(0);
+    });
+    let session = command(&daemon, "exit 1", json!({}));
+    lives(&daemon, &session, "failed");
+    let directory = PathBuf::from(get(&daemon, &session)["directory"].as_str().unwrap());
+    // As a holder does that takes its leave of a slow peer.
+    let lock = eventually("the holder to leave", PATIENCE, || {
+        Flock::lock(std::fs::File::open(&directory).unwrap(), FlockArg::LockExclusiveNonblock).ok()
+    });
+    let mut wire = daemon.wire();
+    wire.request("session.retry", &json!({ "session": session }));
+    assert!(matches!(wire.receive(Duration::from_millis(300)), Received::Nothing));
+    drop(lock);
+    let Received::Body(again) = wire.receive(PATIENCE) else { panic!("no answer") };
+    assert_eq!(again["result"]["generation"], 2, "{again}");
 }
 
 #[test]
