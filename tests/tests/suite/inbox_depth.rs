@@ -11,7 +11,7 @@ use orx_tests::model::{Action, Rule, Scenario, Step};
 use orx_tests::terminal::Terminal;
 use serde_json::{Value, json};
 
-const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mcp/server.py");
+const SERVER: &str = include_str!("../../data/mcp/server.py");
 /// How long a line may take to be shown to who watches.
 const SHOWN: Duration = Duration::from_secs(20);
 
@@ -67,7 +67,7 @@ async fn a_tool_of_an_mcp_server_waits_with_its_arguments() {
         rule("deploy it", vec![call("mcp__operations__deploy", json!({"target": "staging"}))]),
         rule("deploy for real", vec![call("mcp__operations__deploy", json!({"target": "production"}))]),
     ];
-    let server = json!({"mcpServers": {"operations": {"command": "python3", "args": [SERVER]}}}).to_string();
+    let server = json!({"mcpServers": {"operations": {"command": "python3", "args": ["-c", SERVER]}}}).to_string();
     let bed = claude(rules, &["--mcp-config", &server, "--strict-mcp-config"]).await;
     bed.send("deploy it");
     let asked = bed.until_asked();

@@ -216,6 +216,9 @@ fn is_covered(path: &Path) -> bool {
     SHARED_TEMPORARY.iter().chain(&SOCKETS).any(|cover| path.starts_with(cover))
 }
 
+/// The file by which Python knows a virtual environment.
+const VIRTUAL_ENVIRONMENT: &str = "pyvenv.cfg";
+
 /// Where a program and its parts lie, as far as that is hidden: an installed package is seen as a whole.
 fn beside(program: &Path, plan: &Confinement) -> Vec<PathBuf> {
     let is_hidden = |path: &PathBuf| is_covered(path) || plan.hidden.iter().any(|cover| path.starts_with(cover));
@@ -227,7 +230,10 @@ fn beside(program: &Path, plan: &Confinement) -> Vec<PathBuf> {
                 return whole;
             }
         }
-        path.parent().map(Path::to_owned).unwrap_or(path)
+        let Some(directory) = path.parent() else { return path };
+        // The modules of a program of Python lie beside the directory of the programs.
+        let environment = directory.parent().filter(|environment| environment.join(VIRTUAL_ENVIRONMENT).is_file());
+        environment.unwrap_or(directory).to_owned()
     };
     [Some(program.to_owned()), real(program)].into_iter().flatten().map(package).filter(is_hidden).collect()
 }
@@ -430,5 +436,15 @@ mod tests {
         let package = beside(Path::new("/tmp/x/node_modules/.bin/claude"), &Confinement::default());
         assert_eq!(package, [PathBuf::from("/tmp/x/node_modules")]);
         assert_eq!(beside(Path::new("/usr/bin/true"), &Confinement::default()), Vec::<PathBuf>::new());
+        let top = tempfile::tempdir().unwrap();
+        let environment = top.path().canonicalize().unwrap();
+        std::fs::create_dir(environment.join("bin")).unwrap();
+        let program = environment.join("bin/aider");
+        std::fs::write(&program, "").unwrap();
+        let hidden = Confinement { hidden: vec![environment.to_string_lossy().into_owned()], ..Confinement::default() };
+        let whole = |seen: &Path| beside(&program, &hidden).iter().all(|shown| shown == seen);
+        assert!(whole(&environment.join("bin")));
+        std::fs::write(environment.join(VIRTUAL_ENVIRONMENT), "").unwrap();
+        assert!(whole(&environment));
     }
 }
