@@ -67,7 +67,7 @@ pub fn decode<T: bincode::Decode<()>>(body: &[u8]) -> Result<T, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::{FromViewer, ToViewer};
+    use crate::terminal::{FromViewer, OUTPUT_HEAD, ToViewer};
     use proptest::prelude::*;
 
     #[test]
@@ -87,6 +87,7 @@ mod tests {
             let mut general = BytesMut::new();
             frame::encode(&encode(&ToViewer::Output(bytes.to_vec())).unwrap(), &mut general).unwrap();
             assert_eq!(direct, general);
+            assert_eq!(direct.get(OUTPUT_HEAD..).unwrap(), bytes);
         }
         assert!(output_frame(&vec![0; FRAME_TERMINAL], &mut BytesMut::new()).is_err());
     }

@@ -9,7 +9,8 @@ use orx_protocol::frame::{self, FrameDecoder};
 use orx_protocol::limits::{FRAME_KNOWN, FRAME_TERMINAL};
 use orx_protocol::rpc::{self, CallId, Incoming};
 use orx_protocol::terminal::{FromViewer, ToViewer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::client::ConnectOptions;
@@ -150,15 +151,34 @@ impl TerminalWriter {
     /// # Errors
     /// `Closed` when the connection ended; `TooLarge` for input that fits no frame.
     pub async fn send(&mut self, message: &FromViewer) -> Result<(), ClientError> {
-        let body = codec::encode(message).map_err(|_| ClientError::TooLarge {
-            method: "terminal input".to_owned(),
-            size: match message {
-                FromViewer::Input(bytes) => bytes.len(),
-                FromViewer::Resize { .. } | FromViewer::TakeControl | FromViewer::Detach => 0,
-            },
-            limit: FRAME_TERMINAL,
-        })?;
+        let body = encoded(message)?;
         self.send_body(&body).await
+    }
+
+    /// Sends one frame whose first bytes `begin` writes, together with what it passes beside them: a descriptor, say. It gives how
+    /// many that were, and must not wait. As for [`Self::send`], this must not be dropped while it waits.
+    ///
+    /// # Errors
+    /// As for [`Self::send`].
+    pub async fn send_beside(
+        &mut self,
+        message: &FromViewer,
+        mut begin: impl FnMut(&UnixStream, &[u8]) -> std::io::Result<usize>,
+    ) -> Result<(), ClientError> {
+        self.buffer.clear();
+        frame::encode(&encoded(message)?, &mut self.buffer)
+            .map_err(|error| ClientError::Protocol(error.to_string()))?;
+        let stream: &UnixStream = self.half.as_ref();
+        let begun = loop {
+            stream.writable().await.map_err(|_| ClientError::Closed)?;
+            match stream.try_io(Interest::WRITABLE, || begin(stream, &self.buffer)) {
+                Ok(begun) => break begun,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return Err(ClientError::Closed),
+            }
+        };
+        let rest = self.buffer.get(begun..).unwrap_or_default();
+        self.half.write_all(rest).await.map_err(|_| ClientError::Closed)
     }
 
     async fn send_body(&mut self, body: &[u8]) -> Result<(), ClientError> {
@@ -166,4 +186,21 @@ impl TerminalWriter {
         frame::encode(body, &mut self.buffer).map_err(|error| ClientError::Protocol(error.to_string()))?;
         self.half.write_all(&self.buffer).await.map_err(|_| ClientError::Closed)
     }
+}
+
+fn encoded(message: &FromViewer) -> Result<Vec<u8>, ClientError> {
+    codec::encode(message).map_err(|_| ClientError::TooLarge {
+        method: "terminal input".to_owned(),
+        size: match message {
+            FromViewer::Input(bytes) | FromViewer::Show(bytes) => bytes.len(),
+            FromViewer::Resize { .. }
+            | FromViewer::TakeControl
+            | FromViewer::Detach
+            | FromViewer::Terminal { .. }
+            | FromViewer::Ready
+            | FromViewer::Understood { .. }
+            | FromViewer::Redraw => 0,
+        },
+        limit: FRAME_TERMINAL,
+    })
 }

@@ -7,10 +7,10 @@ use clap::Args;
 use orx_protocol::api::session::{Recorded, RecordingParams, Session, SessionParams};
 use orx_protocol::cast::{Cast, Happening};
 use orx_protocol::hold::file;
+use orx_protocol::modes::Modes;
 
 use crate::context::Context;
 use crate::failure::{Failure, Status};
-use crate::terminal::modes::Modes;
 use crate::terminal::safe;
 use crate::{commands, figures, names, terminal};
 

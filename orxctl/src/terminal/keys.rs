@@ -89,6 +89,11 @@ impl Keys {
         self.held.len() > self.sent || matches!(self.state, State::Text)
     }
 
+    /// Whether what comes next is judged by itself.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.state == State::Ground && !self.prefixed && self.held.is_empty()
+    }
+
     /// Hands on what is held back: nothing more came in the time in which a terminal sends a whole sequence.
     pub(crate) fn flush(&mut self) -> Vec<Action> {
         match self.state {

@@ -3,7 +3,6 @@
 mod encoded;
 mod keys;
 mod link;
-pub(crate) mod modes;
 mod raw;
 pub(crate) mod safe;
 mod screen;

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use nix::sys::termios::{self, FlushArg, SetArg, Termios};
+use orx_protocol::modes::Modes;
 
 use crate::failure::Failure;
-use crate::terminal::modes::Modes;
 
 /// Raw mode for as long as this lives.
 #[derive(Debug)]

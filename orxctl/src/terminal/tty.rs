@@ -4,6 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Result};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -80,6 +81,15 @@ impl Display {
     pub(crate) async fn has_room(&self) -> Result<()> {
         self.0.writable().await
     }
+}
+
+/// The terminal of standard input and output, to be handed to another process; `None` where these are two.
+pub(crate) fn shared() -> Option<File> {
+    let device = |stream: BorrowedFd<'_>| nix::sys::stat::fstat(stream).ok().map(|status| status.st_rdev);
+    let own = device(std::io::stdin().as_fd()).filter(|own| device(std::io::stdout().as_fd()) == Some(*own));
+    own.and_then(|_| {
+        open(&name(0, nix::unistd::ttyname(std::io::stdin())), OpenOptions::new().read(true).write(true)).ok()
+    })
 }
 
 fn open(path: &Path, options: &mut OpenOptions) -> Result<File> {

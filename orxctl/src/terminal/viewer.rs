@@ -1,4 +1,5 @@
-//! The loop of an attached terminal: keys to the session, its output to the terminal, until one of them ends.
+//! The loop of an attached terminal: keys to the session, its output to the terminal, until one of them ends. Where it can, the
+//! session's holder does both by itself on this terminal, and what is left here is to judge keys that may be for this program.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use orx_client::ClientError;
 use orx_protocol::api::session::AttachMode;
 use orx_protocol::hold::TerminalSize;
+use orx_protocol::modes::Modes;
 use orx_protocol::terminal::{FromViewer, ToViewer};
 use orx_protocol::{ErrorKind, SessionId};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,10 +16,9 @@ use tokio::time::Instant;
 use crate::failure::Failure;
 use crate::terminal::keys::{Action, Keys};
 use crate::terminal::link::{Link, NotSent};
-use crate::terminal::modes::Modes;
 use crate::terminal::raw::Raw;
 use crate::terminal::screen::Screen;
-use crate::terminal::tty::Keyboard;
+use crate::terminal::tty::{self, Keyboard};
 use crate::terminal::{Left, size};
 
 /// In this time a terminal sends the whole of a sequence.
@@ -28,6 +29,8 @@ const REMARK: Duration = Duration::from_secs(5);
 const AGAIN_LIMIT: Duration = Duration::from_secs(20);
 /// So many connections that end without a word within that time are followed by another one.
 const LOSSES: u32 = 8;
+/// A terminal that the holder had for less time than this is not offered once more.
+const KEPT: Duration = Duration::from_millis(200);
 /// How often it is asked for.
 const AGAIN: Duration = Duration::from_millis(50);
 /// The size where the terminal does not say its own.
@@ -52,12 +55,15 @@ pub(crate) async fn view(path: &Path, session: SessionId, mode: AttachMode, ever
         mode,
         everything,
         size: own,
+        wanted: own,
         screen,
         modes: Modes::default(),
         raw,
         keys: Keys::default(),
         held: None,
-        regaining: false,
+        hand: Hand::Own,
+        offers: true,
+        judged: 0,
         losses: None,
         remark: None,
     };
@@ -133,19 +139,39 @@ struct Viewer<'a> {
     mode: AttachMode,
     /// Also what reaches beyond the screen.
     everything: bool,
+    /// The size that the holder knows.
     size: TerminalSize,
+    /// The size of the terminal.
+    wanted: TerminalSize,
     screen: Screen,
     modes: Modes,
     raw: Raw,
     keys: Keys,
     /// Whether this viewer types; `None` until the holder said so.
     held: Option<bool>,
-    /// Whether the control is on its way from an older connection of this viewer to the present one.
-    regaining: bool,
+    /// Who has the terminal.
+    hand: Hand,
+    /// Whether the holder is offered the terminal.
+    offers: bool,
+    /// Bytes of keys that the holder left to this program to judge, since it has the terminal.
+    judged: u64,
     /// Connections that ended without a word: since when, and how many.
     losses: Option<(Instant, u32)>,
     /// When the remark on the last row goes.
     remark: Option<Instant>,
+}
+
+/// Who reads the terminal's keys and writes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hand {
+    /// This program.
+    Own,
+    /// The holder, if it knows how: until it says so, this program still writes, and nobody reads.
+    Offered,
+    /// The holder, as soon as all is written that it had sent before.
+    Giving,
+    /// The holder.
+    Given(Instant),
 }
 
 /// What the loop goes on with.
@@ -161,9 +187,14 @@ impl Viewer<'_> {
     async fn run(&mut self, mut link: Link, input: &mut Keyboard, mut signals: Signals) -> Left {
         let mut flush_at: Option<Instant> = None;
         loop {
+            self.give_terminal(&link);
             let next = tokio::select! {
                 frame = link.reader.next(), if self.screen.has_room() => match frame {
-                    Ok(Some(frame)) => self.frame(frame),
+                    Ok(Some(ToViewer::Typed(keys))) => {
+                        self.judged += keys.len() as u64;
+                        self.type_keys(&link, &keys, &mut flush_at)
+                    }
+                    Ok(Some(frame)) => self.frame(&link, frame),
                     Ok(None) => Next::Again,
                     Err(error) => Next::Leave(Left::Lost(error.to_string())),
                 },
@@ -171,13 +202,9 @@ impl Viewer<'_> {
                     Ok(()) => Next::Go,
                     Err(_) => Next::Leave(Left::Signalled),
                 },
-                bytes = input.read() => match bytes {
+                bytes = input.read(), if self.hand == Hand::Own || self.mode == AttachMode::View => match bytes {
                     Ok(bytes) if bytes.is_empty() => Next::Leave(Left::Signalled),
-                    Ok(bytes) => {
-                        let actions = self.keys.feed(&bytes);
-                        flush_at = self.keys.is_holding().then(|| Instant::now() + SEQUENCE);
-                        self.act(&link, actions)
-                    }
+                    Ok(bytes) => self.type_keys(&link, &bytes, &mut flush_at),
                     Err(_) => Next::Leave(Left::Signalled),
                 },
                 () = at(flush_at), if flush_at.is_some() => {
@@ -186,7 +213,10 @@ impl Viewer<'_> {
                     self.act(&link, actions)
                 }
                 () = at(self.remark), if self.remark.is_some() => Next::Redraw,
-                _ = signals.resized.recv() => self.resize(&link),
+                _ = signals.resized.recv() => {
+                    self.wanted = size().unwrap_or(self.size);
+                    Next::Go
+                }
                 _ = signals.continued.recv() => match self.raw.apply() {
                     Ok(()) => Next::Redraw,
                     Err(_) => Next::Leave(Left::Signalled),
@@ -196,37 +226,63 @@ impl Viewer<'_> {
             match next {
                 Next::Go => {}
                 Next::Leave(left) => {
-                    link.close().await;
+                    if let Some(set) = link.close().await {
+                        self.modes = Modes::from(set);
+                    }
                     return left;
                 }
                 Next::Again => match self.find_again(&mut signals.fatal).await {
-                    Ok(fresh) => std::mem::replace(&mut link, fresh).close().await,
+                    Ok(fresh) => link = fresh,
                     Err(left) => return left,
                 },
                 Next::Redraw => {
                     self.remark = None;
-                    if let Some(fresh) = self.attach_anew().await {
-                        std::mem::replace(&mut link, fresh).close().await;
-                    }
+                    // A full queue moves with the program, and so does the screen.
+                    let _ = link.send(FromViewer::Redraw);
                 }
             }
         }
     }
 
-    /// A second connection, which begins with the whole screen. While the daemon is away there is none, and the one that
-    /// is there is kept: it needs no daemon.
-    async fn attach_anew(&mut self) -> Option<Link> {
-        let fresh = Link::open(self.path, self.session, self.size, self.mode, self.everything).await.ok()?;
-        if self.held == Some(true) {
-            // The older connection still holds it.
-            self.regaining = fresh.send(FromViewer::TakeControl).is_ok();
+    /// Gives the terminal to the holder, step by step, when that can be; and tells it a size that it does not know.
+    fn give_terminal(&mut self, link: &Link) {
+        if self.wanted != self.size
+            && link.send(FromViewer::Resize { cols: self.wanted.cols, rows: self.wanted.rows }).is_ok()
+        {
+            self.size = self.wanted;
         }
-        Some(fresh)
+        match self.hand {
+            Hand::Own if self.offers && self.keys.is_at_rest() => {
+                let offered = tty::shared().map(|terminal| link.hand_over(terminal, self.mode == AttachMode::Control));
+                match offered {
+                    Some(Ok(())) => {
+                        self.hand = Hand::Offered;
+                        self.judged = 0;
+                    }
+                    Some(Err(_)) => {}
+                    None => self.offers = false,
+                }
+            }
+            Hand::Giving if !self.screen.is_behind() && link.send(FromViewer::Ready).is_ok() => {
+                self.hand = Hand::Given(Instant::now());
+            }
+            Hand::Own | Hand::Offered | Hand::Giving | Hand::Given(_) => {}
+        }
+    }
+
+    /// Keys that this program reads or is to judge.
+    fn type_keys(&mut self, link: &Link, bytes: &[u8], flush_at: &mut Option<Instant>) -> Next {
+        let actions = self.keys.feed(bytes);
+        *flush_at = self.keys.is_holding().then(|| Instant::now() + SEQUENCE);
+        self.act(link, actions)
     }
 
     /// A connection to the holder that takes the place of the one that was killed.
     async fn find_again(&mut self, fatal: &mut Fatal) -> Result<Link, Left> {
-        self.remark("the session's holder was killed; waiting for the next one");
+        // One that is cut by its offer stands before a holder that does not know what that is.
+        self.offers &= self.hand != Hand::Offered;
+        self.hand = Hand::Own;
+        self.show_remark("the session's holder was killed; waiting for the next one");
         let now = Instant::now();
         let (since, count) = self.losses.filter(|(since, _)| now < *since + AGAIN_LIMIT).unwrap_or((now, 0));
         self.losses = Some((since, count + 1));
@@ -255,7 +311,7 @@ impl Viewer<'_> {
         }
     }
 
-    fn frame(&mut self, frame: ToViewer) -> Next {
+    fn frame(&mut self, link: &Link, frame: ToViewer) -> Next {
         match frame {
             ToViewer::Screen(bytes) | ToViewer::Output(bytes) => {
                 self.modes.watch(&bytes);
@@ -264,22 +320,29 @@ impl Viewer<'_> {
                 }
             }
             ToViewer::Size { cols, rows } if cols > self.size.cols || rows > self.size.rows => {
-                self.remark(&format!("the session's screen has {cols}x{rows}, more than this terminal shows"));
+                self.remark(link, &format!("the session's screen has {cols}x{rows}, more than this terminal shows"));
             }
             ToViewer::Size { .. } => {}
-            ToViewer::Control { held: false } if self.regaining => {}
             ToViewer::Control { held } => {
-                self.regaining = false;
                 let before = self.held.replace(held);
                 if self.mode == AttachMode::Control && before != Some(held) {
                     match (before, held) {
-                        (_, false) => self.remark("somebody else types here; Ctrl+B w takes control"),
-                        (Some(_), true) => self.remark("you type here now"),
+                        (_, false) => self.remark(link, "somebody else types here; Ctrl+B w takes control"),
+                        (Some(_), true) => self.remark(link, "you type here now"),
                         (None, true) => {}
                     }
                 }
             }
             ToViewer::Ended { code, signal } => return Next::Leave(Left::Ended { code, signal }),
+            ToViewer::Taken => self.hand = Hand::Giving,
+            ToViewer::Modes(set) => self.modes = Modes::from(set),
+            ToViewer::Returned => {
+                // One that was refused, or given back at once, is not offered again.
+                self.offers = matches!(self.hand, Hand::Given(since) if since.elapsed() > KEPT);
+                self.hand = Hand::Own;
+            }
+            // Judged by the loop.
+            ToViewer::Typed(_) => {}
         }
         Next::Go
     }
@@ -290,11 +353,11 @@ impl Viewer<'_> {
                 Action::Detach => return Next::Leave(Left::Detached),
                 Action::Redraw => return Next::Redraw,
                 Action::Help => {
-                    self.remark(HELP);
+                    self.remark(link, HELP);
                     Ok(())
                 }
                 Action::TakeControl | Action::Send(_) if self.mode == AttachMode::View => {
-                    self.remark("you only look here (--view); Ctrl+Q leaves");
+                    self.remark(link, "you only look here (--view); Ctrl+Q leaves");
                     Ok(())
                 }
                 Action::TakeControl => link.send(FromViewer::TakeControl),
@@ -305,29 +368,37 @@ impl Viewer<'_> {
                 Err(NotSent::Closed) => {
                     // What the holder said last (an end, as a rule) is still to be read, and says why.
                 }
-                Err(NotSent::Full) => self.remark("the program does not read: what you typed was not sent"),
+                Err(NotSent::Full) => self.remark(link, "the program does not read: what you typed was not sent"),
             }
         }
-        Next::Go
-    }
-
-    fn resize(&mut self, link: &Link) -> Next {
-        let now = size().unwrap_or(self.size);
-        if now != self.size {
-            self.size = now;
-            if link.send(FromViewer::Resize { cols: now.cols, rows: now.rows }) == Err(NotSent::Full) {
-                return Next::Redraw;
-            }
+        if matches!(self.hand, Hand::Given(_)) && self.keys.is_at_rest() {
+            // Said again with the next key, should there be no room for it.
+            let _ = link.send(FromViewer::Understood { bytes: self.judged });
         }
         Next::Go
     }
 
     /// Shows a line on the last row until it is drawn over.
-    fn remark(&mut self, text: &str) {
-        let text = crate::text::shorten(text, usize::from(self.size.cols).saturating_sub(1));
-        let shown = format!("\u{1b}7\u{1b}[{};1H\u{1b}[0;7m\u{1b}[2K{text}\u{1b}[0m\u{1b}8", self.size.rows);
-        self.screen.remark(shown.as_bytes());
+    fn remark(&mut self, link: &Link, text: &str) {
+        if matches!(self.hand, Hand::Given(_)) {
+            // A program that takes nothing more is no reason to wait.
+            let _ = link.send(FromViewer::Show(self.remark_bytes(text)));
+            self.remark = Some(Instant::now() + REMARK);
+        } else {
+            self.show_remark(text);
+        }
+    }
+
+    /// Shows it by itself.
+    fn show_remark(&mut self, text: &str) {
+        let shown = self.remark_bytes(text);
+        self.screen.remark(&shown);
         self.remark = Some(Instant::now() + REMARK);
+    }
+
+    fn remark_bytes(&self, text: &str) -> Vec<u8> {
+        let text = crate::text::shorten(text, usize::from(self.size.cols).saturating_sub(1));
+        format!("\u{1b}7\u{1b}[{};1H\u{1b}[0;7m\u{1b}[2K{text}\u{1b}[0m\u{1b}8", self.size.rows).into_bytes()
     }
 }
 

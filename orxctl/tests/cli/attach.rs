@@ -85,8 +85,35 @@ struct Holder {
 }
 
 impl Holder {
-    async fn attached(fake: &mut Fake) -> Self {
+    /// A viewer's connection, with its terminal offered.
+    async fn offered(fake: &mut Fake) -> Self {
         Self { stream: fake.switched().await, decoder: FrameDecoder::new(FRAME_TERMINAL) }
+    }
+
+    /// A viewer that is left its terminal.
+    async fn attached(fake: &mut Fake) -> Self {
+        let mut holder = Self::offered(fake).await;
+        assert!(matches!(holder.next().await, FromViewer::Terminal { .. }));
+        holder.send(ToViewer::Returned).await;
+        holder
+    }
+
+    /// Takes the terminal that a viewer offers, and whether its keys are offered, too.
+    async fn takes(&mut self) -> (File, bool) {
+        let mut buffer = [0; 64];
+        let (count, mut passed) = loop {
+            self.stream.readable().await.unwrap();
+            let received = self.stream.try_io(tokio::io::Interest::READABLE, || {
+                orx_sandbox::descriptors::receive(self.stream.as_fd(), &mut buffer)
+            });
+            match received {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                received => break received.unwrap(),
+            }
+        };
+        self.decoder.buffer().extend_from_slice(&buffer[..count]);
+        let FromViewer::Terminal { keyboard } = self.next().await else { panic!("no terminal") };
+        (File::from(passed.pop().unwrap()), keyboard)
     }
 
     async fn send(&mut self, message: ToViewer) {
@@ -218,7 +245,7 @@ async fn a_killed_holder_is_followed_by_the_next_one_until_the_session_is_over()
     holder.send(ToViewer::Screen(b"first".to_vec())).await;
     let terminal = terminal.until("first").await;
     drop(holder);
-    let mut holder = Holder::attached(&mut fake).await;
+    let mut holder = Holder::offered(&mut fake).await;
     holder.send(ToViewer::Control { held: true }).await;
     holder.send(ToViewer::Screen(b"second".to_vec())).await;
     let mut terminal = terminal.until("second").await;
@@ -257,25 +284,88 @@ async fn a_signal_puts_the_terminal_back() {
 async fn help_is_shown_and_the_screen_drawn_anew() {
     let mut fake = fake();
     let mut terminal = Terminal::start(&fake, &["attach", SESSION]);
-    let mut first = Holder::attached(&mut fake).await;
-    first.send(ToViewer::Control { held: true }).await;
-    first.send(ToViewer::Screen(b"first".to_vec())).await;
+    let mut holder = Holder::attached(&mut fake).await;
+    holder.send(ToViewer::Control { held: true }).await;
+    holder.send(ToViewer::Screen(b"first".to_vec())).await;
     terminal = terminal.until("first").await;
     terminal.type_in(b"\x02?");
     terminal = terminal.until("Ctrl+Q leave").await;
     terminal.type_in(b"\x02r");
-    let mut second = Holder::attached(&mut fake).await;
-    assert_eq!(first.next().await, FromViewer::Detach);
-    assert_eq!(second.next().await, FromViewer::TakeControl);
-    // As the real holder tells it: the older connection holds the control at first.
-    second.send(ToViewer::Control { held: false }).await;
-    second.send(ToViewer::Control { held: true }).await;
-    second.send(ToViewer::Screen(b"second".to_vec())).await;
+    assert_eq!(holder.next().await, FromViewer::Redraw);
+    holder.send(ToViewer::Screen(b"second".to_vec())).await;
     terminal = terminal.until("second").await;
     assert!(!String::from_utf8_lossy(&terminal.shown).contains("types here"));
-    second.send(ToViewer::Control { held: false }).await;
+    holder.send(ToViewer::Control { held: false }).await;
     terminal = terminal.until("somebody else types here").await;
     terminal.type_in(b"\x11");
-    assert_eq!(second.next().await, FromViewer::Detach);
+    assert_eq!(holder.next().await, FromViewer::Detach);
+    assert_eq!(terminal.end().await.0, 0);
+}
+
+#[tokio::test]
+async fn a_terminal_that_was_given_is_the_holders_until_it_is_returned() {
+    let mut fake = fake();
+    let mut terminal = Terminal::start(&fake, &["attach", SESSION]);
+    let mut holder = Holder::offered(&mut fake).await;
+    let (mut given, keyboard) = holder.takes().await;
+    assert!(keyboard);
+    holder.send(ToViewer::Screen(b"before".to_vec())).await;
+    holder.send(ToViewer::Taken).await;
+    assert_eq!(holder.next().await, FromViewer::Ready);
+    given.write_all(b" by the holder").unwrap();
+    terminal = terminal.until("before by the holder").await;
+    // The holder reads the keys, and gives those back that it does not judge.
+    terminal.type_in(b"plain");
+    let mut keys = [0; 5];
+    let mut read = 0;
+    while read < keys.len() {
+        match given.read(&mut keys[read..]) {
+            Ok(count) => read += count,
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        }
+    }
+    assert_eq!(&keys, b"plain");
+    holder.send(ToViewer::Typed(b"\x1b[A\x02".to_vec())).await;
+    assert_eq!(holder.typed(3).await, b"\x1b[A");
+    holder.send(ToViewer::Typed(b"w".to_vec())).await;
+    assert_eq!(holder.next().await, FromViewer::TakeControl);
+    assert_eq!(holder.next().await, FromViewer::Understood { bytes: 5 });
+    holder.send(ToViewer::Typed(b"\x02?".to_vec())).await;
+    let FromViewer::Show(help) = holder.next().await else { panic!("no help") };
+    assert!(String::from_utf8(help).unwrap().contains("Ctrl+Q leave"));
+    assert_eq!(holder.next().await, FromViewer::Understood { bytes: 7 });
+    // What was set there is taken back at the end, though this program never saw it pass.
+    let mut modes = orx_protocol::modes::Modes::default();
+    modes.watch(b"\x1b[?1049h\x1b[?1h");
+    holder.send(ToViewer::Modes(modes.set().clone())).await;
+    holder.send(ToViewer::Output(b" the rest".to_vec())).await;
+    holder.send(ToViewer::Returned).await;
+    terminal = terminal.until(" the rest").await;
+    terminal.type_in(b"own");
+    assert_eq!(holder.typed(3).await, b"own");
+    terminal.type_in(b"\x11");
+    assert_eq!(holder.next().await, FromViewer::Detach);
+    drop((holder, given));
+    let (code, shown) = terminal.end().await;
+    assert_eq!(code, 0);
+    let (_, after) = shown.split_once(" the rest").unwrap();
+    assert!(after.contains("\u{1b}[?1049l") && after.contains("\u{1b}[?1l"), "{after:?}");
+}
+
+#[tokio::test]
+async fn a_holder_that_cuts_the_offer_is_attached_to_without_one() {
+    let mut fake = fake();
+    let terminal = Terminal::start(&fake, &["attach", SESSION]);
+    let mut older = Holder::offered(&mut fake).await;
+    assert_eq!(older.next().await, FromViewer::Terminal { keyboard: true });
+    drop(older);
+    let mut holder = Holder::offered(&mut fake).await;
+    holder.send(ToViewer::Screen(b"as before".to_vec())).await;
+    let mut terminal = terminal.until("as before").await;
+    terminal.type_in(b"typed");
+    assert_eq!(holder.typed(5).await, b"typed");
+    terminal.type_in(b"\x11");
+    assert_eq!(holder.next().await, FromViewer::Detach);
+    drop(holder);
     assert_eq!(terminal.end().await.0, 0);
 }

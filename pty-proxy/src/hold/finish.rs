@@ -143,7 +143,7 @@ impl Holder {
             None => (None, None),
         };
         self.ended = Some(value);
-        self.catch_up();
+        self.catch_up(Instant::now(), true);
         let last = viewer_frame(&ToViewer::Ended { code, signal });
         for connection in self.connections.values_mut() {
             if connection.usage() == Use::Viewer {

@@ -118,6 +118,8 @@ enum Source {
     Master,
     Pipe(usize),
     Connection(u64),
+    /// The terminal that a viewer handed over.
+    Terminal(u64),
     /// The program, where it is not this process's child.
     Program,
     Keeper,
@@ -296,7 +298,8 @@ impl Holder {
             Session::Pipes(_) => None,
         };
         let connections = self.connections.values().filter_map(Connection::gives_up_at).min();
-        [session, connections, self.accepts_again, self.ending.wakes_at(now), self.watch.wakes_at(now)]
+        let pictures = self.connections.values().filter_map(|connection| connection.screen_at(now)).min();
+        [session, connections, pictures, self.accepts_again, self.ending.wakes_at(now), self.watch.wakes_at(now)]
             .into_iter()
             .flatten()
             .min()
@@ -348,6 +351,10 @@ impl Holder {
             flags.set(PollFlags::POLLOUT, connection.wants_to_send());
             sources.push(Source::Connection(*token));
             descriptors.push(PollFd::new(connection.as_fd(), flags));
+            if let Some((terminal, flags)) = connection.terminal(has_room) {
+                sources.push(Source::Terminal(*token));
+                descriptors.push(PollFd::new(terminal, flags));
+            }
         }
         // Rounded up, so that what is due then is due when the wait ends.
         let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
@@ -396,6 +403,12 @@ impl Holder {
                     }
                 }
                 self.take_frames(token, now);
+            }
+            // What waits to be shown there is, after the events.
+            Source::Terminal(token) => {
+                if flags.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
+                    self.read_keys(token, now);
+                }
             }
         }
     }
@@ -479,7 +492,7 @@ impl Holder {
             self.last_output = now;
             terminal.draw(room.filled(count), now);
             // Who types waits for the screen and not for the files: until they have it, the keeper has what was read.
-            self.show_output();
+            self.show_output(now);
         }
         if let (Session::Terminal(terminal), 1..) = (&mut self.session, count) {
             terminal.keep_output(room.filled(count), now);
@@ -509,7 +522,7 @@ impl Holder {
         for connection in self.connections.values_mut() {
             connection.send();
         }
-        self.catch_up();
+        self.catch_up(now, false);
         if let Session::Terminal(terminal) = &mut self.session {
             terminal.keep_round();
         }

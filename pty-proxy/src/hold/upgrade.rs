@@ -105,6 +105,8 @@ impl Holder {
             terminal.keep(KEEP_AFTER);
             terminal.flush();
         }
+        // Their viewers hand them to the other version again.
+        self.connections.values_mut().for_each(Connection::return_terminal);
         let before = std::mem::replace(&mut self.program, program.clone());
         // From now on the keeper starts the new version, if that one should die.
         self.say_what_to_keep();

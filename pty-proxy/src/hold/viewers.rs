@@ -9,9 +9,12 @@ use orx_protocol::terminal::{FromViewer, ToViewer};
 
 use super::holder::{Holder, Session};
 use crate::journal;
-use crate::link::connection::{Use, viewer_frame};
+use crate::link::connection::{Connection, Shown, Use, viewer_frame};
 use crate::link::control::Change;
 use crate::terminal::screen;
+
+/// Bytes of keys that are read at once.
+const KEYS: usize = 4096;
 
 impl Holder {
     /// Makes a connection the viewer that `params` describes; `rest` are bytes that it sent before.
@@ -24,9 +27,9 @@ impl Holder {
         }
         self.apply_size(now, true);
         if let Some(connection) = self.connections.get_mut(&token) {
-            connection.become_viewer(rest, params.raw);
+            connection.become_viewer(rest, params.raw, now);
         }
-        self.show_screen(token);
+        self.show_screen(token, now);
         if change.control {
             self.tell_control();
         } else {
@@ -68,56 +71,55 @@ impl Holder {
     pub(super) fn apply_size(&mut self, now: Instant, at_once: bool) {
         let Session::Terminal(terminal) = &mut self.session else { return };
         let Some(size) = terminal.take_size(now, at_once) else { return };
-        let mut frames = vec![size_frame(size)];
-        frames.extend(screen_frames(&terminal.emulator.redraw()));
+        let parts = screen_parts(terminal.emulator.redraw());
         for connection in self.connections.values_mut().filter(|connection| connection.usage() == Use::Viewer) {
-            connection.screen(&frames);
+            connection.tell(size_frame(size));
+            connection.screen(&parts, now);
         }
     }
 
-    /// Shows every viewer what the program wrote.
-    pub(super) fn show_output(&mut self) {
+    /// Shows every viewer what the program wrote; who types comes first.
+    pub(super) fn show_output(&mut self, now: Instant) {
         let Session::Terminal(terminal) = &self.session else { return };
         let passed = &terminal.passed;
         for raw in [false, true] {
-            let mut viewers = self
+            let mut viewers: Vec<(bool, &mut Connection)> = self
                 .connections
-                .values_mut()
-                .filter(|connection| connection.usage() == Use::Viewer && connection.is_raw() == raw)
-                .peekable();
+                .iter_mut()
+                .filter(|(_, connection)| connection.usage() == Use::Viewer && connection.is_raw() == raw)
+                .map(|(token, connection)| (terminal.control.holds(*token), connection))
+                .collect();
             let bytes = if raw { passed.bytes.as_slice().into() } else { passed.on_screen() };
-            if bytes.is_empty() || viewers.peek().is_none() || codec::output_frame(&bytes, &mut self.frames).is_err() {
+            if bytes.is_empty() || viewers.is_empty() {
                 continue;
             }
-            let frame = self.frames.split().freeze();
-            for connection in viewers {
-                connection.output(&frame);
+            let Some(shown) = Shown::output(&bytes, &mut self.frames) else { continue };
+            viewers.sort_by_key(|(types, _)| !types);
+            for (_, connection) in viewers {
+                connection.output(&shown, now);
                 connection.send();
             }
         }
     }
 
-    fn show_screen(&mut self, token: u64) {
+    fn show_screen(&mut self, token: u64, now: Instant) {
         let Session::Terminal(terminal) = &self.session else { return };
         let Some(connection) = self.connections.get_mut(&token) else { return };
-        let mut frames = screen_frames(&terminal.emulator.redraw());
-        frames.push(size_frame(terminal.emulator.screen().size()));
-        connection.screen(&frames);
+        connection.screen(&screen_parts(terminal.emulator.redraw()), now);
+        connection.tell(size_frame(terminal.emulator.screen().size()));
     }
 
-    /// Shows the screen as it is now to viewers that skipped output and have read what was left for them.
-    pub(super) fn catch_up(&mut self) {
-        let tokens: Vec<u64> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.needs_screen())
-            .map(|(token, _)| *token)
-            .collect();
-        for token in tokens {
+    /// Shows the screen as it is now to viewers that skipped output, have been shown what was left for them, and are due for it;
+    /// at the session's `end` also to those that are not due yet.
+    pub(super) fn catch_up(&mut self, now: Instant, end: bool) {
+        let is_due = |connection: &Connection| connection.screen_at(now).is_some_and(|at| end || at <= now);
+        let due: Vec<u64> =
+            self.connections.iter().filter(|(_, connection)| is_due(connection)).map(|(token, _)| *token).collect();
+        for token in due {
             if let Some(connection) = self.connections.get_mut(&token) {
                 connection.caught_up();
             }
-            self.show_screen(token);
+            self.show_screen(token, now);
             self.tell_control_to(token);
             if let Some(connection) = self.connections.get_mut(&token) {
                 connection.send();
@@ -136,7 +138,27 @@ impl Holder {
         let Session::Terminal(terminal) = &self.session else { return };
         let frame = viewer_frame(&ToViewer::Control { held: terminal.control.holds(token) });
         if let Some(connection) = self.connections.get_mut(&token) {
-            connection.output(&frame);
+            connection.tell(frame);
+        }
+    }
+
+    /// Takes keys from the terminal that a viewer handed over.
+    pub(super) fn read_keys(&mut self, token: u64, now: Instant) {
+        let mut buffer = [0; KEYS];
+        let Some(connection) = self.connections.get_mut(&token) else { return };
+        let count = connection.read_keys(&mut buffer);
+        let typed = buffer.get(..count).unwrap_or_default();
+        if !typed.is_empty() {
+            self.typed(token, typed, now);
+        }
+    }
+
+    /// A viewer typed something for the program.
+    fn typed(&mut self, token: u64, bytes: &[u8], now: Instant) {
+        let Session::Terminal(terminal) = &mut self.session else { return };
+        terminal.control.typed(token, bytes, now);
+        if terminal.control.holds(token) {
+            terminal.typist.viewer(bytes, now);
         }
     }
 
@@ -173,13 +195,13 @@ impl Holder {
     }
 
     /// Shows a notice on the terminals of all viewers; gives how many there are.
-    pub(super) fn notify_viewers(&mut self, notice: &NoticeParams) -> usize {
+    pub(super) fn notify_viewers(&mut self, notice: &NoticeParams, now: Instant) -> usize {
         let Session::Terminal(terminal) = &self.session else { return 0 };
-        let frame = viewer_frame(&ToViewer::Output(sequence_of(notice)));
         let tokens = terminal.control.tokens();
+        let Some(shown) = Shown::output(&sequence_of(notice), &mut self.frames) else { return 0 };
         for token in &tokens {
             if let Some(connection) = self.connections.get_mut(token) {
-                connection.output(&frame);
+                connection.output(&shown, now);
                 connection.send();
             }
         }
@@ -188,13 +210,9 @@ impl Holder {
 
     fn take_viewer_frame(&mut self, token: u64, frame: FromViewer, now: Instant) {
         let Session::Terminal(terminal) = &mut self.session else { return };
+        let Some(connection) = self.connections.get_mut(&token) else { return };
         match frame {
-            FromViewer::Input(bytes) => {
-                terminal.control.typed(token, &bytes, now);
-                if terminal.control.holds(token) {
-                    terminal.typist.viewer(&bytes, now);
-                }
-            }
+            FromViewer::Input(bytes) => self.typed(token, &bytes, now),
             FromViewer::Resize { cols, rows } => {
                 let change = terminal.control.resized(token, screen::usable(TerminalSize { cols, rows }));
                 self.apply_change(change, now);
@@ -208,11 +226,16 @@ impl Holder {
                     self.tell_control_to(token);
                 }
             }
-            FromViewer::Detach => {
-                if let Some(connection) = self.connections.get_mut(&token) {
-                    connection.mark_dead();
+            FromViewer::Detach => connection.mark_dead(),
+            FromViewer::Terminal { keyboard } => {
+                if let Err(why) = connection.take_terminal(keyboard) {
+                    journal::note(&format!("the terminal of a viewer {why}; it is left to the viewer"));
                 }
             }
+            FromViewer::Ready => connection.terminal_is_ready(),
+            FromViewer::Understood { bytes } => connection.understood(bytes),
+            FromViewer::Show(bytes) => connection.show_own(bytes),
+            FromViewer::Redraw => connection.want_screen(),
         }
     }
 }
@@ -232,14 +255,7 @@ fn size_frame(size: TerminalSize) -> Bytes {
     viewer_frame(&ToViewer::Size { cols: size.cols, rows: size.rows })
 }
 
-/// The frames of a redraw: the first is the screen, further parts of a very large one follow as output.
-fn screen_frames(parts: &[Vec<u8>]) -> Vec<Bytes> {
-    parts
-        .iter()
-        .enumerate()
-        .map(|(position, part)| {
-            let part = part.clone();
-            viewer_frame(&if position == 0 { ToViewer::Screen(part) } else { ToViewer::Output(part) })
-        })
-        .collect()
+/// A redraw for viewers: the first part is the screen, further ones of a very large one follow as output.
+fn screen_parts(parts: Vec<Vec<u8>>) -> Vec<Shown> {
+    parts.into_iter().enumerate().map(|(position, part)| Shown::screen(part, position == 0)).collect()
 }

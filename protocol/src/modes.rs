@@ -1,14 +1,18 @@
 //! The modes that a program set on the user's terminal, watched as they pass, and the bytes that take them back, so that
-//! the shell is never left with a mouse that types, a hidden cursor or another screen.
+//! the shell is never left with a mouse that types, a hidden cursor or another screen. Writing to the terminal is for whoever has it.
 
 use std::collections::BTreeMap;
 use std::mem;
 
+use bincode::{Decode, Encode};
+
 /// Modes of DECSET that are on in a terminal at rest; all others are off.
-const ON_AT_REST: [u16; 3] = [7, 8, 25];
+const ON_AT_REST: [u16; 2] = [7, 8];
 /// The wheel as arrow keys, on the other screen. On at rest in some terminals and off in others, so it is restored from
 /// what the terminal itself kept; those that keep nothing have it on.
 const ALTERNATE_SCROLL: u16 = 1007;
+/// The cursor, and holding back what is drawn: programs change them with every picture, and they are taken back whatever was set.
+const ALWAYS_TAKEN_BACK: [u16; 2] = [25, 2026];
 /// The modes that show the other screen.
 const OTHER_SCREEN: [u16; 3] = [47, 1047, 1049];
 /// Longest sequence whose particulars are kept, in bytes.
@@ -27,11 +31,17 @@ enum State {
     Text,
 }
 
-/// What was set.
+/// Watches what passes on its way to a terminal.
 #[derive(Debug, Default)]
-pub(crate) struct Modes {
+pub struct Modes {
     state: State,
     sequence: Vec<u8>,
+    set: Set,
+}
+
+/// What was set on a terminal.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Set {
     /// Modes of DECSET by number, as last set.
     private: BTreeMap<u16, bool>,
     /// The mode that shows the other screen at present.
@@ -46,9 +56,16 @@ pub(crate) struct Modes {
     colours: Vec<u16>,
 }
 
+impl From<Set> for Modes {
+    /// Goes on where somebody else watched until then.
+    fn from(set: Set) -> Self {
+        Self { set, ..Self::default() }
+    }
+}
+
 impl Modes {
     /// Watches bytes on their way to the terminal.
-    pub(crate) fn watch(&mut self, bytes: &[u8]) {
+    pub fn watch(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some((byte, after)) = rest.split_first() {
             if self.state == State::Ground && *byte != ESC {
@@ -59,6 +76,18 @@ impl Modes {
                 rest = after;
             }
         }
+    }
+
+    /// What was set until now.
+    #[must_use]
+    pub const fn set(&self) -> &Set {
+        &self.set
+    }
+
+    /// The bytes that bring the terminal to rest, the cursor below what is shown.
+    #[must_use]
+    pub fn leave(&self) -> Vec<u8> {
+        self.set.leave()
     }
 
     fn step(&mut self, byte: u8) {
@@ -108,41 +137,17 @@ impl Modes {
         match (sign, last) {
             (Some('?'), b'h' | b'l') => {
                 for mode in parameters.split(';').filter_map(|number| number.parse().ok()) {
-                    self.set(mode, last == b'h');
+                    self.set.mode(mode, last == b'h');
                 }
             }
-            (Some('>'), b'u') => self.push_keyboard(1),
-            (Some('<'), b'u') => self.pop_keyboard(first().unwrap_or(1).max(1)),
-            (Some('='), b'u') => self.keyboard_touched = true,
-            (Some('>'), b'm') => self.modify_other_keys = true,
-            (None, b'q') if parameters.ends_with(' ') => self.cursor_shape = true,
-            (None, b'r') => self.scroll_region = !parameters.is_empty(),
+            (Some('>'), b'u') => self.set.push_keyboard(1),
+            (Some('<'), b'u') => self.set.pop_keyboard(first().unwrap_or(1).max(1)),
+            (Some('='), b'u') => self.set.keyboard_touched = true,
+            (Some('>'), b'm') => self.set.modify_other_keys = true,
+            (None, b'q') if parameters.ends_with(' ') => self.set.cursor_shape = true,
+            (None, b'r') => self.set.scroll_region = !parameters.is_empty(),
             _ => {}
         }
-    }
-
-    fn set(&mut self, mode: u16, on: bool) {
-        if OTHER_SCREEN.contains(&mode) {
-            self.other_screen = on.then_some(mode);
-        } else {
-            self.private.insert(mode, on);
-        }
-    }
-
-    fn keyboard(&mut self) -> &mut u16 {
-        let [first, other] = &mut self.keyboard;
-        if self.other_screen.is_some() { other } else { first }
-    }
-
-    fn push_keyboard(&mut self, count: u16) {
-        self.keyboard_touched = true;
-        let depth = self.keyboard();
-        *depth = depth.saturating_add(count);
-    }
-
-    fn pop_keyboard(&mut self, count: u16) {
-        let depth = self.keyboard();
-        *depth = depth.saturating_sub(count);
     }
 
     fn end_osc(&mut self) {
@@ -152,13 +157,16 @@ impl Modes {
         let Some((number, value)) = text.split_once(';') else { return };
         let Ok(number) = number.parse::<u16>() else { return };
         let question = value.ends_with('?');
-        if matches!(number, 4 | 10..=12) && !question && !self.colours.contains(&number) {
-            self.colours.push(number);
+        if matches!(number, 4 | 10..=12) && !question && !self.set.colours.contains(&number) {
+            self.set.colours.push(number);
         }
     }
+}
 
+impl Set {
     /// The bytes that bring the terminal to rest, the cursor below what is shown.
-    pub(crate) fn leave(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn leave(&self) -> Vec<u8> {
         let mut out = String::new();
         // First what is withheld is shown, then everything else is taken back.
         out.push_str("\u{1b}[?2026l\u{1b}[0m\u{1b}(B\u{f}");
@@ -200,6 +208,30 @@ impl Modes {
         }
         out.push_str("\u{1b}[?25h");
         out.into_bytes()
+    }
+
+    fn mode(&mut self, mode: u16, on: bool) {
+        if OTHER_SCREEN.contains(&mode) {
+            self.other_screen = on.then_some(mode);
+        } else if !ALWAYS_TAKEN_BACK.contains(&mode) {
+            self.private.insert(mode, on);
+        }
+    }
+
+    fn keyboard(&mut self) -> &mut u16 {
+        let [first, other] = &mut self.keyboard;
+        if self.other_screen.is_some() { other } else { first }
+    }
+
+    fn push_keyboard(&mut self, count: u16) {
+        self.keyboard_touched = true;
+        let depth = self.keyboard();
+        *depth = depth.saturating_add(count);
+    }
+
+    fn pop_keyboard(&mut self, count: u16) {
+        let depth = self.keyboard();
+        *depth = depth.saturating_sub(count);
     }
 }
 
