@@ -226,7 +226,7 @@ impl Viewer<'_> {
 
     /// A connection to the holder that takes the place of the one that was killed.
     async fn find_again(&mut self, fatal: &mut Fatal) -> Result<Link, Left> {
-        self.remark("the session's holder was killed; waiting for the next one");
+        self.remark("the session's holder has left; looking for the next one");
         let now = Instant::now();
         let (since, count) = self.losses.filter(|(since, _)| now < *since + AGAIN_LIMIT).unwrap_or((now, 0));
         self.losses = Some((since, count + 1));
