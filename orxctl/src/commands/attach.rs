@@ -5,7 +5,7 @@ use orx_protocol::SessionId;
 use orx_protocol::api::session::{AttachMode, Session, SessionParams, Until, WaitParams, Waited};
 use orx_protocol::hold::ScreenText;
 use orx_protocol::places::variable;
-use orx_protocol::process::Exit;
+use orx_protocol::process::{EndReason, Exit};
 
 use crate::context::Context;
 use crate::failure::{Failure, Status};
@@ -69,9 +69,10 @@ async fn show_end(context: &Context, record: &Session) -> Result<Status, Failure
     Ok(Status::Done)
 }
 
-/// Whether a session gave up before anybody can have worked with it.
+/// Whether a session gave up by itself before anybody can have worked with it.
 fn was_short(record: &Session) -> bool {
-    record.ended_at_ms.is_some_and(|ended_ms| ended_ms.saturating_sub(record.created_at_ms) < SHORT_MS)
+    record.reason != Some(EndReason::Stopped)
+        && record.ended_at_ms.is_some_and(|ended_ms| ended_ms.saturating_sub(record.created_at_ms) < SHORT_MS)
 }
 
 /// Where to look for what a session that is over showed.
