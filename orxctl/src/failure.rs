@@ -7,7 +7,7 @@ use orx_client::ClientError;
 use orx_protocol::error::{ErrorKind, RpcError};
 use orx_protocol::limits::SOCKET_PATH;
 
-use crate::text;
+use crate::{methods, text};
 
 /// The exit codes of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +147,7 @@ const fn status_of(kind: ErrorKind) -> Status {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let hint = text::clean_line(error.hint());
+        let hint = methods::as_commands(&text::clean_line(error.hint()));
         match error {
             ClientError::NotReachable { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Self::not_allowed(format!("the socket {} may not be opened: {source}", path.display()))
@@ -165,7 +165,7 @@ impl From<ClientError> for Failure {
             ClientError::Closed => Self::new(Status::NotReachable, error.to_string()).with_hint(hint),
             ClientError::Rpc(error) => Self {
                 status: status_of(error.kind()),
-                message: text::clean_line(&error.message),
+                message: methods::as_commands(&text::clean_line(&error.message)),
                 hint,
                 rpc: Some(error),
             },

@@ -10,6 +10,7 @@ mod context;
 pub mod failure;
 mod figures;
 mod follow;
+mod methods;
 mod names;
 mod output;
 mod progress;

@@ -59,7 +59,7 @@ fn decide<T: Copy + ToString>(
     match lookup {
         Lookup::One(id) => Ok(id),
         Lookup::None => Err(Failure::failed(format!("no {what} is named `{given}`")).with_hint(format!(
-            "`{list}` lists them; a {what} is named by its identifier or a unique beginning or end of it"
+            "`{list}` lists them; each is named by its identifier or a unique beginning or end of it"
         ))),
         Lookup::TooShort => Err(Failure::usage(format!(
             "`{given}` is too short for the name of any {what}: give at least {SHORTEST} characters"

@@ -68,13 +68,17 @@ impl Table {
         }
         let Some(room) = room else { return widths };
         let gaps = GAP * widths.len().saturating_sub(1);
-        // Columns give way from the last to the first, each down to its heading.
-        for position in (0..widths.len()).rev() {
-            let total: usize = widths.iter().sum::<usize>() + gaps;
-            let Some(excess) = total.checked_sub(room).filter(|excess| *excess > 0) else { break };
-            let least = self.headings.get(position).map_or(1, |heading| text::width(heading)).max(4);
-            if let Some(width) = widths.get_mut(position) {
-                *width = width.saturating_sub(excess).max(least.min(*width));
+        // Columns give way from the last to the first, each down to its heading; where the last one wraps, each keeps what can
+        // be read first.
+        let readable = if self.wraps { [WRAPPED, 0].as_slice() } else { [0].as_slice() };
+        for kept in readable {
+            for position in (0..widths.len()).rev() {
+                let total: usize = widths.iter().sum::<usize>() + gaps;
+                let Some(excess) = total.checked_sub(room).filter(|excess| *excess > 0) else { break };
+                let least = self.headings.get(position).map_or(1, |heading| text::width(heading)).max(4).max(*kept);
+                if let Some(width) = widths.get_mut(position) {
+                    *width = width.saturating_sub(excess).max(least.min(*width));
+                }
             }
         }
         widths
@@ -145,6 +149,22 @@ mod tests {
         let wanted = "NAME  BY\nabc   it shows a place for a\n      prompt, and nothing turns\nde    short\n";
         assert_eq!(table.render(Output::plain(Some(32))), wanted);
         assert!(!table.render(Output::plain(None)).contains("\n   "));
+    }
+
+    #[test]
+    fn a_column_that_wraps_is_not_squeezed_by_the_one_before_it() {
+        let mut table = Table::new(&["AGE", "WHAT", "TOLD"]).wrapping();
+        table.row(vec![
+            Cell::new("1m"),
+            Cell::new("change /home/ann/service/a.txt (+2 -0)"),
+            Cell::new("nobody: it is old, alas"),
+        ]);
+        let shown = table.render(Output::plain(Some(40)));
+        assert_eq!(
+            shown,
+            "AGE  WHAT               TOLD\n1m   change /home/ann…  nobody: it is\n                        old, alas\n"
+        );
+        assert!(table.render(Output::plain(Some(16))).lines().all(|line| text::width(line) <= 16));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Adoption: what runs or was begun outside of orx becomes a session of its own. A pane of tmux is mirrored and stays
-//! tmux's; a conversation is taken up by its engine; a server gets a client.
+//! tmux's; a conversation is taken up by its engine; a server gets a client, also Codex's own.
 
 mod agents;
+mod codex;
 mod tmux;
 
 use orx_engines::{Context, EngineKind, Launch, ResumeRequest};
@@ -28,6 +29,7 @@ pub async fn adoptable(daemon: &Daemon, params: AdoptableParams) -> Result<Adopt
     let engines = daemon.engines();
     note(&mut found, "tmux", tmux::panes(&engines).await);
     note(&mut found, "background agents of Claude Code", agents::list(&engines).await);
+    note(&mut found, "threads of Codex's own server", codex::list(&engines).await);
     if let Some(cwd) = params.cwd {
         if !Path::new(&cwd).is_absolute() || !Path::new(&cwd).is_dir() {
             let why = format!("`session.adoptable`: `cwd`: {cwd} is no absolute path of a directory");
@@ -36,6 +38,10 @@ pub async fn adoptable(daemon: &Daemon, params: AdoptableParams) -> Result<Adopt
         note(&mut found, "conversations", conversations(&engines, &cwd).await);
         note(&mut found, "worktrees", worktrees(daemon, &cwd).await);
     }
+    // What a server has in hand is not taken up a second time beside it.
+    let in_hand: Vec<String> =
+        found.candidates.iter().filter(|one| one.origin == Origin::Agent).map(|one| one.target.clone()).collect();
+    found.candidates.retain(|one| one.origin != Origin::Conversation || !in_hand.contains(&one.target));
     let sessions = daemon.sessions.list(true).await?;
     for candidate in &mut found.candidates {
         candidate.session = sessions.iter().find(|session| is_of(session, candidate)).map(|session| session.session);
@@ -55,7 +61,9 @@ fn is_of(session: &Session, candidate: &Candidate) -> bool {
     match candidate.origin {
         Origin::Tmux => !session.state.is_final() && tmux::shows(session, &candidate.target),
         Origin::Agent => {
-            !session.state.is_final() && session.argv.ends_with(&["attach".to_owned(), candidate.target.clone()])
+            let attached = ["attach".to_owned(), candidate.target.clone()];
+            !session.state.is_final()
+                && (session.argv.ends_with(&attached) || codex::joins(&session.argv, &candidate.target))
         }
         Origin::Conversation => {
             session.conversation.as_ref() == Some(&candidate.target)
@@ -88,6 +96,28 @@ async fn conversations(engines: &Context, cwd: &str) -> Result<Vec<Candidate>, S
     looking.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
+/// What works in the background, of one engine or of all that have such.
+async fn in_background(engines: &Context, engine: Option<&str>) -> Result<Vec<Candidate>, String> {
+    let of_claude = agents::list(engines);
+    let of_codex = codex::list(engines);
+    match engine.and_then(|name| name.parse::<EngineKind>().ok()) {
+        Some(EngineKind::Claude) => of_claude.await,
+        Some(EngineKind::Codex) => of_codex.await,
+        _ => match tokio::join!(of_claude, of_codex) {
+            (Ok(one), Ok(other)) => Ok(one.into_iter().chain(other).collect()),
+            // What one of them has is not hidden by the other's failure.
+            (Ok(found), Err(why)) | (Err(why), Ok(found)) => {
+                if found.is_empty() {
+                    Err(why)
+                } else {
+                    Ok(found)
+                }
+            }
+            (Err(why), Err(_)) => Err(why),
+        },
+    }
+}
+
 async fn worktrees(daemon: &Daemon, cwd: &str) -> Result<Vec<Candidate>, String> {
     let found = daemon.runs.worktrees_of(cwd).await.map_err(|error| error.to_string())?;
     Ok(found
@@ -113,9 +143,13 @@ pub async fn adopt(daemon: &Arc<Daemon>, params: AdoptParams) -> Result<Created,
     let (wanted, plan) = match params.origin {
         Origin::Tmux => (None, tmux::plan(daemon, &params, &engines).await?),
         Origin::Agent => {
-            let mut wanted = create_params(&params, Some("claude"))?;
-            wanted.argv = vec!["attach".to_owned(), params.target.clone()];
-            known(agents::list(&engines).await, &params)?;
+            let candidate = known(in_background(&engines, params.engine.as_deref()).await, &params)?;
+            let mut wanted = create_params(&params, candidate.engine.as_deref())?;
+            if candidate.engine.as_deref() == Some(EngineKind::Codex.name()) {
+                codex::join(&mut wanted, &candidate, &engines);
+            } else {
+                wanted.argv = vec!["attach".to_owned(), params.target.clone()];
+            }
             let plan = attached(&mut wanted, &engines)?;
             (Some(wanted), plan)
         }

@@ -193,6 +193,9 @@ impl Notifier {
         if has_ended && event.kind == kind::SESSION_ACTIVITY {
             return Ok(());
         }
+        if self.is_in_the_inbox(event, data, about.session.as_ref()).await? {
+            return Ok(());
+        }
         let roads = self.roads();
         let moment = Moment {
             now_ms: clock::now_ms(),
@@ -277,6 +280,22 @@ impl Notifier {
         self.0.sessions.is_looked_at(session.session).await
     }
 
+    /// Whether an event says that an agent waits for what is in the inbox: that tells for itself, with what exactly is asked.
+    async fn is_in_the_inbox(
+        &self,
+        event: &Event,
+        data: &Value,
+        session: Option<&Session>,
+    ) -> Result<bool, StoreError> {
+        let is_blocked = data.get("state").and_then(Value::as_str) == Some(AgentState::Blocked.as_str());
+        let (kind::SESSION_ACTIVITY, true, Some(session)) = (event.kind.as_str(), is_blocked, session) else {
+            return Ok(false);
+        };
+        let session = session.session;
+        let asked = self.0.store.read(move |reader| approvals::list(reader, false, Some(session), 1)).await?;
+        Ok(!asked.is_empty())
+    }
+
     /// Whether what an event says is still so.
     async fn still_holds(&self, event: &Event, data: &Value, session: Option<&Session>) -> Result<bool, StoreError> {
         match event.kind.as_str() {
@@ -292,15 +311,6 @@ impl Notifier {
                 let said: Option<AgentState> =
                     data.get("state").and_then(|state| serde_json::from_value(state.clone()).ok());
                 let Some(session) = session else { return Ok(false) };
-                if said == Some(AgentState::Blocked) {
-                    // What is in the inbox tells for itself, with what exactly is asked.
-                    let session = session.session;
-                    let asked =
-                        self.0.store.read(move |reader| approvals::list(reader, false, Some(session), 1)).await?;
-                    if !asked.is_empty() {
-                        return Ok(false);
-                    }
-                }
                 Ok(said == Some(session.activity.state))
             }
             _ => Ok(true),

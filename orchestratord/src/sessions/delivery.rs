@@ -205,7 +205,7 @@ impl Deliveries {
         if kind_of(session) == EngineKind::Command {
             return Ok(());
         }
-        let inbox = "`orxctl inbox` shows what it asks; `force` types all the same";
+        let inbox = "`orxctl inbox` shows what it asks; `force` (`orxctl send --force`) types all the same";
         match session.activity.state {
             AgentState::Blocked => Err(refused(
                 session.session,

@@ -16,10 +16,11 @@ use crate::{terminal, text};
 /// Arguments of `adopt`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  orxctl adopt                                  what there is: panes of tmux, background agents of Claude Code,
-                                                conversations and worktrees of this directory
+  orxctl adopt                                  what there is: panes of tmux, background agents of Claude Code, threads of
+                                                Codex's server, conversations and worktrees of this directory
   orxctl adopt tmux %3                          mirror a pane; it stays tmux's and outlives the session
   orxctl adopt agent 1a2b3c4d                   a background agent of Claude Code
+  orxctl adopt agent 0199… --engine codex       a thread that Codex's own server has in hand, as another client
   orxctl adopt conversation 0199… --engine codex
   orxctl adopt server http://127.0.0.1:4096     a running server of opencode
   orxctl adopt worktree ../api-fix --engine claude")]
@@ -29,7 +30,7 @@ pub struct Adopt {
     pub origin: Option<Origin>,
     /// Its name there
     pub target: Option<String>,
-    /// The engine of a conversation or for a worktree
+    /// The engine of a conversation or a background agent, or for a worktree
     #[arg(long)]
     pub engine: Option<String>,
     /// The directory of a conversation [default: this one]

@@ -59,8 +59,15 @@ pub(crate) async fn run(context: &Context, arguments: &Inbox) -> Result<Status, 
         let sessions = sessions(context).await?;
         let shown: Vec<String> = list.approvals.iter().map(|approval| shown(context, approval, &sessions)).collect();
         context.output.text(&shown.join("\n"))?;
+        say_next_step(context, &list.approvals);
     }
     Ok(Status::Done)
+}
+
+fn say_next_step(context: &Context, approvals: &[Approval]) {
+    if let Some(step) = render::approvals::next_step(approvals) {
+        context.output.note(&step);
+    }
 }
 
 async fn some(context: &Context, given: &[String]) -> Result<Status, Failure> {
@@ -81,6 +88,7 @@ async fn some(context: &Context, given: &[String]) -> Result<Status, Failure> {
             })
             .collect();
         context.output.text(&shown.join("\n"))?;
+        say_next_step(context, &found.approvals);
     }
     Ok(Status::Done)
 }

@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, arguments: &Notifications) -> Result<
 }
 
 fn table(notifications: &[Notification], now_ms: u64, context: &Context) -> String {
-    let mut table = Table::new(&["AGE", "TOPIC", "ABOUT", "WHAT", "TOLD"]);
+    let mut table = Table::new(&["AGE", "TOPIC", "ABOUT", "WHAT", "TOLD"]).wrapping();
     for notification in notifications {
         let told = match &notification.held_back {
             Some(why) => format!("nobody: {why}"),

@@ -151,6 +151,22 @@ fn state(approval: &Approval) -> String {
     format!("{}{by}{reason}{heard}{message}", approval.state.as_str())
 }
 
+/// Characters of an identifier's end by which it is named here.
+const SHORT: usize = 6;
+
+/// How the first of these that waits is decided; `None` when none waits.
+pub(crate) fn next_step(approvals: &[Approval]) -> Option<String> {
+    let waiting = approvals.iter().find(|approval| approval.state == ApprovalState::Pending)?;
+    let name = waiting.approval.to_string();
+    let name = name.get(name.len().saturating_sub(SHORT)..).unwrap_or(&name);
+    Some(match waiting.kind {
+        ApprovalKind::Question => format!("`orxctl allow {name} --answer …` answers it, `orxctl deny {name}` does not"),
+        _ => format!(
+            "`orxctl allow {name}` allows it once, with `--always` what is like it too; `orxctl deny {name}` denies it"
+        ),
+    })
+}
+
 /// One line about an approval: what became of it.
 pub(crate) fn line(approval: &Approval) -> String {
     format!("{}: {}: {}", approval.approval, visible::line(&approval.title), state(approval))
@@ -176,7 +192,7 @@ pub(crate) fn rule(rule: &Rule) -> String {
 
 /// A table of rules.
 pub(crate) fn rules(rules: &[Rule], now_ms: u64, output: Output) -> String {
-    let mut table = Table::new(&["RULE", "EFFECT", "AGE", "ENDS", "COVERS"]);
+    let mut table = Table::new(&["RULE", "EFFECT", "AGE", "ENDS", "COVERS"]).wrapping();
     for each in rules {
         let ends = match each.expires_at_ms {
             None => "-".to_owned(),
@@ -288,6 +304,18 @@ mod tests {
           │ its primary storage?
           │ 1. A: what others use
         ");
+    }
+
+    #[test]
+    fn the_next_step_is_what_decides_the_first_that_waits() {
+        let command = approval(ApprovalKind::Command, Subject::default());
+        let step = next_step(std::slice::from_ref(&command)).unwrap();
+        let name = command.approval.to_string();
+        assert!(step.contains(&format!("orxctl allow {}`", &name[name.len() - SHORT..])), "{step}");
+        let question = approval(ApprovalKind::Question, Subject::default());
+        let decided = Approval { state: ApprovalState::Denied, ..command };
+        assert!(next_step(&[decided.clone(), question]).unwrap().contains("--answer"));
+        assert_eq!(next_step(&[decided]), None);
     }
 
     #[test]

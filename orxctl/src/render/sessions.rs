@@ -53,6 +53,8 @@ fn agent(session: &Session) -> String {
 /// The state, with the exit where the process ended badly; of one that has not ended, what its place in its life adds.
 fn state(session: &Session) -> String {
     match (session.state, session.exit, session.life) {
+        // How a program takes its being stopped says nothing of its work.
+        (SessionState::Ended, _, Life::Stopped) => Life::Stopped.as_str().to_owned(),
         (SessionState::Ended, Some(exit), _) if !exit.is_success() => format!("ended, {exit}"),
         (state, _, life @ (Life::Queued | Life::Paused | Life::Degraded)) if !state.is_final() => {
             life.as_str().to_owned()
@@ -137,6 +139,13 @@ mod tests {
         assert!(narrow.lines().all(|line| text::width(line) <= 80), "{narrow}");
         insta::assert_snapshot!("list_in_80_columns", narrow);
         insta::assert_snapshot!("list_json", serde_json::to_string_pretty(&Sessions { sessions: sample() }).unwrap());
+    }
+
+    #[test]
+    fn one_that_was_stopped_is_not_shown_as_one_that_failed() {
+        let stopped = |life| Session { life, exit: Some(Exit::Code(129)), ..sample().remove(1) };
+        assert_eq!(state(&stopped(Life::Stopped)), "stopped");
+        assert_eq!(state(&stopped(Life::Failed)), "ended, exit status 129");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::table::{Cell, Table};
 
 /// A table of what there is of each session, and why.
 pub(crate) fn list(sessions: &[Session], output: Output) -> String {
-    let mut table = Table::new(&["SESSION", "ENGINE", "SURVIVAL", "WHY"]);
+    let mut table = Table::new(&["SESSION", "ENGINE", "SURVIVAL", "WHY"]).wrapping();
     for session in sessions {
         table.row(vec![
             Cell::new(session.session.to_string()),

@@ -282,7 +282,7 @@ impl Viewer<'_> {
         // One that is cut by its offer stands before a holder that does not know what that is.
         self.offers &= self.hand != Hand::Offered;
         self.hand = Hand::Own;
-        self.show_remark("the session's holder was killed; waiting for the next one");
+        self.show_remark("the session's holder has left; looking for the next one");
         let now = Instant::now();
         let (since, count) = self.losses.filter(|(since, _)| now < *since + AGAIN_LIMIT).unwrap_or((now, 0));
         self.losses = Some((since, count + 1));

@@ -10,7 +10,7 @@ use crate::id::SessionId;
 pub enum Origin {
     /// A pane of tmux, which stays tmux's: it is shown, typed into and recorded, and not ended with the session.
     Tmux,
-    /// A background agent of Claude Code.
+    /// A background agent of Claude Code, or a thread that Codex's own server (`codex app-server daemon`) has loaded.
     Agent,
     /// A conversation that an engine keeps: a thread of Codex, a session of Claude Code, Gemini CLI or another.
     Conversation,
@@ -80,7 +80,7 @@ pub struct AdoptParams {
     pub origin: Origin,
     /// Its name there: `%3` or `<socket>:%3`, an agent's or conversation's name, a server's address, a worktree's path.
     pub target: String,
-    /// The engine of a conversation or for a worktree.
+    /// The engine of a conversation or a background agent, or for a worktree.
     #[serde(default)]
     pub engine: Option<String>,
     /// The directory in which a conversation took place, absolute.

@@ -181,10 +181,15 @@ impl Holder {
         for (viewer, described) in viewers {
             self.hand_connection(viewer, Some(described), &mut serving);
         }
+        // What a watcher knows already is not handed over: it is closed, asks again, and is told all there is.
+        let watches = |token: &u64| match &self.session {
+            Session::Terminal(terminal) => terminal.watchers.has(*token),
+            Session::Pipes(_) => false,
+        };
         let others: Vec<u64> = self
             .connections
             .iter()
-            .filter(|(_, connection)| connection.usage() == Use::Requests)
+            .filter(|(token, connection)| connection.usage() == Use::Requests && !watches(token))
             .map(|(token, _)| *token)
             .collect();
         for other in others {

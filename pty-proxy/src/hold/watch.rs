@@ -47,6 +47,11 @@ impl Watchers {
         }
     }
 
+    /// Whether a connection watches.
+    pub(super) fn has(&self, token: u64) -> bool {
+        self.known.contains_key(&token)
+    }
+
     /// A connection is gone.
     pub(super) fn forget(&mut self, token: u64) {
         self.known.remove(&token);

@@ -278,7 +278,7 @@ fn what_cannot_be_interrupted_says_why() {
     );
     let session = created["session"].as_str().unwrap();
     let interrupt = |session: &str| daemon.orxctl(Path::new("/"), &["interrupt", session]);
-    interrupt(session).refused(1, &["no keys for that are known", "nothing was done", "session.keys"]);
+    interrupt(session).refused(1, &["no keys for that are known", "nothing was done", "orxctl keys"]);
     interrupt("ses_01ARZ3NDEKTSV4RRFFQ69G5FAV").refused(1, &["ses_01ARZ3NDEKTSV4RRFFQ69G5FAV"]);
     daemon.call("session.pause", &json!({ "session": session }));
     interrupt(session).refused(1, &["it is paused"]);

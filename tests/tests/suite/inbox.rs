@@ -47,6 +47,7 @@ async fn a_command_waits_in_the_inbox_and_runs_once_it_is_allowed() {
     // The dialog is on the screen for a person at the same time.
     bed.until_shown("Do you want to proceed?");
     assert!(!bed.made("made.txt"));
+    bed.until("its state", || (bed.state() == "blocked").then_some(()));
 
     let said = bed.orxctl(&["allow", &short(&asked)]);
     assert!(said.contains("run touch made.txt: allowed by unix socket, process"), "{said}");
@@ -59,6 +60,12 @@ async fn a_command_waits_in_the_inbox_and_runs_once_it_is_allowed() {
     assert_eq!(kinds, ["approval.requested", "approval.decided", "approval.delivered"]);
     let by = events[1].1["by"].as_str().unwrap();
     assert!(by.contains("unix socket, process") && by.contains("(orxctl)") && by.contains("user"), "{by}");
+
+    // Of the question people are told once, with what is asked; that it waits for that very question is no news.
+    let told = bed.daemon.call("notification.list", &json!({}));
+    let told: Vec<&Value> =
+        told["notifications"].as_array().unwrap().iter().filter(|one| one["topic"] == "approval").collect();
+    assert!(matches!(told[..], [one] if one["body"] == "run touch made.txt"), "{told:#?}");
 
     // A second decision names the first.
     let again = bed.daemon.orxctl(bed.daemon.directory(), &["deny", &short(&asked)]);

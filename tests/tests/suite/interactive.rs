@@ -475,7 +475,7 @@ async fn a_day_with_orxctl_and_a_real_cli() {
     process::until_gone(&session, &[], GONE);
     person.bed.daemon.orxctl(here, &["wait", short]).done();
     assert!(!person.bed.daemon.orxctl(here, &["ls"]).stdout.contains("claude"));
-    assert!(person.bed.daemon.orxctl(here, &["ls", "--all"]).done().contains("ended"));
+    assert!(person.bed.daemon.orxctl(here, &["ls", "--all"]).done().contains("stopped"));
     assert!(person.bed.daemon.orxctl(here, &["screen", short]).code == Some(0), "its last screen can still be read");
     assert!(
         person.bed.daemon.orxctl(here, &["attach", short]).done().contains(SECOND_ANSWER),

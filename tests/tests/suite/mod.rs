@@ -2,6 +2,7 @@
 
 mod activity;
 mod adopt;
+mod adopt_codex;
 mod bad_input;
 mod channel_guard;
 mod channel_life;

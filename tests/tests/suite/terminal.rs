@@ -16,6 +16,19 @@ fn session(daemon: &Daemon, script: &str) -> String {
     daemon.call("session.create", &params)["session"].as_str().unwrap().to_owned()
 }
 
+/// `orxctl` on a terminal of its own.
+fn shown(daemon: &Daemon, arguments: &[&str]) -> Terminal {
+    let command = daemon.orxctl_command(Path::new("/"), arguments);
+    let mut argv = vec![command.get_program().to_str().unwrap().to_owned()];
+    argv.extend(command.get_args().map(|argument| argument.to_str().unwrap().to_owned()));
+    let environment: BTreeMap<String, String> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value?.to_str()?.to_owned())))
+        .chain([("TERM".to_owned(), "xterm-256color".to_owned())])
+        .collect();
+    Terminal::with_size(&argv, &environment, Path::new("/"), 80, 24).unwrap()
+}
+
 fn lines(page: &Value) -> Vec<String> {
     serde_json::from_value(page["lines"].clone()).unwrap()
 }
@@ -81,18 +94,27 @@ fn a_recording_is_played_on_a_terminal_from_any_moment() {
     });
     let session = session(&daemon, "printf '\\n\\n\\n\\none\\n\\033[31mtwo\\033[m\\n'; exit 0");
     daemon.call("session.wait", &json!({"session": session, "until": "ended", "timeout_ms": 60_000}));
-    let command = daemon.orxctl_command(Path::new("/"), &["replay", &session, "--speed", "100"]);
-    let mut argv = vec![command.get_program().to_str().unwrap().to_owned()];
-    argv.extend(command.get_args().map(|argument| argument.to_str().unwrap().to_owned()));
-    let environment: BTreeMap<String, String> = command
-        .get_envs()
-        .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value?.to_str()?.to_owned())))
-        .chain([("TERM".to_owned(), "xterm-256color".to_owned())])
-        .collect();
-    let pty = Terminal::with_size(&argv, &environment, Path::new("/"), 80, 24).unwrap();
+    let pty = shown(&daemon, &["replay", &session, "--speed", "100"]);
     eventually("the end of the recording", PATIENCE, || {
         pty.lines().iter().any(|line| line.contains("[end of the recording]")).then_some(())
     });
     let lines = pty.lines();
     assert!(lines.iter().any(|line| line == "one") && lines.iter().any(|line| line == "two"), "{lines:?}");
+}
+
+#[test]
+fn a_program_that_ends_at_once_leaves_its_words_and_how_it_ended() {
+    let daemon = Daemon::start(|settings| {
+        settings.workers(0);
+    });
+    // It is over before its viewer is there, or just after that: whichever it is, the same is said.
+    for pause in ["0", "0.05", "0.2", "0.5"] {
+        let script = format!("echo; echo broken settings; sleep {pause}; exit 4");
+        let pty = shown(&daemon, &["new", "command", "--", "sh", "-c", &script]);
+        eventually("how it ended", PATIENCE, || pty.text().contains("exit status 4").then_some(()));
+        eventually("where to look", PATIENCE, || pty.text().contains("orxctl logs").then_some(()));
+        let text = pty.text();
+        assert!(text.contains("broken settings"), "{text}");
+        assert!(!text.contains("killed") && !text.contains("error:"), "{text}");
+    }
 }

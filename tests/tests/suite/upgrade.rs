@@ -198,3 +198,24 @@ async fn one_command_replaces_the_daemon_and_every_holder() {
     ask(&mut viewer, "echo still-$v", "still-kept").await;
     assert_eq!(daemon.call("session.get", &json!({ "session": session }))["state"], "running");
 }
+
+/// What a session does is concluded from what its holder tells; a holder that went on as another version tells on.
+#[test]
+fn what_a_session_shows_after_an_upgrade_is_told_of() {
+    let (daemon, directory) = installed();
+    let session = shell(&daemon);
+    let shows = |title: &str| {
+        let typed = format!("printf '\\033]0;{title}\\007'\n");
+        daemon.call("session.send", &json!({"session": session, "text": typed.trim_end()}));
+        eventually("the title that the daemon was told", PATIENCE, || {
+            (daemon.call("session.explain", &json!({ "session": session }))["title"] == title).then_some(())
+        });
+    };
+    shows("before");
+    for title in ["after the first", "after the second"] {
+        install(&directory, "pty-proxy", &binary("pty-proxy"));
+        let told = daemon.call("session.upgrade", &json!({ "session": session }));
+        assert_eq!(ids(&told["upgraded"]), [session.to_string()], "{told}");
+        shows(title);
+    }
+}

@@ -4,7 +4,9 @@
 
 mod asks;
 mod connection;
+mod threads;
 mod translate;
 
 pub(crate) use connection::Connection;
+pub use threads::{LoadedThread, loaded_threads};
 pub use translate::{Step, Translator};
