@@ -5,7 +5,7 @@ mod python;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -128,10 +128,6 @@ impl Engine {
             return Ok(Source::Present);
         }
         let source = if self.is_in(&cached) { Source::Cache } else { self.fetch(&cached)? };
-        if directory.exists() {
-            std::fs::remove_dir_all(&directory)
-                .with_context(|| format!("{} cannot be replaced", directory.display()))?;
-        }
         link_tree(&cached, &directory)?;
         Ok(source)
     }
@@ -157,38 +153,46 @@ pub fn fetch(name: &str, packages: &[String], cached: &Path, is_whole: impl Fn(&
     let what = packages.join(" ");
     beside(&what, cached, is_whole, |directory, log| {
         std::fs::write(directory.join("package.json"), "{\"private\":true}\n")?;
-        let mut child = Command::new(npm)
-            .args(["install", "--no-audit", "--no-fund", "--save-exact"])
-            .args(packages)
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        Ok(shell::wait(&mut child, LIMIT, &format!("npm install {what}"))?.success())
+        let mut command = Command::new(npm);
+        command.args(["install", "--no-audit", "--no-fund", "--save-exact"]).args(packages).current_dir(directory);
+        shell::run_into(&mut command, &log, LIMIT)
     })
 }
 
-/// Installs beside the place in the cache first, so that a half installation is never taken for a whole one.
+/// Installs beside the place in the cache first, so that a half installation is never taken for a whole one. A setup of
+/// another checkout may do the same at this moment: whichever is there first is kept.
 fn beside(
     what: &str,
     cached: &Path,
     is_whole: impl Fn(&Path) -> bool,
     install: impl FnOnce(&Path, File) -> Result<bool>,
 ) -> Result<()> {
+    let failed = || format!("{what} could not be installed into {}", cached.display());
     let parent = cached.parent().context("a cache has a parent")?;
     std::fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", parent.display()))?;
-    let fresh = tempfile::Builder::new().prefix(".installing-").tempdir_in(parent)?;
+    let fresh = tempfile::Builder::new().prefix(".installing-").tempdir_in(parent).with_context(failed)?;
     let log_path = fresh.path().join("install.log");
-    let done = install(fresh.path(), File::create(&log_path)?)?;
+    let log = File::create(&log_path).with_context(|| format!("{} cannot be made", log_path.display()))?;
+    let done = install(fresh.path(), log).with_context(failed)?;
     if !done || !is_whole(fresh.path()) {
         let said = std::fs::read_to_string(&log_path).unwrap_or_default();
-        bail!("{what} could not be installed:\n{}", said.trim());
+        bail!("{}:\n{}", failed(), said.trim());
     }
-    if cached.exists() {
-        std::fs::remove_dir_all(cached)?;
+    if is_whole(cached) {
+        return Ok(());
     }
-    std::fs::rename(fresh.keep(), cached).with_context(|| format!("{} cannot be made", cached.display()))
+    match replace(fresh.path(), cached) {
+        Err(_) if is_whole(cached) => Ok(()),
+        placed => placed.map(|()| drop(fresh.keep())),
+    }
+}
+
+/// Moves a directory to a place on the same file system, where another one may be.
+fn replace(fresh: &Path, place: &Path) -> Result<()> {
+    if place.exists() {
+        std::fs::remove_dir_all(place).with_context(|| format!("{} cannot be replaced", place.display()))?;
+    }
+    std::fs::rename(fresh, place).with_context(|| format!("{} cannot be made", place.display()))
 }
 
 /// Whether a package is installed below a directory at this version.
@@ -212,25 +216,28 @@ fn node_major() -> Result<u64> {
         .with_context(|| format!("node --version printed {version:?}"))
 }
 
-/// Makes `to` a copy of `from` that shares its files where the file system lets it.
+/// Makes `to` a copy of `from` that shares its files where the file system lets it; beside its place first, so that a copy
+/// that was interrupted is never taken for a whole one.
 pub fn link_tree(from: &Path, to: &Path) -> Result<()> {
     let failed = || format!("{} cannot be copied to {}", from.display(), to.display());
-    if let Some(parent) = to.parent() {
-        std::fs::create_dir_all(parent).with_context(failed)?;
-    }
-    for entry in walk(from)? {
+    let parent = to.parent().with_context(failed)?;
+    std::fs::create_dir_all(parent).with_context(failed)?;
+    let beside = tempfile::Builder::new().prefix(".copying-").tempdir_in(parent).with_context(failed)?;
+    let fresh = beside.path().join("copy");
+    for entry in walk(from).with_context(failed)? {
         let relative = entry.strip_prefix(from)?;
-        let place = to.join(relative);
-        let kind = entry.symlink_metadata()?.file_type();
+        let place = fresh.join(relative);
+        let kind = entry.symlink_metadata().with_context(failed)?.file_type();
         if kind.is_dir() {
             std::fs::create_dir_all(&place).with_context(failed)?;
         } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(std::fs::read_link(&entry)?, &place).with_context(failed)?;
+            let target = std::fs::read_link(&entry).with_context(failed)?;
+            std::os::unix::fs::symlink(target, &place).with_context(failed)?;
         } else if std::fs::hard_link(&entry, &place).is_err() {
             std::fs::copy(&entry, &place).with_context(failed)?;
         }
     }
-    Ok(())
+    replace(&fresh, to)
 }
 
 /// Everything below a directory, parents before children; the directory itself first.
@@ -238,7 +245,8 @@ fn walk(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut found = vec![directory.to_owned()];
     let mut next = vec![directory.to_owned()];
     while let Some(directory) = next.pop() {
-        for entry in std::fs::read_dir(&directory)? {
+        let unreadable = || format!("{} cannot be read", directory.display());
+        for entry in std::fs::read_dir(&directory).with_context(unreadable)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 next.push(entry.path());
@@ -264,16 +272,16 @@ fn install_abreast(engines: &[Engine]) -> Result<()> {
                 (engine, scope.spawn(move || engine.install().map(|source| (source, started.elapsed()))))
             })
             .collect();
-        let mut failure = None;
+        let mut failures = Vec::new();
         for (engine, thread) in under_way {
-            match thread.join().unwrap_or_else(|_| Err(anyhow!("installing {} failed", engine.name))) {
+            match thread.join().unwrap_or_else(|_| Err(anyhow!("its installation panicked"))) {
                 Ok((source, time)) => {
                     println!("  {:<10} {:<9} {}", engine.name, engine.version, came_from(source, time))
                 }
-                Err(error) => failure = Some(error),
+                Err(error) => failures.push(format!("{} {}: {error:#}", engine.name, engine.version)),
             }
         }
-        failure.map_or(Ok(()), Err)
+        if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("\n")) }
     })
 }
 

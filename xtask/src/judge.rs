@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::engines::{self, Source};
 use crate::shell;
@@ -37,10 +37,6 @@ pub fn install() -> Result<()> {
             engines::fetch("xterm.js", &packages, &cached, is_in)?;
             Source::Npm
         };
-        if directory.exists() {
-            std::fs::remove_dir_all(&directory)
-                .with_context(|| format!("{} cannot be replaced", directory.display()))?;
-        }
         engines::link_tree(&cached, &directory)?;
         source
     };

@@ -2,6 +2,7 @@
 //! still lets the caller tidy up.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -98,6 +99,14 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
         bail!("{what} failed ({status})");
     }
     Ok(())
+}
+
+/// Runs a program that writes what it says into a log; gives whether it succeeded.
+pub fn run_into(command: &mut Command, log: &File, limit: Duration) -> Result<bool> {
+    let what = shown(command);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
+    let mut child = command.spawn().with_context(|| format!("{what} could not be started"))?;
+    Ok(wait(&mut child, limit, &what)?.success())
 }
 
 /// Runs a program and gives what it printed; what it wrote to standard error is in the failure.

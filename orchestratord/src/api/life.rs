@@ -1,6 +1,7 @@
 //! `session.pause`, `continue`, `finish`, `cancel`, `retry`, `resume` and the checkpoints.
 
 use orx_protocol::RpcError;
+use orx_protocol::activity::AgentState;
 use orx_protocol::api::life::{
     Again, AgainParams, Checkpoint, CheckpointParams, Checkpoints, FinishParams, RestoreParams,
 };
@@ -40,7 +41,9 @@ pub(super) async fn resume(daemon: Arc<Daemon>, params: AgainParams) -> Result<A
 }
 
 pub(super) async fn checkpoint(daemon: Arc<Daemon>, params: CheckpointParams) -> Result<Checkpoint, RpcError> {
-    daemon.sessions.checkpoint(params, &daemon.runs, &daemon.engines()).await
+    let activity = daemon.activities.of(params.session);
+    let idle_since_ms = activity.filter(|activity| activity.state == AgentState::Idle).map(|idle| idle.since_ms);
+    daemon.sessions.checkpoint(params, idle_since_ms, &daemon.runs, &daemon.engines()).await
 }
 
 pub(super) async fn checkpoints(daemon: Arc<Daemon>, params: SessionParams) -> Result<Checkpoints, RpcError> {

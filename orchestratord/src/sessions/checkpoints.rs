@@ -35,13 +35,15 @@ fn check(params: &CheckpointParams) -> Result<(), RpcError> {
 }
 
 impl Sessions {
-    /// Takes a checkpoint. A session that runs is held still while its files are looked at.
+    /// Takes a checkpoint. A session that runs is held still while its files are looked at; one whose agent is idle, since
+    /// `idle_since_ms`, when its engine has written down what was said.
     ///
     /// # Errors
     /// `InvalidParams`; as the files cannot be read or the record cannot be written.
     pub async fn checkpoint(
         &self,
         params: CheckpointParams,
+        idle_since_ms: Option<u64>,
         runs: &Runs,
         engines: &orx_engines::Context,
     ) -> Result<Checkpoint, RpcError> {
@@ -50,6 +52,9 @@ impl Sessions {
         if row.session.life == Life::Queued {
             let why = format!("session {} waits for a place and has nothing to keep yet", params.session);
             return Err(RpcError::new(ErrorKind::FailedPrecondition, why));
+        }
+        if let Some(since_ms) = idle_since_ms {
+            self.until_written_down(&row, since_ms, engines).await;
         }
         let Some(worktree) = runs.worktree_around(&row.session.cwd).await? else {
             return self.keep(&row, None, params, false, engines).await;

@@ -308,7 +308,8 @@ impl Deliveries {
         began: Instant,
         words: &mut broadcast::Receiver<Word>,
     ) -> Result<Outcome, RpcError> {
-        let entered = Entered { session, socket, message, began, at_ms: clock::now_ms() };
+        let drawn = self.drawn(session.session).await;
+        let entered = Entered { session, socket, message, began, at_ms: clock::now_ms(), drawn };
         let started = Instant::now();
         let now_ms = || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut delivery = Delivery::entered(0);
@@ -334,13 +335,19 @@ impl Deliveries {
         }
     }
 
+    /// How much the program of a session has drawn, in bytes.
+    async fn drawn(&self, session: SessionId) -> u64 {
+        let output = self.0.sessions.directory(session).join(hold::file::OUTPUT);
+        tokio::fs::metadata(output).await.map_or(0, |output| output.len())
+    }
+
     /// One look: at what the agent said, at what it does, and at the place where the text was typed.
     async fn see(
         &self,
         entered: &Entered<'_>,
         words: &mut broadcast::Receiver<Word>,
     ) -> Result<(Seen, Vec<RowText>), RpcError> {
-        let Entered { session, socket, message, began, at_ms } = *entered;
+        let Entered { session, socket, message, began, at_ms, drawn } = *entered;
         while let Some(word) = next_word(words) {
             let same_text = word.text.as_ref().is_none_or(|text| text.trim() == message.text.trim());
             if word.session == session.session && word.at >= began && same_text {
@@ -361,7 +368,7 @@ impl Deliveries {
         let does = at_work(now.activity.state).filter(|_| now.activity.since_ms >= at_ms);
         let screen: ScreenText = holder::ask_now(socket, method::SCREEN, &Empty {}).await?;
         let seen = match submit::standing(kind, &screen, &message.text) {
-            Draft::Present => Seen::Standing,
+            Draft::Present => Seen::Standing { drawn: self.drawn(session.session).await != drawn },
             // Work that began with the Enter is the agent's word, unless it was at work before.
             left => match does.filter(|_| at_work(session.activity.state).is_none()) {
                 Some(what) => Seen::Taken(format!("it {what}: {}", now.activity.reason)),
@@ -458,6 +465,8 @@ struct Entered<'a> {
     began: Instant,
     /// When Enter was pressed, in milliseconds since the epoch.
     at_ms: u64,
+    /// How much the program had drawn by then.
+    drawn: u64,
 }
 
 /// How far a text came.

@@ -3,10 +3,19 @@
 
 use orx_engines::{Context, EngineKind};
 use orx_protocol::api::life::{Checkpoint, Rewound};
-use orx_protocol::{ErrorKind, RpcError, SessionId};
+use orx_protocol::{ErrorKind, RpcError, SessionId, clock};
 use orx_store::SessionRow;
+use std::time::{Duration, Instant};
 
 use super::Sessions;
+
+/// An engine collects lines for a moment before it writes them: Claude Code for 100 ms.
+const COLLECTS: Duration = Duration::from_millis(250);
+/// An agent that has been idle for longer has written all that it will, on a slow machine too: a turn without an end was cut
+/// off by the end of an earlier process.
+const WRITES_WITHIN: Duration = Duration::from_secs(5);
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_millis(25);
 
 /// A conversation that can be set back.
 pub(super) struct Rewinding {
@@ -31,6 +40,29 @@ async fn off_thread<T: Send + 'static>(
 }
 
 impl Sessions {
+    /// Waits until the engine of an agent that is idle has written down all of its last turn: what it has not written is no
+    /// part of a checkpoint, and one that is held still writes nothing.
+    pub(super) async fn until_written_down(&self, row: &SessionRow, idle_since_ms: u64, engines: &Context) {
+        let kind = row.session.engine.parse::<EngineKind>().ok().filter(|kind| orx_engines::can_rewind(*kind));
+        let (Some(kind), Some(conversation)) = (kind, &row.session.conversation) else { return };
+        let idle = Duration::from_millis(clock::now_ms().saturating_sub(idle_since_ms));
+        let (now, session) = (Instant::now(), row.session.session);
+        let collected_at = now + COLLECTS.saturating_sub(idle);
+        let deadline = now + WRITES_WITHIN.saturating_sub(idle);
+        while Instant::now() < deadline {
+            let (context, cwd, name) = (engines.clone(), row.session.cwd.clone(), conversation.clone());
+            let look = move || Ok(orx_engines::transcript::ends_within_turn(kind, &context, &cwd, &name)?);
+            match off_thread(look).await {
+                Ok(false) if Instant::now() >= collected_at => return,
+                Ok(_) => tokio::time::sleep(LOOK).await,
+                Err(why) => {
+                    tracing::debug!(%session, why, "It is not known whether a conversation is written down.");
+                    return;
+                }
+            }
+        }
+    }
+
     /// How far the record of a session's conversation goes now; `None` where it could not be set back to that.
     pub(super) async fn conversation_bytes(&self, row: &SessionRow, engines: &Context) -> Option<u64> {
         let kind: EngineKind = row.session.engine.parse().ok()?;

@@ -3,16 +3,19 @@
 
 COMPOSER_LOG names the file that gets a line of JSON for each submission. COMPOSER_SWALLOWS=n swallows the first n Enters
 after each paste, COMPOSER_WORKS=1 says by the window title that it works after a submission, COMPOSER_ASKS=1 draws a
-permission dialog in the place of everything else then.
+permission dialog in the place of everything else then. COMPOSER_BUSY names a file before whose existence it draws nothing
+after a submission.
 """
 import json
 import os
+import time
 import tty
 
 BEGIN, END = b"\x1b[200~", b"\x1b[201~"
 log = open(os.environ["COMPOSER_LOG"], "a", encoding="utf-8")
 swallows = int(os.environ.get("COMPOSER_SWALLOWS", "0"))
 works = os.environ.get("COMPOSER_WORKS") == "1"
+busy = os.environ.get("COMPOSER_BUSY")
 asks = os.environ.get("COMPOSER_ASKS") == "1"
 edge = "─" * 60
 
@@ -58,10 +61,13 @@ while True:
             draft += key
         elif swallowed < swallows:
             swallowed += 1
+            draw(draft.decode())
         elif draft:
             log.write(json.dumps(draft.decode()) + "\n")
             log.flush()
             draft = b""
+            while busy and not os.path.exists(busy):
+                time.sleep(0.01)
             draw("")
             if works:
                 os.write(1, "\x1b]0;◐ Claude Code\x07".encode())

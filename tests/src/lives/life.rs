@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::script::stepwise;
-use super::{Bed, FIRST, Road, SECOND, Turn};
+use super::{Bed, FIRST, Road, SECOND, Turn, written};
 use crate::harness::{Settings, engines};
 use crate::model::{Rule, Scenario, Step};
 
@@ -121,6 +121,16 @@ impl Life {
         assert!(!self.bed.made(turn.file), "it did what was denied");
     }
 
+    /// Waits until the engine has written down all that was said in a turn: one that is killed before that has lost it.
+    ///
+    /// # Panics
+    /// When it does not write it.
+    #[track_caller]
+    pub fn kept(&self, turn: Turn) {
+        let is_kept = || written(&self.bed, self.road.kind, &turn.last_words()) && (self.road.ready)(&self.bed);
+        self.bed.until("the conversation to be kept", || is_kept().then_some(()));
+    }
+
     /// Takes the session up again after everything of it was killed, and waits until it stands.
     ///
     /// # Panics
@@ -175,7 +185,7 @@ pub async fn whole_life(road: &Road) {
         life.answer(&asked, "allow");
     }
     life.finished(FIRST);
-    life.bed.until("the conversation to be kept", || (road.kept)(&life.bed, FIRST).then_some(()));
+    life.kept(FIRST);
 
     life.bed.kill_stack();
     life.bed.daemon.restart();

@@ -7,6 +7,7 @@
 mod bed;
 pub mod engines;
 mod inbox;
+mod kept;
 mod life;
 mod road;
 mod script;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use bed::Bed;
 pub use inbox::short;
+pub use kept::written;
 pub use life::{Life, whole_life};
 pub use road::Road;
 pub use script::{FIRST, SECOND, Turn, called, rule, run, write};

@@ -26,8 +26,8 @@ pub struct Road {
     pub prepare: fn(&Path),
     /// What the model says in a turn so that the engine makes its file.
     pub steps: fn(Turn) -> Vec<Step>,
-    /// Whether the engine has written down all that was said in a turn; one that is killed before that has lost it.
-    pub kept: fn(&Bed, Turn) -> bool,
+    /// Whether the engine can take a conversation up again of which all is [`super::written()`].
+    pub ready: fn(&Bed) -> bool,
     /// By which road its question comes to the inbox: `protocol`, `hook` or `screen`; `None` for one that never asks.
     pub asked_by: Option<&'static str>,
 }
@@ -46,7 +46,7 @@ impl Road {
             adapters: &[],
             prepare: |_| {},
             steps: |turn| super::called(turn.prompt, vec![super::write(turn.file)]),
-            kept: |_, _| true,
+            ready: |_| true,
             asked_by: None,
         }
     }

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use orx_tests::harness::wire::Received;
 use orx_tests::harness::{Daemon, eventually};
 use serde_json::{Value, json};
 
@@ -123,6 +124,22 @@ fn a_receipt_tells_how_far_a_text_came_and_by_what() {
     assert_eq!((&told["receipt"], &told["text"]), (&json!("draft_stuck"), &json!("never")), "{told}");
     let out = daemon.orxctl(Path::new("/"), &["send", &session, "again"]);
     assert_eq!(out.code, Some(1), "{out:?}");
+}
+
+#[test]
+fn enter_is_not_pressed_again_at_a_program_that_is_too_busy_to_draw_and_may_ask_next() {
+    let daemon = daemon();
+    let (log, free) = (daemon.path("busy"), daemon.path("free"));
+    let more = [("COMPOSER_ASKS", "1"), ("COMPOSER_BUSY", free.to_str().unwrap())];
+    let session = start(&daemon, "claude", &log, &more);
+    let mut wire = daemon.wire();
+    wire.request("session.send", &json!({"session": session, "text": "go"}));
+    eventually("it is submitted", PATIENCE, || (submitted(&log) == ["go"]).then_some(()));
+    // Longer than a text may stand where a program draws; the dialog that follows would be answered by a second Enter.
+    assert!(matches!(wire.receive(Duration::from_secs(3)), Received::Nothing));
+    std::fs::write(&free, "").unwrap();
+    let sent = wire.body()["result"].take();
+    assert_eq!((&sent["receipt"], &sent["repaired"]), (&json!("accepted"), &json!(false)), "{sent}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use orx_engines::EngineKind;
 use orx_protocol::process::ProcessIdentity;
 use orx_sandbox::tree;
 use orx_tests::harness::{engines, process};
-use orx_tests::lives::{Bed, KEY, rule, run};
+use orx_tests::lives::{Bed, KEY, rule, run, written};
 use orx_tests::model::{Scenario, Step};
 use serde_json::json;
 
@@ -32,7 +32,9 @@ async fn what_was_said_after_one_resumption_is_there_after_the_next() {
         }
         bed.until_state("idle");
         bed.send(words);
-        bed.until_shown(&format!("Finished: {words}."));
+        let last_words = format!("Finished: {words}.");
+        bed.until_shown(&last_words);
+        bed.until("its words to be kept", || written(&bed, EngineKind::Continue, &last_words).then_some(()));
         names.push(bed.get()["conversation"].clone());
     }
     // It asks for a title too, with the last words alone.

@@ -1,9 +1,13 @@
 //! A checkpoint of a session with the real Claude Code: files and conversation go back to it together where that is asked, and
 //! what became of the conversation is said either way.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use orx_engines::EngineKind;
-use orx_tests::harness::{Repository, engines};
-use orx_tests::lives::{Bed, rule, write};
+use orx_tests::harness::wire::Received;
+use orx_tests::harness::{Daemon, Repository, engines, eventually};
+use orx_tests::lives::{Bed, PATIENCE, rule, write};
 use orx_tests::model::{Scenario, Step};
 use serde_json::{Value, json};
 
@@ -20,7 +24,7 @@ async fn the_conversation_goes_back_with_the_files_when_that_is_asked() {
     .await;
     let repository = Repository::with_files(&bed.daemon.path("repository"), &[("a.txt", "base\n")]);
     bed.begin(&json!({"engine": "claude", "argv": ARGV, "cwd": repository.path(), "worktree": true}));
-    let tree = std::path::PathBuf::from(bed.get()["cwd"].as_str().unwrap());
+    let tree = PathBuf::from(bed.get()["cwd"].as_str().unwrap());
     // It has not seen this directory before.
     bed.until_shown("trust this folder");
     bed.keys(&["enter"]);
@@ -77,15 +81,59 @@ async fn the_conversation_goes_back_with_the_files_when_that_is_asked() {
     bed.stop();
 }
 
+/// A program in the place of Claude Code that is idle by its own word before it has written down what it said last.
+const SLOW_WRITER: &str = r#"#!/bin/sh
+while [ "$1" != --session-id ]; do shift; done
+file="$HOME/.claude/projects/-work/$2.jsonl"
+mkdir -p "${file%/*}" "$HOME/.claude/sessions"
+say() { printf '{"type":"%s","sessionId":"%s","cwd":"%s","message":%s}\n' "$1" "$id" "$PWD" "$2" >> "$file"; }
+id=$2
+say user '{"role":"user","content":"go on"}'
+printf '{"sessionId":"%s","status":"idle"}' "$id" > "$HOME/.claude/sessions/$$.json"
+until [ -e go ]; do sleep 0.01; done
+say assistant '{"role":"assistant","stop_reason":"end_turn","content":[{"type":"text","text":"the last words"}]}'
+exec sleep 600
+"#;
+
+#[test]
+fn a_checkpoint_has_all_that_an_idle_agent_said_also_what_is_not_written_down_yet() {
+    let daemon = Daemon::start(|settings| {
+        let program = settings.home.with_file_name("slow-writer");
+        std::fs::write(&program, SLOW_WRITER).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        settings
+            .workers(0)
+            .set("sandbox.mode", "off")
+            .set("engines.binaries.claude", program.to_string_lossy().into_owned());
+    });
+    let params = json!({"engine": "claude", "cwd": daemon.directory()});
+    let session = daemon.call("session.create", &params)["session"].clone();
+    let get = || daemon.call("session.get", &json!({ "session": session }));
+    eventually("the agent idle", PATIENCE, || (get()["activity"]["state"] == "idle").then_some(()));
+    let mut wire = daemon.wire();
+    wire.request("session.checkpoint", &json!({ "session": session }));
+    // An answer that came now would be one without the last words.
+    assert!(matches!(wire.receive(Duration::from_millis(500)), Received::Nothing));
+    std::fs::write(daemon.path("go"), "").unwrap();
+    let taken = wire.body();
+    let name = format!("{}.jsonl", get()["conversation"].as_str().unwrap());
+    let record = std::fs::read(find(&daemon.path("user"), &name).unwrap()).unwrap();
+    let kept = usize::try_from(taken["result"]["conversation_bytes"].as_u64().unwrap()).unwrap();
+    assert!(String::from_utf8_lossy(&record[..kept]).contains("the last words"), "{taken}");
+    daemon.call("session.stop", &json!({"session": session, "grace_ms": 100}));
+}
+
 /// The file in which the engine keeps a conversation.
-fn record(bed: &Bed, conversation: &Value) -> std::path::PathBuf {
-    fn below(directory: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
-        let mut entries = std::fs::read_dir(directory).ok()?.filter_map(Result::ok);
-        entries.find_map(|entry| {
-            let path = entry.path();
-            if entry.file_name() == name { Some(path) } else { below(&path, name) }
-        })
-    }
+fn record(bed: &Bed, conversation: &Value) -> PathBuf {
     let name = format!("{}.jsonl", conversation.as_str().unwrap());
-    below(&bed.daemon.places().home.join("engines"), &name).unwrap()
+    find(&bed.daemon.places().home.join("engines"), &name).unwrap()
+}
+
+/// The file of this name below a directory.
+fn find(directory: &Path, name: &str) -> Option<PathBuf> {
+    let mut entries = std::fs::read_dir(directory).ok()?.filter_map(Result::ok);
+    entries.find_map(|entry| {
+        let path = entry.path();
+        if entry.file_name() == name { Some(path) } else { find(&path, name) }
+    })
 }

@@ -1,8 +1,10 @@
 //! Packages of PyPI, each in a virtual environment of its own, made by uv.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -22,16 +24,10 @@ pub(super) fn has_package(directory: &Path, package: &str, version: &str) -> boo
 /// Installs the engine's package into an empty directory; true when uv says that it did.
 pub(super) fn install(engine: &Engine, python: &str, into: &Path, log: File) -> Result<bool> {
     let uv = uv()?;
-    let run = |arguments: &[&str]| -> Result<bool> {
-        let mut child = Command::new(&uv)
-            .args(arguments)
-            .current_dir(into)
-            .env_remove("VIRTUAL_ENV")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log.try_clone()?)
-            .spawn()?;
-        Ok(shell::wait(&mut child, LIMIT, &format!("uv {} for {}", arguments.join(" "), engine.name))?.success())
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&uv);
+        command.args(arguments).current_dir(into).env_remove("VIRTUAL_ENV");
+        shell::run_into(&mut command, &log, LIMIT)
     };
     let interpreter = interpreter(python);
     // Relocatable: it is made beside its place, moved there, and linked from there into `target/`.
@@ -60,21 +56,38 @@ fn interpreter(version: &str) -> String {
         .map_or_else(|| version.to_owned(), |program| program.display().to_string())
 }
 
-/// uv, installed into the cache when nobody has it.
+/// uv, installed into the cache when nobody has it. Of the installations that run side by side one installs it, and the
+/// others wait for that one.
 fn uv() -> Result<PathBuf> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if let Some(found) = shell::find("uv") {
         return Ok(found);
     }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let place = shell::cache()?.join("tools").join(format!("uv-{UV}"));
-    let program = place.join("bin/uv");
-    if !program.is_file() {
-        let python = shell::find("python3").context("python3 is not on PATH, so uv cannot be installed")?;
-        shell::run(Command::new(python).args(["-m", "venv"]).arg(&place), LIMIT).context(
-            "python3 makes no virtual environment: on Debian and Ubuntu `apt-get install python3-venv` mends that",
-        )?;
-        let mut pip = Command::new(place.join("bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &format!("uv=={UV}")]);
-        shell::run(&mut pip, LIMIT)?;
+    if !has_uv(&place) {
+        install_uv(&place)?;
     }
-    Ok(program)
+    Ok(place.join("bin/uv"))
+}
+
+fn has_uv(directory: &Path) -> bool {
+    has_package(directory, "uv", UV) && directory.join("bin/uv").is_file()
+}
+
+/// Installs uv beside its place first: a program that is still being written there could be taken for one that can run.
+fn install_uv(place: &Path) -> Result<()> {
+    let python = shell::find("python3").context("python3 is not on PATH, so uv cannot be installed")?;
+    super::beside(&format!("uv {UV}"), place, has_uv, |fresh, log| {
+        let mut venv = Command::new(python);
+        if !shell::run_into(venv.args(["-m", "venv"]).arg(fresh), &log, LIMIT)? {
+            let hint =
+                "python3 makes no virtual environment: on Debian and Ubuntu `apt-get install python3-venv` mends that";
+            writeln!(&log, "{hint}")?;
+            return Ok(false);
+        }
+        let mut pip = Command::new(fresh.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &format!("uv=={UV}")]);
+        shell::run_into(&mut pip, &log, LIMIT)
+    })
 }

@@ -9,6 +9,7 @@ mod claude;
 mod codex;
 mod continue_cli;
 mod copilot;
+mod ending;
 mod gemini;
 mod pi;
 mod place;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 use crate::EngineKind;
 
+pub use ending::ends_within_turn;
 pub use place::{Record, RecordFile, find_records, record_count};
 pub use telling::{Tell, Telling};
 

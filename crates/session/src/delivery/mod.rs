@@ -4,8 +4,12 @@
 
 use orx_protocol::api::delivery::Receipt;
 
-/// A text that still stands where it was typed after this time, in milliseconds, gets Enter once more.
+/// A text that still stands where it was typed so long after the program drew something, in milliseconds, gets Enter once
+/// more.
 pub const REPAIR_AFTER_MS: u64 = 1500;
+/// So long a program that has drawn nothing since Enter is believed to be too busy to draw that it took the text: a second
+/// Enter would reach it when it may ask for a permission already.
+pub const SILENT_MS: u64 = 10_000;
 /// So long after the second Enter a text that still stands there is stuck.
 pub const STUCK_AFTER_MS: u64 = 3000;
 /// So long the CLI's own word is waited for once the text is gone from where it was typed.
@@ -17,7 +21,10 @@ pub const BLIND_MS: u64 = 5000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// The text stands where it was typed.
-    Standing,
+    Standing {
+        /// Whether the program has drawn anything since the Enter.
+        drawn: bool,
+    },
     /// The place shows, without the text.
     Gone,
     /// The screen does not show the place.
@@ -52,6 +59,7 @@ pub enum Step {
 pub struct Delivery {
     entered_ms: u64,
     is_repaired: bool,
+    drawn_since_ms: Option<u64>,
     gone_since_ms: Option<u64>,
     hidden_since_ms: Option<u64>,
 }
@@ -60,7 +68,13 @@ impl Delivery {
     /// A prompt whose Enter was pressed at this time.
     #[must_use]
     pub const fn entered(now_ms: u64) -> Self {
-        Self { entered_ms: now_ms, is_repaired: false, gone_since_ms: None, hidden_since_ms: None }
+        Self {
+            entered_ms: now_ms,
+            is_repaired: false,
+            drawn_since_ms: None,
+            gone_since_ms: None,
+            hidden_since_ms: None,
+        }
     }
 
     /// Whether Enter was pressed a second time.
@@ -96,15 +110,16 @@ impl Delivery {
                 }
                 Step::Wait { until_ms: since + BLIND_MS }
             }
-            Seen::Standing if self.is_repaired => {
+            Seen::Standing { .. } if self.is_repaired => {
                 let until_ms = self.entered_ms + STUCK_AFTER_MS;
                 if now_ms >= until_ms {
                     return done(Receipt::DraftStuck, "the text still stands where it was typed after two Enters");
                 }
                 Step::Wait { until_ms }
             }
-            Seen::Standing => {
-                let until_ms = self.entered_ms + REPAIR_AFTER_MS;
+            Seen::Standing { drawn } => {
+                let drawn_since = if *drawn { Some(*self.drawn_since_ms.get_or_insert(now_ms)) } else { None };
+                let until_ms = drawn_since.map_or(self.entered_ms + SILENT_MS, |since| since + REPAIR_AFTER_MS);
                 if now_ms >= until_ms { Step::PressEnter } else { Step::Wait { until_ms } }
             }
         }
@@ -122,6 +137,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const STANDING: Seen = Seen::Standing { drawn: true };
+
     fn receipt(step: &Step) -> Option<Receipt> {
         if let Step::Done { receipt, .. } = step { Some(*receipt) } else { None }
     }
@@ -136,7 +153,7 @@ mod tests {
     #[test]
     fn a_text_that_left_its_place_was_submitted_when_nothing_more_is_said() {
         let mut delivery = Delivery::entered(0);
-        assert_eq!(delivery.step(&Seen::Standing, 100), Step::Wait { until_ms: REPAIR_AFTER_MS });
+        assert_eq!(delivery.step(&STANDING, 100), Step::Wait { until_ms: 100 + REPAIR_AFTER_MS });
         assert_eq!(delivery.step(&Seen::Gone, 200), Step::Wait { until_ms: 200 + WORD_AFTER_MS });
         assert_eq!(receipt(&delivery.step(&Seen::Gone, 200 + WORD_AFTER_MS)), Some(Receipt::Submitted));
     }
@@ -144,11 +161,23 @@ mod tests {
     #[test]
     fn a_swallowed_enter_is_pressed_once_more_and_no_third_time() {
         let mut delivery = Delivery::entered(0);
-        assert_eq!(delivery.step(&Seen::Standing, REPAIR_AFTER_MS), Step::PressEnter);
+        assert_eq!(delivery.step(&STANDING, 100), Step::Wait { until_ms: 100 + REPAIR_AFTER_MS });
+        assert_eq!(delivery.step(&STANDING, 100 + REPAIR_AFTER_MS), Step::PressEnter);
         delivery.repaired(2000);
         assert!(delivery.is_repaired());
-        assert_eq!(delivery.step(&Seen::Standing, 4999), Step::Wait { until_ms: 5000 });
-        assert_eq!(receipt(&delivery.step(&Seen::Standing, 5000)), Some(Receipt::DraftStuck));
+        assert_eq!(delivery.step(&STANDING, 4999), Step::Wait { until_ms: 5000 });
+        assert_eq!(receipt(&delivery.step(&STANDING, 5000)), Some(Receipt::DraftStuck));
+    }
+
+    #[test]
+    fn a_program_that_has_drawn_nothing_since_enter_is_not_pressed_again_until_it_had_time_to_draw() {
+        let mut delivery = Delivery::entered(0);
+        let silent = Seen::Standing { drawn: false };
+        assert_eq!(delivery.step(&silent, REPAIR_AFTER_MS), Step::Wait { until_ms: SILENT_MS });
+        assert_eq!(delivery.step(&STANDING, 4000), Step::Wait { until_ms: 4000 + REPAIR_AFTER_MS });
+        assert_eq!(delivery.step(&Seen::Gone, 4100), Step::Wait { until_ms: 4100 + WORD_AFTER_MS });
+        let mut delivery = Delivery::entered(0);
+        assert_eq!(delivery.step(&silent, SILENT_MS), Step::PressEnter);
     }
 
     #[test]
@@ -161,7 +190,7 @@ mod tests {
     }
 
     fn seen() -> impl Strategy<Value = Seen> {
-        prop_oneof![Just(Seen::Standing), Just(Seen::Gone), Just(Seen::Hidden)]
+        prop_oneof![any::<bool>().prop_map(|drawn| Seen::Standing { drawn }), Just(Seen::Gone), Just(Seen::Hidden)]
     }
 
     proptest! {
@@ -176,7 +205,8 @@ mod tests {
                 match delivery.step(&seen, now) {
                     Step::Wait { until_ms } => prop_assert!(until_ms > now),
                     Step::PressEnter => {
-                        prop_assert_eq!(&seen, &Seen::Standing);
+                        let stands = matches!(seen, Seen::Standing { .. });
+                        prop_assert!(stands);
                         presses += 1;
                         delivery.repaired(now);
                     }

@@ -2,18 +2,10 @@
 
 use orx_engines::EngineKind;
 
-use crate::harness::engines;
-use crate::lives::{Bed, Road, Turn};
-
-/// It writes its conversation down a while after it said it.
-fn kept(bed: &Bed, turn: Turn) -> bool {
-    let files = engines::files(&bed.daemon.places().home.join("engines/qwen"));
-    let chats = files.iter().filter(|(path, _)| path.components().any(|part| part.as_os_str() == "chats"));
-    chats.into_iter().any(|(_, text)| String::from_utf8_lossy(text).contains(&turn.last_words()))
-}
+use crate::lives::Road;
 
 /// It asks a person, and no model, whether what it wants to do is safe.
-const BASE: Road = Road { argv: &["--approval-mode", "default"], kept, ..Road::of(EngineKind::Qwen, "auto") };
+const BASE: Road = Road { argv: &["--approval-mode", "default"], ..Road::of(EngineKind::Qwen, "auto") };
 
 /// On its terminal, with hooks.
 pub const HOOKS: Road = Road { shown: Some("hooks"), asked_by: Some("hook"), ..BASE };
