@@ -309,7 +309,7 @@ impl Deliveries {
         words: &mut broadcast::Receiver<Word>,
     ) -> Result<Outcome, RpcError> {
         let drawn = self.drawn(session.session).await;
-        let entered = Entered { session, socket, message, began, at_ms: clock::now_ms(), drawn };
+        let mut entered = Entered { session, socket, message, began, at_ms: clock::now_ms(), drawn };
         let started = Instant::now();
         let now_ms = || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut delivery = Delivery::entered(0);
@@ -321,9 +321,13 @@ impl Deliveries {
                     tokio::time::sleep(pause).await;
                 }
                 Step::PressEnter => {
+                    let drawn = self.drawn(session.session).await;
                     // Where it is refused, the screen is another by now, and is looked at again.
                     match submit::again(kind_of(session), socket, rows).await {
-                        Ok(()) => delivery.repaired(now_ms()),
+                        Ok(()) => {
+                            delivery.repaired(now_ms());
+                            entered.drawn = drawn;
+                        }
                         Err(error) if error.kind() == ErrorKind::FailedPrecondition => tokio::time::sleep(LOOK).await,
                         Err(error) => return Err(error),
                     }
@@ -465,7 +469,7 @@ struct Entered<'a> {
     began: Instant,
     /// When Enter was pressed, in milliseconds since the epoch.
     at_ms: u64,
-    /// How much the program had drawn by then.
+    /// How much the program had drawn by the last Enter.
     drawn: u64,
 }
 

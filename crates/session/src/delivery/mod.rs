@@ -10,8 +10,8 @@ pub const REPAIR_AFTER_MS: u64 = 1500;
 /// So long a program that has drawn nothing since Enter is believed to be too busy to draw that it took the text: a second
 /// Enter would reach it when it may ask for a permission already.
 pub const SILENT_MS: u64 = 10_000;
-/// So long after the second Enter a text that still stands there is stuck.
-pub const STUCK_AFTER_MS: u64 = 3000;
+/// A text that still stands there so long after the program drew something since the second Enter is stuck.
+pub const STUCK_AFTER_MS: u64 = 5000;
 /// So long the CLI's own word is waited for once the text is gone from where it was typed.
 pub const WORD_AFTER_MS: u64 = 3000;
 /// So long a screen that does not show the place is given to show it again.
@@ -22,7 +22,7 @@ pub const BLIND_MS: u64 = 5000;
 pub enum Seen {
     /// The text stands where it was typed.
     Standing {
-        /// Whether the program has drawn anything since the Enter.
+        /// Whether the program has drawn anything since the last Enter.
         drawn: bool,
     },
     /// The place shows, without the text.
@@ -110,17 +110,15 @@ impl Delivery {
                 }
                 Step::Wait { until_ms: since + BLIND_MS }
             }
-            Seen::Standing { .. } if self.is_repaired => {
-                let until_ms = self.entered_ms + STUCK_AFTER_MS;
-                if now_ms >= until_ms {
-                    return done(Receipt::DraftStuck, "the text still stands where it was typed after two Enters");
-                }
-                Step::Wait { until_ms }
-            }
             Seen::Standing { drawn } => {
                 let drawn_since = if *drawn { Some(*self.drawn_since_ms.get_or_insert(now_ms)) } else { None };
-                let until_ms = drawn_since.map_or(self.entered_ms + SILENT_MS, |since| since + REPAIR_AFTER_MS);
-                if now_ms >= until_ms { Step::PressEnter } else { Step::Wait { until_ms } }
+                let patience = if self.is_repaired { STUCK_AFTER_MS } else { REPAIR_AFTER_MS };
+                let until_ms = drawn_since.map_or(self.entered_ms + SILENT_MS, |since| since + patience);
+                match self.is_repaired {
+                    _ if now_ms < until_ms => Step::Wait { until_ms },
+                    true => done(Receipt::DraftStuck, "the text still stands where it was typed after two Enters"),
+                    false => Step::PressEnter,
+                }
             }
         }
     }
@@ -129,6 +127,7 @@ impl Delivery {
     pub const fn repaired(&mut self, now_ms: u64) {
         self.is_repaired = true;
         self.entered_ms = now_ms;
+        self.drawn_since_ms = None;
     }
 }
 
@@ -165,8 +164,15 @@ mod tests {
         assert_eq!(delivery.step(&STANDING, 100 + REPAIR_AFTER_MS), Step::PressEnter);
         delivery.repaired(2000);
         assert!(delivery.is_repaired());
-        assert_eq!(delivery.step(&STANDING, 4999), Step::Wait { until_ms: 5000 });
-        assert_eq!(receipt(&delivery.step(&STANDING, 5000)), Some(Receipt::DraftStuck));
+        let silent = Seen::Standing { drawn: false };
+        assert_eq!(
+            delivery.step(&silent, 8000),
+            Step::Wait { until_ms: 2000 + SILENT_MS },
+            "it may be too busy to draw"
+        );
+        let until_ms = 9000 + STUCK_AFTER_MS;
+        assert_eq!(delivery.step(&STANDING, 9000), Step::Wait { until_ms });
+        assert_eq!(receipt(&delivery.step(&STANDING, until_ms)), Some(Receipt::DraftStuck));
     }
 
     #[test]
