@@ -1,0 +1,14 @@
+//! What is decided about calls of language models, as functions of (state, input, now): which model a call goes to, what
+//! it may cost, whether it may be made, and what follows when it fails. It reads no clock, no disk and no network, and
+//! rolls no dice: the gateway looks and acts, this crate concludes.
+
+pub mod amount;
+pub mod breaker;
+pub mod capability;
+pub mod catalogue;
+pub mod limits;
+pub mod name;
+pub mod price;
+
+pub use amount::{MicroDollars, Tokens};
+pub use name::{ModelId, ProviderId, Route};
