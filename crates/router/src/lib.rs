@@ -6,9 +6,14 @@ pub mod amount;
 pub mod breaker;
 pub mod capability;
 pub mod catalogue;
+pub mod chain;
+pub mod complexity;
+pub mod failure;
 pub mod limits;
 pub mod name;
 pub mod price;
+pub mod retry;
+pub mod strategy;
 
 pub use amount::{MicroDollars, Tokens};
 pub use name::{ModelId, ProviderId, Route};
