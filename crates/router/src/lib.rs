@@ -4,14 +4,17 @@
 
 pub mod amount;
 pub mod breaker;
+pub mod budget;
 pub mod capability;
 pub mod catalogue;
 pub mod chain;
+pub mod clocks;
 pub mod complexity;
 pub mod failure;
 pub mod limits;
 pub mod name;
 pub mod price;
+pub mod quota;
 pub mod retry;
 pub mod strategy;
 

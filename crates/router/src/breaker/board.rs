@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::saved::{Clocks, Saved};
+use super::saved::Saved;
 use super::{Breaker, Change, Outcome, Permit, Refused, Settings, Standing};
 use crate::catalogue::Provider;
+use crate::clocks::Clocks;
 use crate::name::{ModelId, ProviderId, Route};
 
 /// Whom the end of a call concerns.

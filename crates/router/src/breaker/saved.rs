@@ -4,15 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Breaker, Down, Settings, State, Why};
-
-/// Both clocks at one instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Clocks {
-    /// Monotonic milliseconds.
-    pub monotonic_ms: u64,
-    /// Milliseconds since the epoch.
-    pub wall_ms: u64,
-}
+use crate::clocks::Clocks;
 
 /// What is kept of a breaker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,8 @@
 use super::board::{Breakers, Concerns};
-use super::saved::{Clocks, Saved, SavedState};
+use super::saved::{Saved, SavedState};
 use super::*;
 use crate::catalogue::Catalogue;
+use crate::clocks::Clocks;
 use crate::name::Route;
 use proptest::prelude::*;
 

@@ -1,0 +1,533 @@
+//! Caps that hold. What a call may cost is reserved before it is sent, set right when it is known what it did cost, and given
+//! back when it failed; so calls that run at the same time cannot spend the same money. Money is counted in the period in
+//! which it is settled, which is that of the ledger's row.
+
+mod cap;
+mod period;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use orx_protocol::{ErrorKind, RpcError};
+use serde::Serialize;
+
+use crate::amount::{MicroDollars, Tokens};
+use crate::clocks::Clocks;
+use period::Calendar;
+
+pub use cap::{AtLimit, Cap, Of, Payer, Period};
+pub use period::Span;
+
+/// Money and tokens together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Spend {
+    /// Money.
+    pub cost: MicroDollars,
+    /// Tokens.
+    pub tokens: Tokens,
+}
+
+impl Spend {
+    /// Nothing.
+    pub const NOTHING: Self = Self { cost: MicroDollars::ZERO, tokens: Tokens::ZERO };
+
+    const fn plus(self, other: Self) -> Self {
+        Self { cost: self.cost.plus(other.cost), tokens: self.tokens.plus(other.tokens) }
+    }
+
+    const fn minus(self, other: Self) -> Self {
+        Self { cost: self.cost.minus(other.cost), tokens: self.tokens.minus(other.tokens) }
+    }
+}
+
+/// What a call may cost and use, before it is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Money; `None` where a price is not known.
+    pub cost: Option<MicroDollars>,
+    /// Tokens.
+    pub tokens: Tokens,
+}
+
+/// What is held back for a call. It is given back by [`Budget::settle`] or [`Budget::release`], or it expires.
+#[must_use = "a reservation that is not given back holds money until it expires"]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reservation {
+    id: u64,
+    payer: Payer,
+}
+
+impl Reservation {
+    /// Who pays.
+    #[must_use]
+    pub const fn payer(&self) -> &Payer {
+        &self.payer
+    }
+}
+
+/// A cap in figures: what a refusal, an alert and a report say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// The cap's name.
+    pub cap: String,
+    /// Whose spending it bounds.
+    pub of: Of,
+    /// Who that is; empty for all.
+    pub subject: String,
+    /// How long it counts.
+    pub per: Period,
+    /// The most money.
+    pub limit: Option<MicroDollars>,
+    /// The most tokens.
+    pub token_limit: Option<Tokens>,
+    /// What is spent.
+    pub spent: Spend,
+    /// What is held back for calls at work.
+    pub reserved: Spend,
+    /// When it begins anew, in milliseconds since the epoch; `None` when never.
+    pub resets_at_ms: Option<u64>,
+    /// What happens at the limit.
+    pub at_limit: AtLimit,
+}
+
+impl Standing {
+    /// How much of it is spent, per mille: of money or of tokens, whichever is more.
+    #[must_use]
+    pub fn spent_per_mille(&self) -> u64 {
+        let money = self.limit.map_or(0, |limit| self.spent.cost.per_mille_of(limit));
+        let tokens = self.token_limit.map_or(0, |limit| self.spent.tokens.per_mille_of(limit));
+        money.max(tokens)
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the cap `{}`", self.cap)?;
+        if self.of != Of::All {
+            write!(f, " of {} {}", self.of, self.subject)?;
+        }
+        if let Some(limit) = self.limit {
+            write!(f, " is {limit}: {} spent, {} reserved", self.spent.cost, self.reserved.cost)?;
+        }
+        if let Some(limit) = self.token_limit {
+            write!(f, " is {limit}: {} used, {} reserved", self.spent.tokens, self.reserved.tokens)?;
+        }
+        let reset = self.resets_at_ms.and_then(|at| Timestamp::from_millisecond(i64::try_from(at).ok()?).ok());
+        match reset {
+            Some(at) => write!(f, ", and begins anew at {at}"),
+            None => f.write_str(", and does not begin anew"),
+        }
+    }
+}
+
+/// Why a call may not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BudgetError {
+    /// A cap is reached.
+    #[error("{standing}; this call may cost {}", asked.cost.unwrap_or_default())]
+    Money {
+        /// The cap.
+        standing: Box<Standing>,
+        /// What the call may cost.
+        asked: Expected,
+    },
+    /// A cap on tokens is reached.
+    #[error("{standing}; this call may use {}", asked.tokens)]
+    Tokens {
+        /// The cap.
+        standing: Box<Standing>,
+        /// What the call may use.
+        asked: Expected,
+    },
+    /// The price is not known, so that the cap could not hold.
+    #[error("the price of this call is not known, and the cap `{cap}` bounds what it may cost")]
+    PriceUnknown {
+        /// The cap.
+        cap: String,
+    },
+}
+
+impl From<BudgetError> for RpcError {
+    fn from(error: BudgetError) -> Self {
+        let message = error.to_string();
+        match error {
+            BudgetError::Money { .. } | BudgetError::Tokens { .. } => Self::new(ErrorKind::FailedPrecondition, message)
+                .with_hint("wait until the cap begins anew, take a cheaper model, or raise the cap in the settings"),
+            BudgetError::PriceUnknown { .. } => {
+                Self::new(ErrorKind::Configuration, message).with_hint("give the model a `price` in the provider file")
+            }
+        }
+    }
+}
+
+/// A cap that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CapError(String);
+
+/// A sum that the ledger is to be asked for when a budget begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Want {
+    /// Whose, each by itself.
+    pub of: Of,
+    /// For which sort of period.
+    pub per: Period,
+    /// Since when, in milliseconds since the epoch.
+    pub since_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Past {
+    start_ms: u64,
+    spent: Spend,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Account {
+    start_ms: u64,
+    spent: Spend,
+    reserved: Spend,
+    /// The period before, in case that the clock had only jumped.
+    before: Option<Past>,
+}
+
+impl Account {
+    /// Goes on to the period that begins at `start_ms`.
+    fn roll(&mut self, start_ms: u64) {
+        if start_ms == self.start_ms {
+            return;
+        }
+        let current = Past { start_ms: self.start_ms, spent: self.spent };
+        match self.before {
+            // Nothing was counted yet, so that there is nothing to come back to.
+            None if self.spent == Spend::NOTHING => self.start_ms = start_ms,
+            // The clock had jumped ahead and is right again.
+            Some(before) if before.start_ms == start_ms => {
+                (self.start_ms, self.spent) = (before.start_ms, before.spent);
+                self.before = Some(current);
+            }
+            // It is set back to where nothing is known of: what is spent stays spent.
+            Some(before) if start_ms < before.start_ms => {}
+            None if start_ms < self.start_ms => {}
+            _ => {
+                // What a clock that ran ahead began is no past to come back to.
+                if start_ms > self.start_ms {
+                    self.before = Some(current);
+                }
+                (self.start_ms, self.spent) = (start_ms, Spend::NOTHING);
+            }
+        }
+    }
+
+    const fn committed(&self) -> Spend {
+        self.spent.plus(self.reserved)
+    }
+}
+
+/// The accounts of one sort.
+#[derive(Debug, Clone)]
+struct Line {
+    of: Of,
+    per: Period,
+    accounts: HashMap<Box<str>, Account>,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    payer: Payer,
+    amount: Spend,
+    until: u64,
+}
+
+/// All caps with what is spent and held back.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    caps: Vec<(Cap, usize)>,
+    lines: Vec<Line>,
+    calendar: Calendar,
+    held: HashMap<u64, Held>,
+    next: u64,
+    /// No reservation expires before this.
+    first_expiry: u64,
+    /// By cap and subject, the beginning of the period for which people were told.
+    alerted: HashMap<String, HashMap<Box<str>, u64>>,
+}
+
+impl Budget {
+    /// A budget in which nothing is spent. What the ledger knows is put in with [`Budget::restore`].
+    ///
+    /// # Errors
+    /// [`CapError`] for a cap that makes no sense.
+    pub fn new(caps: Vec<Cap>, zone: TimeZone) -> Result<Self, CapError> {
+        let mut budget = Self {
+            caps: Vec::new(),
+            lines: Vec::new(),
+            calendar: Calendar::new(zone),
+            held: HashMap::new(),
+            next: 0,
+            first_expiry: u64::MAX,
+            alerted: HashMap::new(),
+        };
+        budget.configure(caps)?;
+        Ok(budget)
+    }
+
+    /// Takes other caps over. What is counted already goes on being counted; what is counted from now on has to be restored:
+    /// that is the answer. Nothing is changed when a cap makes no sense.
+    ///
+    /// # Errors
+    /// [`CapError`].
+    pub fn configure(&mut self, caps: Vec<Cap>) -> Result<Vec<(Of, Period)>, CapError> {
+        for (at, cap) in caps.iter().enumerate() {
+            cap.check().map_err(CapError)?;
+            if caps.iter().skip(at + 1).any(|other| other.name == cap.name) {
+                return Err(CapError(format!("two caps are called `{}`", cap.name)));
+            }
+        }
+        let mut new = Vec::new();
+        self.caps.clear();
+        for cap in caps {
+            let (of, per) = (cap.of, cap.period());
+            let line = match self.lines.iter().position(|line| (line.of, line.per) == (of, per)) {
+                Some(line) => line,
+                None => {
+                    let mut line = Line { of, per, accounts: HashMap::new() };
+                    // Calls at work were reserved before this line was there.
+                    for held in self.held.values() {
+                        if let Some(subject) = held.payer.subject(of) {
+                            let account = line.accounts.entry(subject.into()).or_default();
+                            account.reserved = account.reserved.plus(held.amount);
+                        }
+                    }
+                    self.lines.push(line);
+                    new.push((of, per));
+                    self.lines.len() - 1
+                }
+            };
+            self.caps.push((cap, line));
+        }
+        Ok(new)
+    }
+
+    /// The sums that the ledger is to be asked for.
+    pub fn wants(&mut self, now: Clocks) -> Vec<Want> {
+        let calendar = &mut self.calendar;
+        let want =
+            |line: &Line| Want { of: line.of, per: line.per, since_ms: calendar.span(line.per, now.wall_ms).start_ms };
+        self.lines.iter().map(want).collect()
+    }
+
+    /// Puts a sum of the ledger in the place of what is counted. It is set, not added: twice is as good as once.
+    pub fn restore(&mut self, want: Want, subject: &str, spent: Spend) {
+        if let Some(line) = self.lines.iter_mut().find(|line| (line.of, line.per) == (want.of, want.per)) {
+            let account = account(line, subject);
+            (account.start_ms, account.spent, account.before) = (want.since_ms, spent, None);
+        }
+    }
+
+    /// Notes that people were told of a cap in the period that began at `start_ms`, so that they are not told again.
+    pub fn restore_alert(&mut self, cap: &str, subject: &str, start_ms: u64) {
+        self.alerted.entry(cap.to_owned()).or_default().insert(subject.into(), start_ms);
+    }
+
+    /// Holds back what a call may cost, for at most `ttl_ms`, under every cap that it falls under; or holds back nothing.
+    ///
+    /// # Errors
+    /// [`BudgetError`] that names the cap.
+    pub fn reserve(
+        &mut self,
+        payer: &Payer,
+        expected: Expected,
+        ttl_ms: u64,
+        now: Clocks,
+    ) -> Result<Reservation, BudgetError> {
+        self.expire(now);
+        let amount = Spend { cost: expected.cost.unwrap_or_default(), tokens: expected.tokens };
+        for (cap, line) in &self.caps {
+            let Some(subject) = applies(cap, payer) else { continue };
+            let Some(line) = self.lines.get_mut(*line) else { continue };
+            let span = self.calendar.span(line.per, now.wall_ms);
+            if cap.micro_dollars.is_some() && expected.cost.is_none() {
+                return Err(BudgetError::PriceUnknown { cap: cap.name.clone() });
+            }
+            let account = account(line, subject);
+            account.roll(span.start_ms);
+            let after = account.committed().plus(amount);
+            // What costs nothing exceeds nothing.
+            if cap.micro_dollars.is_some_and(|limit| after.cost > limit) && amount.cost > MicroDollars::ZERO {
+                let standing = Box::new(standing(cap, subject, account, span));
+                return Err(BudgetError::Money { standing, asked: expected });
+            }
+            if cap.tokens.is_some_and(|limit| after.tokens > limit) && amount.tokens > Tokens::ZERO {
+                let standing = Box::new(standing(cap, subject, account, span));
+                return Err(BudgetError::Tokens { standing, asked: expected });
+            }
+        }
+        for line in &mut self.lines {
+            if let Some(subject) = payer.subject(line.of) {
+                let span = self.calendar.span(line.per, now.wall_ms);
+                let account = account(line, subject);
+                account.roll(span.start_ms);
+                account.reserved = account.reserved.plus(amount);
+            }
+        }
+        let id = self.next;
+        self.next += 1;
+        let until = now.monotonic_ms.saturating_add(ttl_ms);
+        self.first_expiry = self.first_expiry.min(until);
+        self.held.insert(id, Held { payer: payer.clone(), amount, until });
+        Ok(Reservation { id, payer: payer.clone() })
+    }
+
+    /// Gives a reservation back and counts what the call did cost. A reservation that has expired is counted all the same. The
+    /// answer is what people have to be told: each cap once a period.
+    #[must_use = "people are told of these once"]
+    pub fn settle(&mut self, reservation: Reservation, used: Spend, now: Clocks) -> Vec<Standing> {
+        self.give_back(reservation.id);
+        self.charge(&reservation.payer, used, now)
+    }
+
+    /// Gives a reservation back: the call failed and costs nothing.
+    pub fn release(&mut self, reservation: Reservation) {
+        self.give_back(reservation.id);
+    }
+
+    /// Counts what was spent without a reservation.
+    #[must_use = "people are told of these once"]
+    pub fn charge(&mut self, payer: &Payer, used: Spend, now: Clocks) -> Vec<Standing> {
+        for line in &mut self.lines {
+            if let Some(subject) = payer.subject(line.of) {
+                let span = self.calendar.span(line.per, now.wall_ms);
+                let account = account(line, subject);
+                account.roll(span.start_ms);
+                account.spent = account.spent.plus(used);
+            }
+        }
+        let mut alerts = Vec::new();
+        for (cap, line) in &self.caps {
+            let Some(subject) = applies(cap, payer) else { continue };
+            let Some(line) = self.lines.get(*line) else { continue };
+            let Some(account) = line.accounts.get(subject) else { continue };
+            let span = self.calendar.span(line.per, now.wall_ms);
+            let reached = |spent: u64, limit: u64| {
+                u128::from(spent) * 1000 >= u128::from(limit) * u128::from(cap.alert_per_mille)
+            };
+            let is_near = cap.micro_dollars.is_some_and(|limit| reached(account.spent.cost.0, limit.0))
+                || cap.tokens.is_some_and(|limit| reached(account.spent.tokens.0, limit.0));
+            let told = self.alerted.get(&cap.name).and_then(|subjects| subjects.get(subject));
+            if is_near && told != Some(&account.start_ms) {
+                alerts.push(standing(cap, subject, account, span));
+                let start_ms = account.start_ms;
+                self.alerted.entry(cap.name.clone()).or_default().insert(subject.into(), start_ms);
+            }
+        }
+        alerts
+    }
+
+    /// Gives back what was reserved by calls of which nobody heard again.
+    pub fn expire(&mut self, now: Clocks) {
+        if now.monotonic_ms < self.first_expiry {
+            return;
+        }
+        let expired: Vec<u64> =
+            self.held.iter().filter(|(_, held)| held.until <= now.monotonic_ms).map(|(id, _)| *id).collect();
+        for id in expired {
+            self.give_back(id);
+        }
+        self.first_expiry = self.held.values().map(|held| held.until).min().unwrap_or(u64::MAX);
+    }
+
+    /// What may still be spent under the tightest cap on money that `payer` falls under; `None` where there is none.
+    pub fn left(&mut self, payer: &Payer, now: Clocks) -> Option<MicroDollars> {
+        let mut least = None;
+        for (cap, line) in &self.caps {
+            let (Some(limit), Some(subject)) = (cap.micro_dollars, applies(cap, payer)) else { continue };
+            let Some(line) = self.lines.get_mut(*line) else { continue };
+            let span = self.calendar.span(line.per, now.wall_ms);
+            let account = account(line, subject);
+            account.roll(span.start_ms);
+            let left = limit.minus(account.committed().cost);
+            least = Some(least.map_or(left, |least: MicroDollars| least.min(left)));
+        }
+        least
+    }
+
+    /// Every cap with everyone who falls under it, in the order of the settings and of names.
+    pub fn report(&mut self, now: Clocks) -> Vec<Standing> {
+        self.expire(now);
+        let mut report = Vec::new();
+        for (cap, line) in &self.caps {
+            let Some(line) = self.lines.get_mut(*line) else { continue };
+            let span = self.calendar.span(line.per, now.wall_ms);
+            let before = report.len();
+            if cap.of == Of::All {
+                account(line, "");
+            }
+            for (subject, account) in &mut line.accounts {
+                if cap.only.as_deref().is_none_or(|only| only == &**subject) {
+                    account.roll(span.start_ms);
+                    report.push(standing(cap, subject, account, span));
+                }
+            }
+            if let Some(own) = report.get_mut(before..) {
+                own.sort_by(|a, b| a.subject.cmp(&b.subject));
+            }
+        }
+        report
+    }
+
+    /// Forgets a session or run that has ended and will not spend again.
+    pub fn forget(&mut self, of: Of, subject: &str) {
+        for line in self.lines.iter_mut().filter(|line| line.of == of) {
+            if line.accounts.get(subject).is_some_and(|account| account.reserved == Spend::NOTHING) {
+                line.accounts.remove(subject);
+            }
+        }
+        for (cap, _) in self.caps.iter().filter(|(cap, _)| cap.of == of) {
+            if let Some(subjects) = self.alerted.get_mut(&cap.name) {
+                subjects.remove(subject);
+            }
+        }
+    }
+
+    fn give_back(&mut self, id: u64) {
+        let Some(held) = self.held.remove(&id) else { return };
+        for line in &mut self.lines {
+            if let Some(account) = held.payer.subject(line.of).and_then(|subject| line.accounts.get_mut(subject)) {
+                account.reserved = account.reserved.minus(held.amount);
+            }
+        }
+    }
+}
+
+/// The subject under which a payer falls under a cap.
+fn applies<'p>(cap: &Cap, payer: &'p Payer) -> Option<&'p str> {
+    payer.subject(cap.of).filter(|subject| cap.only.as_deref().is_none_or(|only| only == *subject))
+}
+
+fn account<'l>(line: &'l mut Line, subject: &str) -> &'l mut Account {
+    if !line.accounts.contains_key(subject) {
+        line.accounts.insert(subject.into(), Account::default());
+    }
+    line.accounts.entry(subject.into()).or_default()
+}
+
+fn standing(cap: &Cap, subject: &str, account: &Account, span: Span) -> Standing {
+    Standing {
+        cap: cap.name.clone(),
+        of: cap.of,
+        subject: subject.to_owned(),
+        per: cap.period(),
+        limit: cap.micro_dollars,
+        token_limit: cap.tokens,
+        spent: account.spent,
+        reserved: account.reserved,
+        resets_at_ms: span.end_ms,
+        at_limit: cap.at_limit,
+    }
+}
+
+#[cfg(test)]
+mod tests;
