@@ -9,12 +9,14 @@ pub mod capability;
 pub mod catalogue;
 pub mod chain;
 pub mod clocks;
+pub mod compat;
 pub mod complexity;
 pub mod failure;
 pub mod limits;
 pub mod name;
 pub mod price;
 pub mod quota;
+pub mod report;
 pub mod retry;
 pub mod strategy;
 

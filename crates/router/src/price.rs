@@ -298,14 +298,33 @@ pub const fn tokens_of(bytes: u64) -> Tokens {
     Tokens(bytes.div_ceil(3))
 }
 
+/// Whether a request has its prompt written to a cache, which may cost more than to have it read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Caching {
+    /// It does not.
+    #[default]
+    Never,
+    /// For the usual time.
+    Usual,
+    /// For the long time.
+    Long,
+}
+
 /// What a request of `input` tokens to `model` costs at most, when its answer may have `max_output` tokens.
 #[must_use]
-pub fn estimate(model: &Model, input: Tokens, max_output: Option<Tokens>, now_ms: u64) -> Estimate {
+pub fn estimate(model: &Model, input: Tokens, caching: Caching, max_output: Option<Tokens>, now_ms: u64) -> Estimate {
     let output = match (max_output, model.max_output) {
         (Some(asked), Some(most)) => Some(asked.min(most)),
         (asked, most) => asked.or(most),
     };
-    let cost = output.and_then(|output| cost(model, &Usage { input, output, ..Usage::default() }, now_ms).ok());
+    let usage = output.map(|output| match caching {
+        Caching::Never => Usage { input, output, ..Usage::default() },
+        Caching::Usual => Usage { cache_write_5m: input, output, ..Usage::default() },
+        Caching::Long => Usage { cache_write_1h: input, output, ..Usage::default() },
+    });
+    // Where writing has no price of its own, it costs what reading does.
+    let plain = |usage: Usage| cost(model, &Usage { input, output: usage.output, ..Usage::default() }, now_ms);
+    let cost = usage.and_then(|usage| cost(model, &usage, now_ms).or_else(|_| plain(usage)).ok());
     Estimate { input, output, cost }
 }
 
@@ -363,7 +382,7 @@ mod tests {
         assert!(cost(&luna, &usage(272_001, 1, 0, 0, 0), NOW).is_err(), "its long rates are not known");
         let embedding = model(catalogue, "text-embedding-3-small");
         assert!(cost(&embedding, &usage(1, 0, 0, 0, 0), NOW).is_err());
-        assert_eq!(estimate(&embedding, Tokens(1), Some(Tokens(0)), NOW).cost, None);
+        assert_eq!(estimate(&embedding, Tokens(1), Caching::Never, Some(Tokens(0)), NOW).cost, None);
         let rpc = RpcError::from(error);
         assert_eq!(rpc.kind(), ErrorKind::Configuration);
     }
@@ -408,10 +427,15 @@ mod tests {
     fn an_estimate_is_bounded_by_what_the_model_can_say() {
         let catalogue = catalogue();
         let opus = model(catalogue, "claude-opus-4-5");
-        let estimate = |asked| estimate(&opus, tokens_of(3_000), asked, NOW);
+        let of = |model: &Model, caching, asked| estimate(model, tokens_of(3_000), caching, asked, NOW);
+        let estimate = |asked| of(&opus, Caching::Never, asked);
         assert_eq!(estimate(Some(Tokens(1_000))).cost, Some(MicroDollars(5_000 + 25_000)));
         assert_eq!(estimate(Some(Tokens(1_000_000))).output, Some(Tokens(64_000)));
         assert_eq!(estimate(None).output, Some(Tokens(64_000)));
+        assert_eq!(of(&opus, Caching::Usual, Some(Tokens(0))).cost, Some(MicroDollars(6_250)));
+        assert_eq!(of(&opus, Caching::Long, Some(Tokens(0))).cost, Some(MicroDollars(10_000)));
+        let without = model(catalogue, "gpt-5.5");
+        assert_eq!(of(&without, Caching::Long, Some(Tokens(0))).cost, Some(MicroDollars(5_000)));
         assert_eq!(tokens_of(0), Tokens(0));
         assert_eq!(tokens_of(1), Tokens(1));
     }

@@ -111,18 +111,17 @@ impl Breakers {
     /// [`Refused`] by the provider's breaker or the model's.
     pub fn acquire(&mut self, route: &Route, now: u64) -> Result<RoutePermit, Refused> {
         let entry = self.entry(&route.provider);
-        let provider = entry.own.acquire(&entry.settings, now)?;
         let breaker = match entry.models.get_mut(&route.model) {
             Some(breaker) => breaker,
             None => entry.models.entry(route.model.clone()).or_default(),
         };
-        match breaker.acquire(&entry.settings, now) {
-            Ok(model) => Ok(RoutePermit { provider, model }),
-            Err(refused) => {
-                entry.own.finish(&entry.settings, provider, Outcome::Neutral, now);
-                Err(refused)
-            }
+        // Neither is to use up a probe of the other: both are looked at before either gives leave.
+        for one in [&entry.own, &*breaker] {
+            one.admit(&entry.settings, now)?;
         }
+        let provider = entry.own.acquire(&entry.settings, now)?;
+        let model = breaker.acquire(&entry.settings, now)?;
+        Ok(RoutePermit { provider, model })
     }
 
     /// Takes the leave for a call back that ended so, with what that changed.

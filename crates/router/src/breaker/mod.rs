@@ -241,20 +241,24 @@ impl Breaker {
         self.down_at(now).map(|down| down.reason.as_str())
     }
 
+    /// Whether [`Breaker::acquire`] would give leave.
+    fn admit(&self, settings: &Settings, now: u64) -> Result<(), Refused> {
+        let standing = self.standing(settings, now);
+        let retry_after_ms = match standing {
+            _ if standing.admits() => return Ok(()),
+            Standing::Open { for_ms, .. } => Some(for_ms),
+            Standing::Down { for_ms } => for_ms,
+            Standing::Closed | Standing::HalfOpen { .. } => None,
+        };
+        Err(Refused { standing, retry_after_ms })
+    }
+
     /// Leave for one call at `now`.
     ///
     /// # Errors
     /// [`Refused`] while it is open or down, or its probes are out.
     pub fn acquire(&mut self, settings: &Settings, now: u64) -> Result<Permit, Refused> {
-        let standing = self.standing(settings, now);
-        if !standing.admits() {
-            let retry_after_ms = match standing {
-                Standing::Open { for_ms, .. } => Some(for_ms),
-                Standing::Down { for_ms } => for_ms,
-                Standing::Closed | Standing::HalfOpen { .. } => None,
-            };
-            return Err(Refused { standing, retry_after_ms });
-        }
+        self.admit(settings, now)?;
         if let State::Open { why, .. } = self.state {
             match why {
                 Why::Throttled => self.close(),

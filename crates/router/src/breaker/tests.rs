@@ -230,10 +230,25 @@ fn a_provider_without_connection_is_closed_for_all_its_models() {
     }
     assert!(board.acquire(&opus, 3).is_err());
     assert!(board.standing(&haiku, 3).admits());
-    // The refusal by the model gave the provider's leave back.
     for at in 0..10 {
         assert!(board.acquire(&haiku, 3 + at).is_ok());
     }
+}
+
+#[test]
+fn a_model_that_refuses_uses_up_no_probe_of_its_provider() {
+    let catalogue = Catalogue::built_in().unwrap();
+    let mut board = Breakers::new(catalogue.providers(), &[], clocks(0, 0));
+    let (opus, haiku) = (Route::new("anthropic", "claude-opus-5-5"), Route::new("anthropic", "claude-haiku-5-5"));
+    for _ in 0..3 {
+        let permit = board.acquire(&opus, 0).unwrap();
+        board.finish(&opus, permit, Outcome::Failure, Concerns::Provider, 0);
+    }
+    board.breaker(&opus.provider, Some(&opus.model)).mark_down("maintenance", None, 0);
+    for at in 0..10 {
+        assert!(board.acquire(&opus, 60_000 + at).is_err());
+    }
+    assert!(board.acquire(&haiku, 60_010).unwrap().is_probe());
 }
 
 proptest! {

@@ -2,23 +2,23 @@
 //! back when it failed; so calls that run at the same time cannot spend the same money. Money is counted in the period in
 //! which it is settled, which is that of the ledger's row.
 
+mod account;
 mod cap;
 mod period;
+mod standing;
 
 use std::collections::HashMap;
-use std::fmt;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use orx_protocol::{ErrorKind, RpcError};
 use serde::Serialize;
 
 use crate::amount::{MicroDollars, Tokens};
 use crate::clocks::Clocks;
-use period::Calendar;
+use account::Account;
+use period::{Calendar, Span};
 
 pub use cap::{AtLimit, Cap, Of, Payer, Period};
-pub use period::Span;
+pub use standing::{BudgetError, CapError, Standing};
 
 /// Money and tokens together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -67,106 +67,6 @@ impl Reservation {
     }
 }
 
-/// A cap in figures: what a refusal, an alert and a report say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Standing {
-    /// The cap's name.
-    pub cap: String,
-    /// Whose spending it bounds.
-    pub of: Of,
-    /// Who that is; empty for all.
-    pub subject: String,
-    /// How long it counts.
-    pub per: Period,
-    /// The most money.
-    pub limit: Option<MicroDollars>,
-    /// The most tokens.
-    pub token_limit: Option<Tokens>,
-    /// What is spent.
-    pub spent: Spend,
-    /// What is held back for calls at work.
-    pub reserved: Spend,
-    /// When it begins anew, in milliseconds since the epoch; `None` when never.
-    pub resets_at_ms: Option<u64>,
-    /// What happens at the limit.
-    pub at_limit: AtLimit,
-}
-
-impl Standing {
-    /// How much of it is spent, per mille: of money or of tokens, whichever is more.
-    #[must_use]
-    pub fn spent_per_mille(&self) -> u64 {
-        let money = self.limit.map_or(0, |limit| self.spent.cost.per_mille_of(limit));
-        let tokens = self.token_limit.map_or(0, |limit| self.spent.tokens.per_mille_of(limit));
-        money.max(tokens)
-    }
-}
-
-impl fmt::Display for Standing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the cap `{}`", self.cap)?;
-        if self.of != Of::All {
-            write!(f, " of {} {}", self.of, self.subject)?;
-        }
-        if let Some(limit) = self.limit {
-            write!(f, " is {limit}: {} spent, {} reserved", self.spent.cost, self.reserved.cost)?;
-        }
-        if let Some(limit) = self.token_limit {
-            write!(f, " is {limit}: {} used, {} reserved", self.spent.tokens, self.reserved.tokens)?;
-        }
-        let reset = self.resets_at_ms.and_then(|at| Timestamp::from_millisecond(i64::try_from(at).ok()?).ok());
-        match reset {
-            Some(at) => write!(f, ", and begins anew at {at}"),
-            None => f.write_str(", and does not begin anew"),
-        }
-    }
-}
-
-/// Why a call may not be made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BudgetError {
-    /// A cap is reached.
-    #[error("{standing}; this call may cost {}", asked.cost.unwrap_or_default())]
-    Money {
-        /// The cap.
-        standing: Box<Standing>,
-        /// What the call may cost.
-        asked: Expected,
-    },
-    /// A cap on tokens is reached.
-    #[error("{standing}; this call may use {}", asked.tokens)]
-    Tokens {
-        /// The cap.
-        standing: Box<Standing>,
-        /// What the call may use.
-        asked: Expected,
-    },
-    /// The price is not known, so that the cap could not hold.
-    #[error("the price of this call is not known, and the cap `{cap}` bounds what it may cost")]
-    PriceUnknown {
-        /// The cap.
-        cap: String,
-    },
-}
-
-impl From<BudgetError> for RpcError {
-    fn from(error: BudgetError) -> Self {
-        let message = error.to_string();
-        match error {
-            BudgetError::Money { .. } | BudgetError::Tokens { .. } => Self::new(ErrorKind::FailedPrecondition, message)
-                .with_hint("wait until the cap begins anew, take a cheaper model, or raise the cap in the settings"),
-            BudgetError::PriceUnknown { .. } => {
-                Self::new(ErrorKind::Configuration, message).with_hint("give the model a `price` in the provider file")
-            }
-        }
-    }
-}
-
-/// A cap that makes no sense.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct CapError(String);
-
 /// A sum that the ledger is to be asked for when a budget begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Want {
@@ -176,54 +76,6 @@ pub struct Want {
     pub per: Period,
     /// Since when, in milliseconds since the epoch.
     pub since_ms: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Past {
-    start_ms: u64,
-    spent: Spend,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Account {
-    start_ms: u64,
-    spent: Spend,
-    reserved: Spend,
-    /// The period before, in case that the clock had only jumped.
-    before: Option<Past>,
-}
-
-impl Account {
-    /// Goes on to the period that begins at `start_ms`.
-    fn roll(&mut self, start_ms: u64) {
-        if start_ms == self.start_ms {
-            return;
-        }
-        let current = Past { start_ms: self.start_ms, spent: self.spent };
-        match self.before {
-            // Nothing was counted yet, so that there is nothing to come back to.
-            None if self.spent == Spend::NOTHING => self.start_ms = start_ms,
-            // The clock had jumped ahead and is right again.
-            Some(before) if before.start_ms == start_ms => {
-                (self.start_ms, self.spent) = (before.start_ms, before.spent);
-                self.before = Some(current);
-            }
-            // It is set back to where nothing is known of: what is spent stays spent.
-            Some(before) if start_ms < before.start_ms => {}
-            None if start_ms < self.start_ms => {}
-            _ => {
-                // What a clock that ran ahead began is no past to come back to.
-                if start_ms > self.start_ms {
-                    self.before = Some(current);
-                }
-                (self.start_ms, self.spent) = (start_ms, Spend::NOTHING);
-            }
-        }
-    }
-
-    const fn committed(&self) -> Spend {
-        self.spent.plus(self.reserved)
-    }
 }
 
 /// The accounts of one sort.

@@ -8,11 +8,11 @@ use super::cap::Period;
 
 /// Where a period begins and where the next one does, in milliseconds since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub(super) struct Span {
     /// Its first millisecond.
-    pub start_ms: u64,
+    pub(super) start_ms: u64,
     /// The first of the next; `None` when there is no next.
-    pub end_ms: Option<u64>,
+    pub(super) end_ms: Option<u64>,
 }
 
 /// What has no end.

@@ -1,6 +1,7 @@
 use std::sync::{Arc, Barrier, Mutex};
 
 use super::*;
+use orx_protocol::{ErrorKind, RpcError};
 use proptest::prelude::*;
 
 const HOUR: u64 = 3_600_000;

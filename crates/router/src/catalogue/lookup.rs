@@ -78,7 +78,7 @@ impl Catalogue {
         UnknownModel { name: spell::shown(name), nearest }
     }
 
-    fn named(&self, name: &str) -> Option<&[ModelIndex]> {
+    pub(super) fn named(&self, name: &str) -> Option<&[ModelIndex]> {
         let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             Cow::Owned(name.to_ascii_lowercase())
         } else {

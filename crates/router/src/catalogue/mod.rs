@@ -160,7 +160,7 @@ impl Catalogue {
     /// The model of a route that was kept, as a number in this catalogue.
     #[must_use]
     pub fn index_of(&self, provider: &ProviderId, model: &ModelId) -> Option<ModelIndex> {
-        let found = self.names.get(model.to_ascii_lowercase().as_str())?;
+        let found = self.named(model)?;
         found.iter().copied().find(|index| {
             self.get(*index).is_some_and(|known| known.route.provider == *provider && known.route.model == *model)
         })

@@ -1,5 +1,6 @@
 //! Reading the text of a catalogue: every refusal says where and what is near.
 
+use orx_protocol::{ErrorKind, RpcError};
 use serde_saphyr::{DuplicateKeyPolicy, Location};
 
 use super::file::File;
@@ -23,6 +24,12 @@ impl CatalogueError {
             Some((line, column)) => format!("{}:{line}:{column}: ", self.origin),
             None => format!("{}: ", self.origin),
         }
+    }
+}
+
+impl From<CatalogueError> for RpcError {
+    fn from(error: CatalogueError) -> Self {
+        Self::new(ErrorKind::Configuration, error.to_string()).with_hint("correct the named place and load it again")
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use orx_protocol::{ErrorKind, RpcError};
 use serde::{Deserialize, Serialize};
 
 use super::{Priority, Strategy};
@@ -56,6 +57,12 @@ pub struct RuleError {
     pub rule: String,
     /// What it names.
     pub unknown: UnknownModel,
+}
+
+impl From<RuleError> for RpcError {
+    fn from(error: RuleError) -> Self {
+        Self::new(ErrorKind::Configuration, error.to_string()).with_hint("correct the rule in the settings")
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -191,7 +198,9 @@ impl Ruleset {
     pub fn apply<'a>(&'a self, catalogue: &'a Catalogue, facts: Facts<'a>) -> Result<Ruled<'a>, UnknownModel> {
         let (rule, because) = self.rule(facts);
         let chooses = CHOOSE.contains(&facts.named);
-        if !chooses && !rule.is_some_and(|rule| rule.over_named) {
+        // Tokens are counted by the model that is to read them: another one counts others.
+        let is_overridden = facts.kind != Kind::Count && rule.is_some_and(|rule| rule.over_named);
+        if !chooses && !is_overridden {
             let found = catalogue.find(facts.named)?;
             return Ok(Ruled {
                 pool: Some(found.models),
@@ -283,6 +292,12 @@ default: {models: [sonnet, opus], min_quality: 500}
                 vec!["claude-haiku-5-5"],
                 Strategy::Cost,
                 Because::SideCall(Kind::Title),
+            ),
+            (
+                Facts { named: "opus", kind: Kind::Count, ..FACTS },
+                vec!["claude-opus-5-5"],
+                Strategy::Score,
+                Because::Named,
             ),
             (Facts { stage: Some("plan"), ..FACTS }, vec!["claude-opus-5-5"], Strategy::Score, Because::Stage("plan")),
             (
