@@ -71,6 +71,30 @@ fn the_priority_changes_the_winner() {
 }
 
 #[test]
+fn over_all_of_s1s_sizes_and_tasks_the_priority_matters_and_nobody_always_wins() {
+    let catalogue = catalogue();
+    let mut wins = std::collections::BTreeMap::<String, u32>::new();
+    let (mut cases, mut changed) = (0, 0);
+    for task in [Capability::Coding, Capability::Reasoning, Capability::Creative, Capability::Analysis] {
+        for size in (1..=201_000).step_by(1_000) {
+            let winner = |priority| {
+                let ask = Ask { input: Tokens(size), ..ask(task, priority) };
+                ranked(&catalogue, &choose(&catalogue, None, &ask, healthy, NOW)).first().cloned()
+            };
+            let (high, low) = (winner(Priority::High), winner(Priority::Low));
+            for name in [&high, &winner(Priority::Medium), &low].into_iter().flatten() {
+                *wins.entry(name.clone()).or_default() += 1;
+            }
+            cases += 1;
+            changed += u32::from(high != low);
+        }
+    }
+    // Above 128,000 tokens there is only one that has the room.
+    assert!(changed > cases / 3, "{changed} of {cases}");
+    assert_eq!(wins.len(), 4, "each of the four wins somewhere: {wins:?}");
+}
+
+#[test]
 fn nothing_passes_the_hard_filters() {
     let catalogue = catalogue();
     let base = ask(Capability::Coding, Priority::High);
