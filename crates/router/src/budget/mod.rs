@@ -376,6 +376,7 @@ fn standing(cap: &Cap, subject: &str, account: &Account, span: Span) -> Standing
         token_limit: cap.tokens,
         spent: account.spent,
         reserved: account.reserved,
+        since_ms: account.start_ms,
         resets_at_ms: span.end_ms,
         at_limit: cap.at_limit,
     }

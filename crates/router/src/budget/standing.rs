@@ -29,6 +29,8 @@ pub struct Standing {
     pub spent: Spend,
     /// What is held back for calls at work.
     pub reserved: Spend,
+    /// When it began, in milliseconds since the epoch: what [`super::Budget::restore_alert`] is to be told.
+    pub since_ms: u64,
     /// When it begins anew, in milliseconds since the epoch; `None` when never.
     pub resets_at_ms: Option<u64>,
     /// What happens at the limit.

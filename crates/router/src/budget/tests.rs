@@ -138,7 +138,8 @@ fn a_restart_neither_forgets_nor_counts_twice() {
     let caps = || vec![cap("day", Of::All, 1_000), cap("each session", Of::Session, 500)];
     let mut before = budget(caps());
     let now = at(MIDNIGHT + HOUR);
-    assert_eq!(before.charge(&of("ses_1"), spend(450), now).len(), 1);
+    let alerts = before.charge(&of("ses_1"), spend(450), now);
+    assert_eq!(alerts.len(), 1);
     let _ = before.charge(&of("ses_2"), spend(300), now);
 
     let mut after = budget(caps());
@@ -154,7 +155,7 @@ fn a_restart_neither_forgets_nor_counts_twice() {
         after.restore(wants[0], "", spend(750));
         after.restore(wants[1], "ses_1", spend(450));
         after.restore(wants[1], "ses_2", spend(300));
-        after.restore_alert("each session", "ses_1", 0);
+        after.restore_alert(&alerts[0].cap, &alerts[0].subject, alerts[0].since_ms);
     }
     assert_eq!(after.report(now), before.report(now));
     assert_eq!(after.charge(&of("ses_1"), spend(10), now), [], "people know");

@@ -143,6 +143,7 @@ fn advice_rests_on_figures() {
         token_limit: None,
         spent: Spend { cost: MicroDollars(spent), tokens: Tokens(1) },
         reserved: Spend::NOTHING,
+        since_ms: 0,
         resets_at_ms: None,
         at_limit: AtLimit::Stop,
     };
