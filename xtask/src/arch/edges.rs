@@ -8,13 +8,14 @@ use serde_json::Value;
 use crate::shell;
 
 /// Package, and the workspace packages that it may use. A package that is not listed may use none.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("orx-protocol", &[]),
     ("orx-channels", &["orx-protocol"]),
     ("orx-client", &["orx-protocol"]),
     ("orx-sandbox", &["orx-protocol"]),
     ("orx-store", &["orx-protocol"]),
     ("orx-index", &["orx-protocol"]),
+    ("orx-router", &["orx-protocol"]),
     ("orx-session", &["orx-protocol"]),
     ("orx-workspace", &["orx-protocol", "orx-sandbox"]),
     ("orx-engines", &["orx-protocol", "orx-sandbox"]),
