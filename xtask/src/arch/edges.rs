@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::shell;
 
 /// Package, and the workspace packages that it may use. A package that is not listed may use none.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("orx-protocol", &[]),
     ("orx-channels", &["orx-protocol"]),
     ("orx-client", &["orx-protocol"]),
@@ -18,6 +18,8 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("orx-session", &["orx-protocol"]),
     ("orx-workspace", &["orx-protocol", "orx-sandbox"]),
     ("orx-engines", &["orx-protocol", "orx-sandbox"]),
+    // What listens and forwards will use the store and the router; translation uses nothing.
+    ("orx-gateway", &[]),
     ("orx-pipeline", &["orx-protocol", "orx-store", "orx-workspace", "orx-engines", "orx-sandbox"]),
     ("pty-proxy", &["orx-protocol", "orx-sandbox"]),
     ("agentd", &["orx-protocol", "orx-client", "orx-index"]),
