@@ -149,8 +149,11 @@ pub fn embeddings(body: &[u8]) -> Reading {
     struct Body<'b> {
         #[serde(borrow)]
         usage: Option<Json<'b>>,
+        #[serde(borrow)]
         meta: Option<Json<'b>>,
+        #[serde(borrow)]
         prompt_eval_count: Option<Json<'b>>,
+        #[serde(borrow)]
         error: Option<Json<'b>>,
         model: Option<String>,
     }

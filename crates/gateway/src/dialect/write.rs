@@ -131,16 +131,6 @@ impl Writer {
         self.out.extend_from_slice(json.trim().as_bytes());
     }
 
-    pub(crate) fn raw(&mut self, json: &[u8]) {
-        self.comma();
-        self.out.extend_from_slice(json);
-    }
-
-    pub(crate) fn json(&mut self, value: &Json<'_>) {
-        self.comma();
-        let _infallible = serde_json::to_writer(&mut self.out, value);
-    }
-
     pub(crate) fn json_at(&mut self, key: &str, value: &Json<'_>) {
         self.key(key);
         let _infallible = serde_json::to_writer(&mut self.out, value);
