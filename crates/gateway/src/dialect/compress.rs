@@ -145,11 +145,17 @@ mod tests {
         for index in 0..calls {
             let (call, result) = match dialect {
                 Dialect::Anthropic => (
-                    format!(r#"{{"role":"assistant","content":[{{"type":"tool_use","id":"t{index}","name":"read","input":{{}}}}]}}"#),
-                    format!(r#"{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"t{index}","content":{output}}}]}}"#),
+                    format!(
+                        r#"{{"role":"assistant","content":[{{"type":"tool_use","id":"t{index}","name":"read","input":{{}}}}]}}"#
+                    ),
+                    format!(
+                        r#"{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"t{index}","content":{output}}}]}}"#
+                    ),
                 ),
                 Dialect::Chat => (
-                    format!(r#"{{"role":"assistant","tool_calls":[{{"id":"t{index}","type":"function","function":{{"name":"read","arguments":"{{}}"}}}}]}}"#),
+                    format!(
+                        r#"{{"role":"assistant","tool_calls":[{{"id":"t{index}","type":"function","function":{{"name":"read","arguments":"{{}}"}}}}]}}"#
+                    ),
                     format!(r#"{{"role":"tool","tool_call_id":"t{index}","content":{output}}}"#),
                 ),
                 Dialect::Responses => (
@@ -158,10 +164,13 @@ mod tests {
                 ),
                 Dialect::Gemini => (
                     r#"{"role":"model","parts":[{"functionCall":{"name":"read","args":{}}}]}"#.to_owned(),
-                    format!(r#"{{"role":"user","parts":[{{"functionResponse":{{"name":"read","response":{{"output":{output}}}}}}}]}}"#),
+                    format!(
+                        r#"{{"role":"user","parts":[{{"functionResponse":{{"name":"read","response":{{"output":{output}}}}}}}]}}"#
+                    ),
                 ),
                 Dialect::Ollama => (
-                    r#"{"role":"assistant","content":"","tool_calls":[{"function":{"name":"read","arguments":{}}}]}"#.to_owned(),
+                    r#"{"role":"assistant","content":"","tool_calls":[{"function":{"name":"read","arguments":{}}}]}"#
+                        .to_owned(),
                     format!(r#"{{"role":"tool","tool_name":"read","content":{output}}}"#),
                 ),
             };
@@ -191,8 +200,10 @@ mod tests {
             let mut losses = crate::dialect::loss::Losses::default();
             let read = crate::dialect::translate::read_request(dialect, &tree, &mut losses).unwrap();
             let blocks: Vec<_> = read.messages.iter().flat_map(|message| &message.content).collect();
-            let calls = blocks.iter().filter(|block| matches!(block, crate::dialect::model::Block::ToolCall(_))).count();
-            let results = blocks.iter().filter(|block| matches!(block, crate::dialect::model::Block::ToolResult(_))).count();
+            let calls =
+                blocks.iter().filter(|block| matches!(block, crate::dialect::model::Block::ToolCall(_))).count();
+            let results =
+                blocks.iter().filter(|block| matches!(block, crate::dialect::model::Block::ToolResult(_))).count();
             assert_eq!((calls, results), (20, 20), "{dialect}");
         }
     }

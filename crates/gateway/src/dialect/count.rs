@@ -61,7 +61,10 @@ pub fn request(dialect: Dialect, tree: &Json<'_>) -> Estimate {
     };
     let tools = part("tools").map_or(0, |tools| {
         let count = tools.as_array().map_or(0, |tools| {
-            tools.iter().map(|tool| tool.get("functionDeclarations").and_then(Json::as_array).map_or(1, <[_]>::len)).sum()
+            tools
+                .iter()
+                .map(|tool| tool.get("functionDeclarations").and_then(Json::as_array).map_or(1, <[_]>::len))
+                .sum()
         });
         data(tools) + TOOL * count as u64
     });
@@ -77,8 +80,23 @@ fn conversation(messages: &Json<'_>) -> u64 {
 
 /// Members that say how and not what.
 const SILENT: [&str; 17] = [
-    "type", "role", "id", "tool_use_id", "tool_call_id", "call_id", "signature", "thoughtSignature", "thought_signature",
-    "encrypted_content", "cache_control", "status", "media_type", "mimeType", "mime_type", "detail", "phase",
+    "type",
+    "role",
+    "id",
+    "tool_use_id",
+    "tool_call_id",
+    "call_id",
+    "signature",
+    "thoughtSignature",
+    "thought_signature",
+    "encrypted_content",
+    "cache_control",
+    "status",
+    "media_type",
+    "mimeType",
+    "mime_type",
+    "detail",
+    "phase",
 ];
 
 /// Tokens of a message, a block or a text.
@@ -97,7 +115,9 @@ pub fn value(value: &Json<'_>) -> u64 {
                 .map(|(key, member)| match (&**key, member) {
                     // Data of a call or result: its keys are said too.
                     ("input" | "args" | "arguments" | "response", Json::Object(_)) => data(member),
-                    ("images", Json::Array(images)) => images.iter().map(|image| image_tokens(image.as_str().unwrap_or_default())).sum(),
+                    ("images", Json::Array(images)) => {
+                        images.iter().map(|image| image_tokens(image.as_str().unwrap_or_default())).sum()
+                    }
                     (_, member) => self::value(member),
                 })
                 .sum()
@@ -120,7 +140,8 @@ fn data(value: &Json<'_>) -> u64 {
 
 /// Bytes in base64 beside their media type, as Anthropic and Gemini have them; a plain address.
 fn media(object: &Json<'_>) -> Option<u64> {
-    let media_type = ["media_type", "mimeType", "mime_type"].into_iter().find_map(|key| object.get(key)).and_then(Json::as_str)?;
+    let media_type =
+        ["media_type", "mimeType", "mime_type"].into_iter().find_map(|key| object.get(key)).and_then(Json::as_str)?;
     match object.get("data").and_then(Json::as_str) {
         Some(data) if media_type.starts_with("image/") => Some(image_tokens(data)),
         // A text that is given as a document.
@@ -144,7 +165,8 @@ fn document_tokens(data: &str) -> u64 {
 /// By the size that a PNG says at its beginning; others count as the largest.
 fn image_tokens(data: &str) -> u64 {
     let head = data.get(..32).and_then(|head| STANDARD.decode(head).ok()).unwrap_or_default();
-    let side = |at: usize| head.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_be_bytes);
+    let side =
+        |at: usize| head.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_be_bytes);
     match (head.starts_with(b"\x89PNG"), side(16), side(20)) {
         (true, Some(width), Some(height)) => (u64::from(width) * u64::from(height) / 750).clamp(1, IMAGE),
         _ => IMAGE,
@@ -184,7 +206,10 @@ mod tests {
     fn texts_land_near_what_tokenizers_say() {
         // Counted with o200k_base: 44, 25, 21.
         for (content, real) in [
-            ("The quick brown fox jumps over the lazy dog. It was not amused by this, and told everybody in the forest about it, at length, until nobody wanted to hear of it any more.", 37),
+            (
+                "The quick brown fox jumps over the lazy dog. It was not amused by this, and told everybody in the forest about it, at length, until nobody wanted to hear of it any more.",
+                37,
+            ),
             ("fn main() {\n    let x: u32 = 42;\n    println!(\"{}\", x + 1);\n}\n", 25),
             ("这是一个用来测试的中文句子。", 10),
         ] {
@@ -199,10 +224,23 @@ mod tests {
         let result = "line of output\n".repeat(1000);
         let quoted = Json::string(result).to_text();
         for (dialect, body) in [
-            (Dialect::Anthropic, format!(r#"{{"messages":[{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"x","content":{quoted}}}]}}]}}"#)),
+            (
+                Dialect::Anthropic,
+                format!(
+                    r#"{{"messages":[{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"x","content":{quoted}}}]}}]}}"#
+                ),
+            ),
             (Dialect::Chat, format!(r#"{{"messages":[{{"role":"tool","tool_call_id":"x","content":{quoted}}}]}}"#)),
-            (Dialect::Responses, format!(r#"{{"input":[{{"type":"function_call_output","call_id":"x","output":{quoted}}}]}}"#)),
-            (Dialect::Gemini, format!(r#"{{"contents":[{{"role":"user","parts":[{{"functionResponse":{{"name":"x","response":{{"output":{quoted}}}}}}}]}}]}}"#)),
+            (
+                Dialect::Responses,
+                format!(r#"{{"input":[{{"type":"function_call_output","call_id":"x","output":{quoted}}}]}}"#),
+            ),
+            (
+                Dialect::Gemini,
+                format!(
+                    r#"{{"contents":[{{"role":"user","parts":[{{"functionResponse":{{"name":"x","response":{{"output":{quoted}}}}}}}]}}]}}"#
+                ),
+            ),
             (Dialect::Ollama, format!(r#"{{"messages":[{{"role":"tool","content":{quoted}}}]}}"#)),
         ] {
             assert!((3000..5000).contains(&total(dialect, &body)), "{dialect}: {}", total(dialect, &body));
@@ -217,9 +255,24 @@ mod tests {
         png.extend_from_slice(&[0; 60_000]);
         let data = STANDARD.encode(png);
         for (dialect, body) in [
-            (Dialect::Anthropic, format!(r#"{{"messages":[{{"content":[{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{data}"}}}}]}}]}}"#)),
-            (Dialect::Chat, format!(r#"{{"messages":[{{"content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}]}}]}}"#)),
-            (Dialect::Gemini, format!(r#"{{"contents":[{{"parts":[{{"inlineData":{{"mimeType":"image/png","data":"{data}"}}}}]}}]}}"#)),
+            (
+                Dialect::Anthropic,
+                format!(
+                    r#"{{"messages":[{{"content":[{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{data}"}}}}]}}]}}"#
+                ),
+            ),
+            (
+                Dialect::Chat,
+                format!(
+                    r#"{{"messages":[{{"content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}]}}]}}"#
+                ),
+            ),
+            (
+                Dialect::Gemini,
+                format!(
+                    r#"{{"contents":[{{"parts":[{{"inlineData":{{"mimeType":"image/png","data":"{data}"}}}}]}}]}}"#
+                ),
+            ),
             (Dialect::Ollama, format!(r#"{{"messages":[{{"images":["{data}"]}}]}}"#)),
         ] {
             assert_eq!(total(dialect, &body), 200 + MESSAGE, "{dialect}");

@@ -154,7 +154,11 @@ impl ApiError {
         let mut error = found.unwrap_or_else(|| {
             let text = String::from_utf8_lossy(body.get(..2048).unwrap_or(body));
             let text = text.trim();
-            let message = if text.is_empty() { format!("the provider answered {status} without a text") } else { text.to_owned() };
+            let message = if text.is_empty() {
+                format!("the provider answered {status} without a text")
+            } else {
+                text.to_owned()
+            };
             Self { status, ..Self::new(ErrorKind::of_status(status), &message) }
         });
         error.retry_after = retry_after.map(str::to_owned).or_else(|| tree.as_ref().and_then(retry_delay));

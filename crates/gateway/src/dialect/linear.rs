@@ -6,11 +6,15 @@
 
 use super::error::{ApiError, ErrorKind};
 use super::event::{Event, Open};
+use super::loss::Loss;
 use super::reply::Stop;
 use super::signature::Signature;
 use super::stream::Encoder;
 use super::write::Writer;
 use super::{Dialect, Usage};
+
+/// The most bytes of one answer: some callers' dialects repeat all of it at the end, so it is held. No model says as much.
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
 /// Follows the text of a JSON object as it comes in pieces, to know its end.
 #[derive(Debug, Default)]
@@ -93,6 +97,8 @@ pub(crate) struct Linear {
     stop: Stop,
     stop_sequence: Option<String>,
     usage: Usage,
+    /// Bytes of the answer so far.
+    taken: usize,
     finished: bool,
     failure: Option<ApiError>,
 }
@@ -112,6 +118,7 @@ impl Linear {
             stop: Stop::EndTurn,
             stop_sequence: None,
             usage: Usage::default(),
+            taken: 0,
             finished: false,
             failure: None,
         }
@@ -127,6 +134,10 @@ impl Linear {
 
     pub(crate) const fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    pub(crate) fn losses(&self) -> &[Loss] {
+        self.encoder.losses()
     }
 
     pub(crate) const fn failure(&self) -> Option<&ApiError> {
@@ -166,10 +177,23 @@ impl Linear {
         self.prose(Kind::Thinking, text);
     }
 
-    fn prose(&mut self, kind: Kind, text: &str) {
-        if text.is_empty() {
-            return;
+    /// Whether a piece still fits the answer; where not, it fails.
+    fn takes(&mut self, piece: &str) -> bool {
+        self.taken = self.taken.saturating_add(piece.len());
+        if self.taken > ANSWER_LIMIT {
+            let message = format!("the provider's answer is larger than {ANSWER_LIMIT} bytes");
+            self.fail(ApiError::new(ErrorKind::BadGateway, &message));
         }
+        !self.is_over()
+    }
+
+    fn prose(&mut self, kind: Kind, text: &str) {
+        if !text.is_empty() && self.takes(text) {
+            self.taken_prose(kind, text);
+        }
+    }
+
+    fn taken_prose(&mut self, kind: Kind, text: &str) {
         if self.tools.iter().any(|tool| !tool.closed) {
             match self.held.last_mut() {
                 Some((last, held)) if *last == kind => held.push_str(text),
@@ -273,7 +297,7 @@ impl Linear {
 
     /// A piece of a call's arguments. `self_ending` where the provider does not say when they end.
     pub(crate) fn arguments(&mut self, key: u64, piece: &str, self_ending: bool) {
-        if piece.is_empty() {
+        if piece.is_empty() || !self.takes(piece) {
             return;
         }
         let current = self.current;
@@ -334,7 +358,7 @@ impl Linear {
             }
         }
         for (kind, text) in std::mem::take(&mut self.held) {
-            self.prose(kind, &text);
+            self.taken_prose(kind, &text);
         }
     }
 

@@ -178,7 +178,8 @@ pub fn embeddings(body: &[u8]) -> Reading {
     match reported {
         Some(value) => {
             seen.check(value);
-            seen.usage = Usage { input: value.as_u64().filter(|count| *count <= ABSURD), output: Some(0), ..Usage::default() };
+            seen.usage =
+                Usage { input: value.as_u64().filter(|count| *count <= ABSURD), output: Some(0), ..Usage::default() };
         }
         None => seen.doubt = Some(Doubt::Missing),
     }
@@ -199,9 +200,22 @@ fn model_of(tree: &Json<'_>) -> Option<String> {
 }
 
 const COUNTS: [&str; 16] = [
-    "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "prompt_tokens",
-    "completion_tokens", "cached_tokens", "reasoning_tokens", "promptTokenCount", "candidatesTokenCount", "cachedContentTokenCount",
-    "thoughtsTokenCount", "prompt_eval_count", "eval_count", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "promptTokenCount",
+    "candidatesTokenCount",
+    "cachedContentTokenCount",
+    "thoughtsTokenCount",
+    "prompt_eval_count",
+    "eval_count",
+    "ephemeral_5m_input_tokens",
+    "ephemeral_1h_input_tokens",
 ];
 
 impl Seen {
@@ -339,13 +353,21 @@ fn can_matter(dialect: Dialect, data: &[u8]) -> bool {
             memchr::memmem::find(head, b"content_block_").is_none() && (has(b"\"message_") || has(b"\"error\""))
         }
         Dialect::Chat => {
-            has(b"\"usage\":{") || has(b"\"usage\": {") || has(b"\"finish_reason\":\"") || has(b"\"finish_reason\": \"")
-                || has(b"\"error\"") || data.trim_ascii() == b"[DONE]"
+            has(b"\"usage\":{")
+                || has(b"\"usage\": {")
+                || has(b"\"finish_reason\":\"")
+                || has(b"\"finish_reason\": \"")
+                || has(b"\"error\"")
+                || data.trim_ascii() == b"[DONE]"
         }
         Dialect::Responses => {
             let head = data.get(..64).unwrap_or(data);
             let is_delta = memchr::memmem::find(head, b".delta\"").is_some();
-            !is_delta && (has(b"response.completed") || has(b"response.incomplete") || has(b"response.failed") || has(b"\"error\""))
+            !is_delta
+                && (has(b"response.completed")
+                    || has(b"response.incomplete")
+                    || has(b"response.failed")
+                    || has(b"\"error\""))
         }
         Dialect::Gemini => has(b"sageMetadata\"") || has(b"finishReason") || has(b"\"error\"") || has(b"blockReason"),
         Dialect::Ollama => has(b"\"done\":true") || has(b"\"done\": true") || has(b"\"error\""),

@@ -180,8 +180,8 @@ impl Arguments<'_> {
             Self::Free(text) => (Cow::Owned(wrapped("input", text)), true),
             Self::Text(text) if text.trim().is_empty() => (Cow::Borrowed("{}"), true),
             Self::Text(text) => {
-                let is_object = text.trim_start().starts_with('{')
-                    && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+                let is_object =
+                    text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
                 if is_object { (Cow::Borrowed(text), true) } else { (Cow::Owned(wrapped("arguments", text)), false) }
             }
         }

@@ -56,7 +56,9 @@ impl DialectError {
         match self {
             Self::Json { .. } => "correct the JSON at the named place",
             Self::Field { .. } => "correct the named field",
-            Self::Impossible { .. } => "leave the named field out, or choose a model whose provider speaks your dialect",
+            Self::Impossible { .. } => {
+                "leave the named field out, or choose a model whose provider speaks your dialect"
+            }
             Self::EventTooLarge { .. } => "the provider's stream is damaged: try again, or choose another provider",
         }
     }

@@ -6,14 +6,42 @@ const REDACTED: &str = "[redacted]";
 
 /// Beginnings of the keys of providers and of tokens in general.
 const PREFIXES: [&str; 19] = [
-    "sk-", "sk_", "rk_", "pk-", "pk_", "AIza", "ya29.", "gsk_", "xai-", "hf_", "ghp_", "gho_", "ghs_", "github_pat_", "orx_", "AKIA",
-    "ASIA", "eyJ", "r8_",
+    "sk-",
+    "sk_",
+    "rk_",
+    "pk-",
+    "pk_",
+    "AIza",
+    "ya29.",
+    "gsk_",
+    "xai-",
+    "hf_",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "github_pat_",
+    "orx_",
+    "AKIA",
+    "ASIA",
+    "eyJ",
+    "r8_",
 ];
 
 /// Words after which a secret stands.
 const ANNOUNCED: [&str; 13] = [
-    "bearer", "basic", "authorization", "x-api-key", "x-goog-api-key", "api-key", "api_key", "apikey", "key", "token", "secret",
-    "password", "credential",
+    "bearer",
+    "basic",
+    "authorization",
+    "x-api-key",
+    "x-goog-api-key",
+    "api-key",
+    "api_key",
+    "apikey",
+    "key",
+    "token",
+    "secret",
+    "password",
+    "credential",
 ];
 
 /// Beginnings of identifiers of requests and answers, which people need for support.
@@ -80,7 +108,10 @@ fn looks_secret(word: &str, announced: bool) -> bool {
     }
     let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
     // A word of a sentence ("the key is wrong") has neither digits nor the marks of an encoding.
-    if announced && word.len() >= 6 && (has_digit || word.contains(['*', '+', '/', '=']) || word.trim_end_matches('.').contains('.')) {
+    if announced
+        && word.len() >= 6
+        && (has_digit || word.contains(['*', '+', '/', '=']) || word.trim_end_matches('.').contains('.'))
+    {
         return true;
     }
     word.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| {

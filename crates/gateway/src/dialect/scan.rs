@@ -36,42 +36,49 @@ pub(crate) fn spaces(text: &[u8], mut at: usize) -> usize {
 }
 
 /// Steps over a string whose opening quote is at `at`; the place just after its closing one.
+///
+/// Only quotes are looked for: texts of code are full of other escapes. Whether one is escaped is told by the backslashes before it.
 #[inline]
 pub(crate) fn string(text: &[u8], at: usize) -> Result<usize, Broken> {
-    let mut position = at + 1;
+    let start = at + 1;
+    let mut position = start;
     loop {
         let rest = text.get(position..).unwrap_or_default();
-        match quote_or_escape(rest) {
-            Some((offset, b'"')) => return Ok(position + offset + 1),
-            Some((offset, _)) => position += offset + 2,
-            None => return Err(broken(text.len(), "a string is not closed")),
+        let Some(offset) = quote(rest) else { return Err(broken(text.len(), "a string is not closed")) };
+        let end = position + offset;
+        let before = text.get(start..end).unwrap_or_default();
+        if before.last() != Some(&b'\\') {
+            return Ok(end + 1);
         }
+        let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
+        if backslashes % 2 == 0 {
+            return Ok(end + 1);
+        }
+        position = end + 1;
     }
 }
 
-/// Most strings of a request are short: a call of `memchr` costs more than they do.
+/// The first quote. Most strings of a request are short: a call of `memchr` costs more than they do.
 #[inline]
-fn quote_or_escape(rest: &[u8]) -> Option<(usize, u8)> {
+fn quote(rest: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let mut words = rest.chunks_exact(8);
-    for index in 0..3 {
-        let Some(bytes) = words.next().and_then(|chunk| <[u8; 8]>::try_from(chunk).ok()) else { break };
-        let word = u64::from_le_bytes(bytes);
-        let quotes = word ^ (ONES * 0x22);
-        let escapes = word ^ (ONES * 0x5c);
-        // A byte of these is high where the byte was the one looked for; above a match there may be false ones, below none.
-        let found = (quotes.wrapping_sub(ONES) & !quotes | escapes.wrapping_sub(ONES) & !escapes) & HIGHS;
+    let (words, _) = rest.as_chunks::<8>();
+    let near = words.get(..NEAR).unwrap_or(words);
+    for (index, bytes) in near.iter().enumerate() {
+        let quotes = u64::from_le_bytes(*bytes) ^ (ONES * 0x22);
+        // A byte of this is high where the byte was a quote; above a match there may be false ones, below none.
+        let found = quotes.wrapping_sub(ONES) & !quotes & HIGHS;
         if found != 0 {
-            let offset = found.trailing_zeros() as usize / 8;
-            return Some((index * 8 + offset, bytes.get(offset).copied().unwrap_or(b'"')));
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
         }
     }
-    let done = rest.len().min(24) / 8 * 8;
-    let tail = rest.get(done..)?;
-    let offset = memchr::memchr2(b'"', b'\\', tail)?;
-    Some((done + offset, *tail.get(offset)?))
+    let done = near.len() * 8;
+    Some(done + memchr::memchr(b'"', rest.get(done..)?)?)
 }
+
+/// How many times eight bytes are looked at before `memchr` is called.
+const NEAR: usize = 8;
 
 /// Steps over the value that begins at `at`.
 pub(crate) fn value(text: &[u8], at: usize) -> Result<Skipped, Broken> {

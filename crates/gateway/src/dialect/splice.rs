@@ -56,8 +56,9 @@ impl Splice {
                 if text == b"null" {
                     (span.clone(), br#"{"include_usage":true}"#.to_vec())
                 } else {
-                    let options: std::collections::BTreeMap<String, serde_json::Value> = serde_json::from_slice(text)
-                        .map_err(|_| DialectError::field("stream_options", "an object is needed here"))?;
+                    let options: std::collections::BTreeMap<String, serde_json::Value> =
+                        serde_json::from_slice(text)
+                            .map_err(|_| DialectError::field("stream_options", "an object is needed here"))?;
                     match options.get("include_usage") {
                         Some(serde_json::Value::Bool(true)) => return Ok(()),
                         Some(_) => {
@@ -132,7 +133,10 @@ mod tests {
     #[test]
     fn every_other_byte_stays() {
         for (body, new) in [
-            ("{ \"a\": 1.0e2,\n\"model\" :\"x\" , \"b\":\"\\u00e9\"}", "{ \"a\": 1.0e2,\n\"model\" :\"y\\\"\" , \"b\":\"\\u00e9\"}"),
+            (
+                "{ \"a\": 1.0e2,\n\"model\" :\"x\" , \"b\":\"\\u00e9\"}",
+                "{ \"a\": 1.0e2,\n\"model\" :\"y\\\"\" , \"b\":\"\\u00e9\"}",
+            ),
             ("{}", r#"{"model":"y\""}"#),
             (r#"{"a":1}"#, r#"{"model":"y\"","a":1}"#),
         ] {

@@ -202,10 +202,7 @@ impl Parser {
     ///
     /// # Errors
     /// Errors of `sink`.
-    pub fn finish<E: From<DialectError>>(
-        &mut self,
-        mut sink: impl FnMut(Frame<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn finish<E: From<DialectError>>(&mut self, mut sink: impl FnMut(Frame<'_>) -> Result<(), E>) -> Result<(), E> {
         let last = std::mem::take(&mut self.partial);
         let mut lying = None;
         if !last.is_empty() {

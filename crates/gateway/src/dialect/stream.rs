@@ -3,6 +3,7 @@
 use super::error::{ApiError, ErrorKind};
 use super::event::Event;
 use super::linear::Linear;
+use super::loss::Loss;
 use super::sse::{EVENT_LIMIT, Frame, Framing, Parser};
 use super::translate::Caller;
 use super::write::Writer;
@@ -59,8 +60,10 @@ impl StreamTranslator {
             refuse(linear, outcome);
             match end {
                 UpstreamEnd::Eof if decoder.is_complete() => linear.end(),
-                UpstreamEnd::Eof => linear
-                    .fail(ApiError::new(ErrorKind::BadGateway, "the provider's stream was cut before the answer's end")),
+                UpstreamEnd::Eof => linear.fail(ApiError::new(
+                    ErrorKind::BadGateway,
+                    "the provider's stream was cut before the answer's end",
+                )),
                 UpstreamEnd::Failed(reason) => {
                     let message = format!("the provider's stream was cut before the answer's end: {reason}");
                     linear.fail(ApiError::new(ErrorKind::BadGateway, &message));
@@ -74,6 +77,12 @@ impl StreamTranslator {
     #[must_use]
     pub const fn usage(&self) -> Usage {
         self.linear.usage()
+    }
+
+    /// What the caller's dialect could not say so far.
+    #[must_use]
+    pub fn losses(&self) -> &[Loss] {
+        self.linear.losses()
     }
 
     /// Whether the answer's end was written.
@@ -159,6 +168,15 @@ impl Encoder {
             Dialect::Responses => Self::Responses(Box::new(responses::encode::Encoder::new(caller))),
             Dialect::Gemini => Self::Gemini(gemini::stream::Encoder::new(caller)),
             Dialect::Ollama => Self::Ollama(ollama::stream::Encoder::new(caller)),
+        }
+    }
+
+    pub(crate) fn losses(&self) -> &[Loss] {
+        match self {
+            Self::Gemini(encoder) => encoder.losses.as_slice(),
+            Self::Ollama(encoder) => encoder.losses.as_slice(),
+            // These have a place for whatever another streams.
+            Self::Anthropic(_) | Self::Chat(_) | Self::Responses(_) => &[],
         }
     }
 

@@ -70,7 +70,8 @@ mod tests {
     #[test]
     fn results_answer_the_oldest_call_of_their_tool() {
         let mut matcher = Matcher::default();
-        let ids = [matcher.call(None, "a"), matcher.call(None, "b"), matcher.call(None, "a"), matcher.call(Some("x"), "a")];
+        let ids =
+            [matcher.call(None, "a"), matcher.call(None, "b"), matcher.call(None, "a"), matcher.call(Some("x"), "a")];
         assert_eq!(matcher.result(None, Some("b")).as_ref(), Some(&ids[1]));
         assert_eq!(matcher.result(Some("x"), Some("a")).as_deref(), Some("x"));
         assert_eq!(matcher.result(None, Some("a")).as_ref(), Some(&ids[0]));

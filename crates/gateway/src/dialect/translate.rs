@@ -195,7 +195,10 @@ fn settle_tool_choice(request: &mut Request<'_>, losses: &mut Losses) {
     };
     if gone {
         if !matches!(request.tool_choice, Some(ToolChoice::Auto | ToolChoice::None)) {
-            losses.note("tool_choice", "the tool that it asks for is not among those that can be sent: the model decides");
+            losses.note(
+                "tool_choice",
+                "the tool that it asks for is not among those that can be sent: the model decides",
+            );
         }
         request.tool_choice = None;
     }

@@ -99,10 +99,11 @@ impl<'t> Node<'_, 't> {
     /// Each element of an array.
     pub(crate) fn items<'s>(&'s self) -> Result<impl Iterator<Item = Node<'s, 't>> + 's, DialectError> {
         let elements = self.array()?;
-        Ok(elements
-            .iter()
-            .enumerate()
-            .map(move |(index, value)| Node { value, parent: Some(self), step: Step::Index(index) }))
+        Ok(elements.iter().enumerate().map(move |(index, value)| Node {
+            value,
+            parent: Some(self),
+            step: Step::Index(index),
+        }))
     }
 
     pub(crate) fn opt_str(&self, key: &str) -> Result<Option<&'t str>, DialectError> {

@@ -52,7 +52,12 @@ fn every_answer_goes_into_every_dialect() {
         for to in Dialect::ALL {
             let out = translate::reply(from, &caller(to), &reply(from)).unwrap();
             let read = Answer::whole(to, &out.body).through(from);
-            assert_eq!(read, own.clone().through(from).through(to), "{from} to {to}: {}", String::from_utf8_lossy(&out.body));
+            assert_eq!(
+                read,
+                own.clone().through(from).through(to),
+                "{from} to {to}: {}",
+                String::from_utf8_lossy(&out.body)
+            );
         }
     }
 }
@@ -158,11 +163,23 @@ fn what_is_no_answer_is_told_with_its_place() {
 #[test]
 fn effort_goes_into_every_dialect() {
     let samples = [
-        (Dialect::Anthropic, r#"{"model":"m","max_tokens":64000,"messages":[{"role":"user","content":"x"}],"thinking":{"type":"adaptive"},"output_config":{"effort":"high"}}"#),
-        (Dialect::Chat, r#"{"model":"m","max_tokens":64000,"messages":[{"role":"user","content":"x"}],"reasoning_effort":"high"}"#),
+        (
+            Dialect::Anthropic,
+            r#"{"model":"m","max_tokens":64000,"messages":[{"role":"user","content":"x"}],"thinking":{"type":"adaptive"},"output_config":{"effort":"high"}}"#,
+        ),
+        (
+            Dialect::Chat,
+            r#"{"model":"m","max_tokens":64000,"messages":[{"role":"user","content":"x"}],"reasoning_effort":"high"}"#,
+        ),
         (Dialect::Responses, r#"{"model":"m","max_output_tokens":64000,"input":"x","reasoning":{"effort":"high"}}"#),
-        (Dialect::Gemini, r#"{"contents":[{"parts":[{"text":"x"}]}],"generationConfig":{"maxOutputTokens":64000,"thinkingConfig":{"thinkingLevel":"HIGH"}}}"#),
-        (Dialect::Ollama, r#"{"model":"m","messages":[{"role":"user","content":"x"}],"options":{"num_predict":64000},"think":"high"}"#),
+        (
+            Dialect::Gemini,
+            r#"{"contents":[{"parts":[{"text":"x"}]}],"generationConfig":{"maxOutputTokens":64000,"thinkingConfig":{"thinkingLevel":"HIGH"}}}"#,
+        ),
+        (
+            Dialect::Ollama,
+            r#"{"model":"m","messages":[{"role":"user","content":"x"}],"options":{"num_predict":64000},"think":"high"}"#,
+        ),
     ];
     for (from, body) in samples {
         for (to, wanted) in [
@@ -185,7 +202,11 @@ fn effort_goes_into_every_dialect() {
         target.adaptive_thinking = true;
         let out = translate::request(&call(from), &target, body.as_bytes()).unwrap();
         let out: Value = serde_json::from_slice(&out.body).unwrap();
-        assert_eq!((&out["thinking"]["type"], &out["output_config"]["effort"]), (&json!("adaptive"), &json!("high")), "{from}");
+        assert_eq!(
+            (&out["thinking"]["type"], &out["output_config"]["effort"]),
+            (&json!("adaptive"), &json!("high")),
+            "{from}"
+        );
     }
 }
 

@@ -11,11 +11,14 @@ use super::sample::{assembled, call, caller, through_stream};
 fn to_anthropic(deltas: &[&str], usage: &str) -> Value {
     let mut stream = String::new();
     for delta in deltas {
-        stream.push_str(&format!("data: {{\"id\":\"c\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{delta}}}]}}\n\n"));
+        stream.push_str(&format!(
+            "data: {{\"id\":\"c\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{delta}}}]}}\n\n"
+        ));
     }
     stream.push_str("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n");
     stream.push_str(&format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]\n\n"));
-    let (out, translator) = through_stream(Dialect::Chat, &caller(Dialect::Anthropic), &[stream.as_bytes()], UpstreamEnd::Eof);
+    let (out, translator) =
+        through_stream(Dialect::Chat, &caller(Dialect::Anthropic), &[stream.as_bytes()], UpstreamEnd::Eof);
     assert!(translator.is_finished(), "{:?}", translator.failure());
     assembled(&out)
 }
@@ -36,7 +39,8 @@ fn deltas_always_belong_to_an_open_block() {
         ],
         USAGE,
     );
-    let sorts: Vec<&str> = message["content"].as_array().unwrap().iter().map(|block| block["type"].as_str().unwrap()).collect();
+    let sorts: Vec<&str> =
+        message["content"].as_array().unwrap().iter().map(|block| block["type"].as_str().unwrap()).collect();
     assert_eq!(sorts, ["text", "tool_use", "text", "thinking", "text"]);
     assert_eq!(message["content"][1]["input"], serde_json::json!({"a": 1}));
 }
@@ -83,16 +87,29 @@ fn arguments_are_never_lost() {
 /// litellm#33224: a thinking_delta in a text block.
 #[test]
 fn reasoning_never_stands_in_a_text_block() {
-    let message = to_anthropic(&[r#"{"reasoning_content":"t","content":""}"#, r#"{"content":"a","reasoning_content":"u"}"#, r#"{"reasoning":"v"}"#], USAGE);
+    let message = to_anthropic(
+        &[
+            r#"{"reasoning_content":"t","content":""}"#,
+            r#"{"content":"a","reasoning_content":"u"}"#,
+            r#"{"reasoning":"v"}"#,
+        ],
+        USAGE,
+    );
     let blocks = message["content"].as_array().unwrap();
-    assert_eq!((blocks[0]["thinking"].as_str(), blocks[1]["text"].as_str(), blocks[2]["thinking"].as_str()), (Some("tu"), Some("a"), Some("v")));
+    assert_eq!(
+        (blocks[0]["thinking"].as_str(), blocks[1]["text"].as_str(), blocks[2]["thinking"].as_str()),
+        (Some("tu"), Some("a"), Some("v"))
+    );
 }
 
 /// ccr#1397: reasoning then tool calls gave malformed JSON.
 #[test]
 fn tool_calls_follow_reasoning() {
     let message = to_anthropic(
-        &[r#"{"reasoning_content":"t"}"#, r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#],
+        &[
+            r#"{"reasoning_content":"t"}"#,
+            r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#,
+        ],
         USAGE,
     );
     assert_eq!(message["content"][0]["type"], "thinking");
@@ -138,9 +155,14 @@ fn a_choice_of_a_tool_that_is_gone_is_gone() {
 /// bifrost#1479: a thinking budget below 1024.
 #[test]
 fn a_budget_of_thought_is_one_that_anthropic_takes() {
-    for (max, effort, budget) in [(64_000, "low", Some(2048)), (1500, "high", Some(1499)), (1000, "high", None), (64_000, "none", None)] {
-        let body = format!(r#"{{"model":"m","max_tokens":{max},"messages":[{{"role":"user","content":"x"}}],"reasoning_effort":"{effort}"}}"#);
-        let out = translate::request(&call(Dialect::Chat), &Target::new(Dialect::Anthropic, "m"), body.as_bytes()).unwrap();
+    for (max, effort, budget) in
+        [(64_000, "low", Some(2048)), (1500, "high", Some(1499)), (1000, "high", None), (64_000, "none", None)]
+    {
+        let body = format!(
+            r#"{{"model":"m","max_tokens":{max},"messages":[{{"role":"user","content":"x"}}],"reasoning_effort":"{effort}"}}"#
+        );
+        let out =
+            translate::request(&call(Dialect::Chat), &Target::new(Dialect::Anthropic, "m"), body.as_bytes()).unwrap();
         let sent: Value = serde_json::from_slice(&out.body).unwrap();
         assert_eq!(sent["thinking"]["budget_tokens"].as_u64(), budget, "{sent}");
     }
@@ -149,7 +171,10 @@ fn a_budget_of_thought_is_one_that_anthropic_takes() {
 /// 9router#2337: count_tokens ignores tool_result, and the session deadlocks.
 #[test]
 fn results_of_tools_are_counted() {
-    let body = format!(r#"{{"messages":[{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"x","content":"{}"}}]}}]}}"#, "word ".repeat(10_000));
+    let body = format!(
+        r#"{{"messages":[{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"x","content":"{}"}}]}}]}}"#,
+        "word ".repeat(10_000)
+    );
     let estimate = count::request(Dialect::Anthropic, &json::parse(body.as_bytes()).unwrap());
     assert!((9_000..15_000).contains(&estimate.total()), "{estimate:?}");
 }
@@ -161,7 +186,10 @@ fn marks_of_the_cache_stay_where_the_dialect_has_them() {
     let out = translate::request(&call(Dialect::Anthropic), &Target::new(Dialect::Anthropic, "m"), body).unwrap();
     let sent = String::from_utf8(out.body).unwrap();
     assert_eq!(sent.matches("cache_control").count(), 3, "{sent}");
-    assert!(sent.contains(r#"{"type":"ephemeral","ttl":"1h"}"#) && sent.contains(r#"{"type":"object","b":1,"a":2}"#), "{sent}");
+    assert!(
+        sent.contains(r#"{"type":"ephemeral","ttl":"1h"}"#) && sent.contains(r#"{"type":"object","b":1,"a":2}"#),
+        "{sent}"
+    );
 }
 
 /// Parallel calls whose pieces interleave, and whose server counts none of them.
@@ -177,7 +205,9 @@ fn parallel_calls_are_kept_apart() {
     );
     assert_eq!((&message["content"][0]["input"]["x"], &message["content"][1]["input"]["x"]), (&1.into(), &"}".into()));
     let message = to_anthropic(
-        &[r#"{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{\"x\":1}"}},{"id":"b","function":{"name":"g","arguments":"{\"x\":2}"}}]}"#],
+        &[
+            r#"{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{\"x\":1}"}},{"id":"b","function":{"name":"g","arguments":"{\"x\":2}"}}]}"#,
+        ],
         USAGE,
     );
     assert_eq!((&message["content"][0]["name"], &message["content"][1]["name"]), (&"f".into(), &"g".into()));
@@ -187,10 +217,14 @@ fn parallel_calls_are_kept_apart() {
 #[test]
 fn pieces_of_arguments_stay_pieces() {
     for to in [Dialect::Anthropic, Dialect::Chat, Dialect::Responses] {
-        let stream: String = [r#"{"index":0,"id":"a","function":{"name":"f","arguments":""}}"#, r#"{"index":0,"function":{"arguments":"{\"abc"}}"#, r#"{"index":0,"function":{"arguments":"\":12"}}"#]
-            .iter()
-            .map(|call| format!("data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{call}]}}}}]}}\n\n"))
-            .collect();
+        let stream: String = [
+            r#"{"index":0,"id":"a","function":{"name":"f","arguments":""}}"#,
+            r#"{"index":0,"function":{"arguments":"{\"abc"}}"#,
+            r#"{"index":0,"function":{"arguments":"\":12"}}"#,
+        ]
+        .iter()
+        .map(|call| format!("data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{call}]}}}}]}}\n\n"))
+        .collect();
         let mut translator = orx_gateway::dialect::stream::StreamTranslator::new(Dialect::Chat, &caller(to));
         let mut out = Vec::new();
         translator.feed(stream.as_bytes(), &mut out);

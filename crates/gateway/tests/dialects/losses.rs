@@ -22,26 +22,56 @@ fn refused(from: Dialect, to: Dialect, body: &str) -> String {
 #[test]
 fn what_is_left_out_is_named() {
     use Dialect::{Anthropic, Chat, Gemini, Ollama, Responses};
-    let anthropic = |more: &str| format!(r#"{{"model":"m","max_tokens":10,"messages":[{{"role":"user","content":"x"}}],{more}}}"#);
+    let anthropic =
+        |more: &str| format!(r#"{{"model":"m","max_tokens":10,"messages":[{{"role":"user","content":"x"}}],{more}}}"#);
     let chat = |more: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],{more}}}"#);
     for (from, to, body, field) in [
         (Anthropic, Chat, anthropic(r#""context_management":{}"#), "context_management"),
         (Anthropic, Chat, anthropic(r#""top_k":5"#), "top_k"),
-        (Anthropic, Chat, anthropic(r#""system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}]"#), "cache_control"),
-        (Anthropic, Chat, anthropic(r#""system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=1"}]"#), "system[0]"),
+        (
+            Anthropic,
+            Chat,
+            anthropic(r#""system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}]"#),
+            "cache_control",
+        ),
+        (
+            Anthropic,
+            Chat,
+            anthropic(r#""system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=1"}]"#),
+            "system[0]",
+        ),
         (Anthropic, Chat, anthropic(r#""tools":[{"type":"web_search_20250305","name":"web_search"}]"#), "tools[0]"),
         (Chat, Anthropic, chat(r#""seed":1"#), "seed"),
         (Chat, Anthropic, chat(r#""temperature":1.5"#), "temperature"),
         (Chat, Anthropic, chat(r#""response_format":{"type":"json_object"}"#), "response_format"),
         (Chat, Anthropic, chat(r#""logprobs":true"#), "logprobs"),
         (Chat, Responses, chat(r#""stop":"x""#), "stop"),
-        (Chat, Ollama, chat(r#""tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required""#), "tool_choice"),
+        (
+            Chat,
+            Ollama,
+            chat(r#""tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required""#),
+            "tool_choice",
+        ),
         (Chat, Gemini, chat(r#""parallel_tool_calls":false"#), "parallel_tool_calls"),
         (Responses, Anthropic, r#"{"model":"m","input":"x","truncation":"auto"}"#.to_owned(), "truncation"),
-        (Gemini, Chat, r#"{"contents":[{"parts":[{"text":"x"}]}],"tools":[{"googleSearch":{}}]}"#.to_owned(), "tools[0]"),
-        (Ollama, Chat, r#"{"model":"m","messages":[{"role":"user","content":"x"}],"options":{"num_ctx":4096}}"#.to_owned(), "num_ctx"),
+        (
+            Gemini,
+            Chat,
+            r#"{"contents":[{"parts":[{"text":"x"}]}],"tools":[{"googleSearch":{}}]}"#.to_owned(),
+            "tools[0]",
+        ),
+        (
+            Ollama,
+            Chat,
+            r#"{"model":"m","messages":[{"role":"user","content":"x"}],"options":{"num_ctx":4096}}"#.to_owned(),
+            "num_ctx",
+        ),
     ] {
-        assert!(losses(from, to, &body).iter().any(|name| name == field), "{from} to {to}, {field}: {:?}", losses(from, to, &body));
+        assert!(
+            losses(from, to, &body).iter().any(|name| name == field),
+            "{from} to {to}, {field}: {:?}",
+            losses(from, to, &body)
+        );
     }
 }
 
@@ -53,12 +83,37 @@ fn what_cannot_be_left_out_is_refused_by_name() {
         (Chat, Anthropic, r#"{"model":"m","messages":[]}"#, "`messages`"),
         (Responses, Chat, r#"{"model":"m","input":"x","previous_response_id":"r"}"#, "`previous_response_id`"),
         (Responses, Chat, r#"{"model":"m","input":[{"type":"item_reference","id":"x"}]}"#, "`input[0]`"),
-        (Anthropic, Ollama, r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"http://x/y.png"}}]}]}"#, "`image`"),
-        (Anthropic, Chat, r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"file","file_id":"f"}}]}]}"#, "`messages[0].content[0].source`"),
-        (Anthropic, Gemini, r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"gone","content":"x"}]}]}"#, "`tool result gone`"),
-        (Gemini, Chat, r#"{"contents":[{"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}}]}]}"#, "`contents[0].parts[0].functionResponse`"),
+        (
+            Anthropic,
+            Ollama,
+            r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"http://x/y.png"}}]}]}"#,
+            "`image`",
+        ),
+        (
+            Anthropic,
+            Chat,
+            r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"file","file_id":"f"}}]}]}"#,
+            "`messages[0].content[0].source`",
+        ),
+        (
+            Anthropic,
+            Gemini,
+            r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"gone","content":"x"}]}]}"#,
+            "`tool result gone`",
+        ),
+        (
+            Gemini,
+            Chat,
+            r#"{"contents":[{"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}}]}]}"#,
+            "`contents[0].parts[0].functionResponse`",
+        ),
         (Anthropic, Chat, r#"{"model":"m","messages":[{"role":"robot","content":"x"}]}"#, "`messages[0]`"),
-        (Chat, Anthropic, r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}"#, "`messages[0].content[0].text`"),
+        (
+            Chat,
+            Anthropic,
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}"#,
+            "`messages[0].content[0].text`",
+        ),
         (Chat, Anthropic, r#"{"messages":[]}"#, "`model`"),
         (Chat, Anthropic, "[1]", "`body`"),
         (Chat, Anthropic, "{\n\"model\": ,}", "line 2, column 10"),
@@ -87,11 +142,15 @@ fn tools_of_free_text_are_functions_to_a_provider_and_free_text_to_the_caller() 
         let text = String::from_utf8(out.body).unwrap();
         assert!(text.contains(r#""input":{"type":"string"}"#), "{to}: {text}");
     }
-    let out = translate::request(&call(Dialect::Responses), &Target::new(Dialect::Anthropic, "m"), body.as_bytes()).unwrap();
+    let out =
+        translate::request(&call(Dialect::Responses), &Target::new(Dialect::Anthropic, "m"), body.as_bytes()).unwrap();
     let sent: Value = serde_json::from_slice(&out.body).unwrap();
     assert_eq!(sent["messages"][1]["content"][0]["input"]["input"], "*** Begin\n\"x\"");
     let answer = br#"{"content":[{"type":"tool_use","id":"t","name":"apply_patch","input":{"input":"*** End\n"}}],"stop_reason":"tool_use","usage":{}}"#;
     let back = translate::reply(Dialect::Anthropic, &out.caller, answer).unwrap();
     let back: Value = serde_json::from_slice(&back.body).unwrap();
-    assert_eq!((&back["output"][0]["type"], &back["output"][0]["input"]), (&"custom_tool_call".into(), &"*** End\n".into()));
+    assert_eq!(
+        (&back["output"][0]["type"], &back["output"][0]["input"]),
+        (&"custom_tool_call".into(), &"*** End\n".into())
+    );
 }

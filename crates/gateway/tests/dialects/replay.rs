@@ -11,24 +11,38 @@ use super::sample::{assembled, call, caller, reply, stream, through_stream, tran
 fn next(dialect: Dialect, answer: &Value) -> Vec<u8> {
     let body = match dialect {
         Dialect::Anthropic => {
-            let results: Vec<Value> = answer["content"].as_array().unwrap().iter().filter(|block| block["type"] == "tool_use")
-                .map(|block| json!({"type": "tool_result", "tool_use_id": block["id"], "content": "done"})).collect();
+            let results: Vec<Value> = answer["content"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|block| block["type"] == "tool_use")
+                .map(|block| json!({"type": "tool_result", "tool_use_id": block["id"], "content": "done"}))
+                .collect();
             json!({"model": "m", "max_tokens": 9000, "messages": [
                 {"role": "user", "content": "go"}, {"role": "assistant", "content": answer["content"]}, {"role": "user", "content": results}]})
         }
         Dialect::Chat => {
             let message = &answer["choices"][0]["message"];
             let mut messages = vec![json!({"role": "user", "content": "go"}), message.clone()];
-            messages.extend(message["tool_calls"].as_array().unwrap().iter()
-                .map(|call| json!({"role": "tool", "tool_call_id": call["id"], "content": "done"})));
+            messages.extend(
+                message["tool_calls"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|call| json!({"role": "tool", "tool_call_id": call["id"], "content": "done"})),
+            );
             json!({"model": "m", "messages": messages})
         }
         Dialect::Responses => {
             let mut input = vec![json!({"role": "user", "content": "go"})];
             let output = answer["output"].as_array().unwrap();
             input.extend(output.iter().cloned());
-            input.extend(output.iter().filter(|item| item["type"] == "function_call")
-                .map(|item| json!({"type": "function_call_output", "call_id": item["call_id"], "output": "done"})));
+            input.extend(
+                output
+                    .iter()
+                    .filter(|item| item["type"] == "function_call")
+                    .map(|item| json!({"type": "function_call_output", "call_id": item["call_id"], "output": "done"})),
+            );
             json!({"model": "m", "input": input})
         }
         Dialect::Gemini => {
@@ -40,8 +54,13 @@ fn next(dialect: Dialect, answer: &Value) -> Vec<u8> {
         Dialect::Ollama => {
             let message = &answer["message"];
             let mut messages = vec![json!({"role": "user", "content": "go"}), message.clone()];
-            messages.extend(message["tool_calls"].as_array().unwrap().iter()
-                .map(|call| json!({"role": "tool", "tool_name": call["function"]["name"], "content": "done"})));
+            messages.extend(
+                message["tool_calls"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|call| json!({"role": "tool", "tool_name": call["function"]["name"], "content": "done"})),
+            );
             json!({"model": "m", "messages": messages})
         }
     };

@@ -137,7 +137,10 @@ fn lines(request: &Request<'_>) -> Vec<String> {
     }
     lines.push(format!("choice {:?}", request.tool_choice));
     lines.push(format!("stop {:?}", request.stop));
-    lines.push(format!("tokens {:?} temperature {:?} top_p {:?}", request.max_tokens, request.temperature, request.top_p));
+    lines.push(format!(
+        "tokens {:?} temperature {:?} top_p {:?}",
+        request.max_tokens, request.temperature, request.top_p
+    ));
     lines.push(match &request.format {
         Some(Format::Schema { schema, .. }) => format!("format {}", plain(schema)),
         Some(Format::Object) => "format object".to_owned(),
@@ -196,7 +199,12 @@ impl Answer {
     }
 }
 
-pub(crate) fn through_stream(from: Dialect, caller: &Caller, chunks: &[&[u8]], end: UpstreamEnd<'_>) -> (Vec<u8>, StreamTranslator) {
+pub(crate) fn through_stream(
+    from: Dialect,
+    caller: &Caller,
+    chunks: &[&[u8]],
+    end: UpstreamEnd<'_>,
+) -> (Vec<u8>, StreamTranslator) {
     let mut translator = StreamTranslator::new(from, caller);
     let mut out = Vec::new();
     for chunk in chunks {

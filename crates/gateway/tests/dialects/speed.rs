@@ -24,16 +24,32 @@ fn best(what: &str, bound_us: u64, mut work: impl FnMut()) {
     assert!(least < Duration::from_micros(bound_us * factor), "{what}: {least:?}");
 }
 
-/// A request of an agent, about 110 KB: many tools with long descriptions, and results with escapes.
+/// A request of an agent, about 110 KB: many tools with long descriptions, and results of lines of code.
 fn large() -> Vec<u8> {
+    body(
+        &"Does a thing, in detail, and says what it did.\n- Use it when needed, not before.\n".repeat(29),
+        &"    let value = map.get(&key);\n    if value.is_none() {\n        println!(\"no value\");\n    }\n"
+            .repeat(19),
+    )
+}
+
+/// The same with a quote in escapes every fifteen bytes.
+fn dense() -> Vec<u8> {
+    body(
+        &"Does a thing, in detail.\nUse it when \"needed\", not before. ".repeat(40),
+        &"    let value = map.get(\"key\");\n".repeat(55),
+    )
+}
+
+fn body(description: &str, result: &str) -> Vec<u8> {
     let tool = |index: usize| {
-        serde_json::json!({"name": format!("tool_{index}"), "description": "Does a thing, in detail.\nUse it when \"needed\", not before. ".repeat(40),
+        serde_json::json!({"name": format!("tool_{index}"), "description": description,
             "input_schema": {"type": "object", "properties": {"path": {"type": "string", "description": "Where it is"}, "limit": {"type": "integer"}}, "required": ["path"]}})
     };
     let mut messages = vec![serde_json::json!({"role": "user", "content": "Start."})];
     for index in 0..20 {
         messages.push(serde_json::json!({"role": "assistant", "content": [{"type": "tool_use", "id": format!("t{index}"), "name": "tool_1", "input": {"path": "src/main.rs"}}]}));
-        messages.push(serde_json::json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": format!("t{index}"), "content": "    let value = map.get(\"key\");\n".repeat(55)}]}));
+        messages.push(serde_json::json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": format!("t{index}"), "content": result}]}));
     }
     serde_json::to_vec(&serde_json::json!({"max_tokens": 64000, "messages": messages, "model": "claude-opus-4-8", "stream": true,
         "system": [{"type": "text", "text": "You are careful. ".repeat(300)}], "tools": (0..24).map(tool).collect::<Vec<_>>()}))
@@ -43,12 +59,15 @@ fn large() -> Vec<u8> {
 #[test]
 fn speed_of_the_hot_paths() {
     let body = large();
-    println!("large request: {} bytes", body.len());
-    best("peek and splice of 110 KB", 40, || {
-        let found = peek(&body).unwrap();
-        let splice = splice::model(&found, "other-model");
-        assert!(splice.pieces(body.len()).count() == 3);
-    });
+    for (what, body) in [("peek and splice of 110 KB", &body), ("peek and splice of 110 KB full of escapes", &dense())]
+    {
+        println!("{} bytes", body.len());
+        best(what, 40, || {
+            let found = peek(body).unwrap();
+            let splice = splice::model(&found, "other-model");
+            assert!(splice.pieces(body.len()).count() == 3);
+        });
+    }
     let small = br#"{"model":"m","max_tokens":1024,"system":"Be brief.","messages":[{"role":"user","content":"Say hello to the world."}],"temperature":0.5}"#;
     let answer = br#"{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"gpt","choices":[{"index":0,"message":{"role":"assistant","content":"Hello, world! How are you today?"},"finish_reason":"stop"}],"usage":{"prompt_tokens":15,"completion_tokens":9,"total_tokens":24}}"#;
     best("small request and answer, Anthropic to chat, whole", 60, || {

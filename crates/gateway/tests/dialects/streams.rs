@@ -91,7 +91,11 @@ fn a_cut_stream_ends_as_an_error_and_never_cleanly() {
                 let text = String::from_utf8_lossy(&out);
                 assert_ne!(translator.is_finished(), translator.failure().is_some());
                 assert_eq!(text.contains(last_word(to)), translator.is_finished(), "{from} to {to} at {end}: {text}");
-                assert_eq!(text.contains(error_word(to)), translator.failure().is_some(), "{from} to {to} at {end}: {text}");
+                assert_eq!(
+                    text.contains(error_word(to)),
+                    translator.failure().is_some(),
+                    "{from} to {to} at {end}: {text}"
+                );
             }
             // A connection that broke is an error even where all but the last word had come.
             let last = bytes.len() - if from == Dialect::Chat { "data: [DONE]\n\n".len() } else { 1 };
@@ -105,7 +109,10 @@ fn a_cut_stream_ends_as_an_error_and_never_cleanly() {
 #[test]
 fn an_error_inside_a_stream_is_told_in_every_dialect() {
     let samples = [
-        (Dialect::Anthropic, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"too much\"}}\n\n"),
+        (
+            Dialect::Anthropic,
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"too much\"}}\n\n",
+        ),
         (Dialect::Chat, "data: {\"error\":{\"message\":\"too much\",\"type\":\"server_error\"}}\n\n"),
         (Dialect::Responses, "event: error\ndata: {\"type\":\"error\",\"code\":\"x\",\"message\":\"too much\"}\n\n"),
         (Dialect::Gemini, "data: {\"error\":{\"code\":503,\"message\":\"too much\",\"status\":\"UNAVAILABLE\"}}\n\n"),
@@ -116,11 +123,17 @@ fn an_error_inside_a_stream_is_told_in_every_dialect() {
         let half = if from == Dialect::Ollama {
             bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1
         } else {
-            String::from_utf8_lossy(&bytes).replace("\r\n", "\n").find("\n\n").unwrap() + 2 + usize::from(from == Dialect::Gemini) * 2
+            String::from_utf8_lossy(&bytes).replace("\r\n", "\n").find("\n\n").unwrap()
+                + 2
+                + usize::from(from == Dialect::Gemini) * 2
         };
         for to in Dialect::ALL {
-            let (out, translator) =
-                through_stream(from, &caller(to), &[&bytes[..half], event.as_bytes(), &bytes[half..]], UpstreamEnd::Eof);
+            let (out, translator) = through_stream(
+                from,
+                &caller(to),
+                &[&bytes[..half], event.as_bytes(), &bytes[half..]],
+                UpstreamEnd::Eof,
+            );
             let text = String::from_utf8(out).unwrap();
             assert!(text.contains("too much") && !text.contains(last_word(to)), "{from} to {to}: {text}");
             assert_eq!(translator.failure().map(|error| error.message.as_str()), Some("too much"));
@@ -146,6 +159,56 @@ fn a_malformed_event_and_one_of_50_mb_end_as_errors() {
         assert!(translator.failure().unwrap().message.contains("larger than 16777216 bytes"), "{from}");
         assert!(out.len() < 1000);
     }
+}
+
+#[test]
+fn an_answer_without_end_does_not_fill_memory() {
+    let mut translator = StreamTranslator::new(Dialect::Chat, &caller(Dialect::Responses));
+    let event = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", "x".repeat(4 << 20));
+    let mut out = Vec::new();
+    for _ in 0..20 {
+        out.clear();
+        translator.feed(event.as_bytes(), &mut out);
+    }
+    assert!(translator.failure().unwrap().message.contains("larger than 67108864 bytes"));
+    assert!(out.is_empty(), "nothing follows the error");
+}
+
+#[test]
+fn what_a_stream_cannot_say_is_noted() {
+    let (_, translator) =
+        through_stream(Dialect::Anthropic, &caller(Dialect::Ollama), &[&stream(Dialect::Anthropic)], UpstreamEnd::Eof);
+    assert_eq!(translator.losses()[0].field, "signature");
+    let (_, translator) =
+        through_stream(Dialect::Anthropic, &caller(Dialect::Chat), &[&stream(Dialect::Anthropic)], UpstreamEnd::Eof);
+    assert!(translator.losses().is_empty());
+}
+
+#[test]
+fn geminis_stream_is_an_array_where_the_caller_did_not_ask_for_events() {
+    let mut gemini = caller(Dialect::Gemini);
+    gemini.array = true;
+    for bytes in [stream(Dialect::Chat), stream(Dialect::Chat)[..900].to_vec()] {
+        let (out, translator) = through_stream(Dialect::Chat, &gemini, &[&bytes], UpstreamEnd::Eof);
+        let array: Vec<serde_json::Value> = serde_json::from_slice(&out).unwrap();
+        let last = array.last().unwrap();
+        assert_eq!(last.get("error").is_some(), translator.failure().is_some());
+        assert!(translator.failure().is_some() || last["candidates"][0]["finishReason"] == "STOP");
+    }
+}
+
+#[test]
+fn ollamas_generate_gets_its_own_form() {
+    let mut ollama = caller(Dialect::Ollama);
+    ollama.generate = true;
+    let (out, _) = through_stream(Dialect::Chat, &ollama, &[&stream(Dialect::Chat)], UpstreamEnd::Eof);
+    let texts: String = String::from_utf8(out)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter_map(|line| line["response"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(texts, "Reading „both“:\n");
 }
 
 proptest! {

@@ -42,7 +42,10 @@ pub(crate) fn usage_of(usage: &Json<'_>) -> Usage {
         cache_write_5m: if five.is_none() && hour.is_none() { number("cache_creation_input_tokens") } else { five },
         cache_write_1h: hour,
         output: number("output_tokens"),
-        reasoning: usage.get("output_tokens_details").and_then(|details| details.get("thinking_tokens")).and_then(Json::as_u64),
+        reasoning: usage
+            .get("output_tokens_details")
+            .and_then(|details| details.get("thinking_tokens"))
+            .and_then(Json::as_u64),
     }
 }
 

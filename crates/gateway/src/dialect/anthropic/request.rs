@@ -9,8 +9,22 @@ use crate::dialect::model::{Effort, Format, Message, Reasoning, Request, Role, S
 use crate::dialect::tree::{Node, note_unknown};
 
 const KNOWN: [&str; 16] = [
-    "model", "system", "messages", "tools", "tool_choice", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "stream",
-    "thinking", "metadata", "output_config", "output_format", "cache_control",
+    "model",
+    "system",
+    "messages",
+    "tools",
+    "tool_choice",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "stop_sequences",
+    "stream",
+    "thinking",
+    "metadata",
+    "output_config",
+    "output_format",
+    "cache_control",
 ];
 
 pub(crate) fn read<'t>(root: &Node<'_, 't>, losses: &mut Losses) -> Result<Request<'t>, DialectError> {
@@ -58,11 +72,7 @@ pub(crate) fn read<'t>(root: &Node<'_, 't>, losses: &mut Losses) -> Result<Reque
     Ok(request)
 }
 
-fn read_system<'t>(
-    system: &Node<'_, 't>,
-    request: &mut Request<'t>,
-    losses: &mut Losses,
-) -> Result<(), DialectError> {
+fn read_system<'t>(system: &Node<'_, 't>, request: &mut Request<'t>, losses: &mut Losses) -> Result<(), DialectError> {
     if system.is_string() {
         request.system.push(System { text: system.text()?, cache: None });
         return Ok(());

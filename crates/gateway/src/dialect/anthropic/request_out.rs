@@ -37,7 +37,7 @@ pub(crate) fn write(request: &Request<'_>, target: &Target<'_>, losses: &mut Los
         }
         write_tools(w, request);
         write_messages(w, request, losses);
-        write_sampling(w, request, matches!(thinking, Thinking::Off) , losses);
+        write_sampling(w, request, matches!(thinking, Thinking::Off), losses);
         write_thinking(w, request, thinking, losses);
         if let Some(user) = &request.user {
             w.object_at("metadata", |w| w.str_at("user_id", user));
@@ -168,7 +168,8 @@ enum Thinking {
 
 fn thinking(request: &Request<'_>, target: &Target<'_>, max_tokens: u64, losses: &mut Losses) -> Thinking {
     let Some(reasoning) = request.reasoning else { return Thinking::Off };
-    let asked = reasoning.enabled != Some(false) && reasoning.effort_or_budget().is_some_and(|effort| effort > Effort::Minimal)
+    let asked = reasoning.enabled != Some(false)
+        && reasoning.effort_or_budget().is_some_and(|effort| effort > Effort::Minimal)
         || reasoning.enabled == Some(true);
     if !asked {
         return Thinking::Off;

@@ -13,10 +13,7 @@ use crate::dialect::{Dialect, DialectError, tool_id};
 
 /// The blocks of a message of the assistant. Reasoning stands in `reasoning_content` (or `reasoning`), and its signature in
 /// `reasoning_details`, as OpenRouter has it; OpenAI itself shows neither.
-pub(super) fn read_assistant<'t>(
-    message: &Node<'_, 't>,
-    losses: &mut Losses,
-) -> Result<Vec<Block<'t>>, DialectError> {
+pub(super) fn read_assistant<'t>(message: &Node<'_, 't>, losses: &mut Losses) -> Result<Vec<Block<'t>>, DialectError> {
     let mut blocks = Vec::new();
     read_thinking(message, &mut blocks)?;
     if let Some(content) = message.opt("content") {
@@ -62,10 +59,10 @@ fn read_thinking<'t>(message: &Node<'_, 't>, blocks: &mut Vec<Block<'t>>) -> Res
         }
     }
     if let Some(text) = text {
-        blocks.insert(0, Block::Thinking {
-            text,
-            signature: Some(Signature { origin: Dialect::Chat, value: Cow::Borrowed("") }),
-        });
+        blocks.insert(
+            0,
+            Block::Thinking { text, signature: Some(Signature { origin: Dialect::Chat, value: Cow::Borrowed("") }) },
+        );
     }
     Ok(())
 }

@@ -15,9 +15,9 @@ pub(super) fn read<'t>(content: &Node<'_, 't>, losses: &mut Losses) -> Result<Ve
     }
     let mut blocks = Vec::new();
     for part in content.items()? {
-        let cache = part.opt("cache_control").map(|control| {
-            if control.soft_str("ttl") == Some("1h") { Cache::OneHour } else { Cache::FiveMinutes }
-        });
+        let cache = part
+            .opt("cache_control")
+            .map(|control| if control.soft_str("ttl") == Some("1h") { Cache::OneHour } else { Cache::FiveMinutes });
         match part.need_str("type")? {
             "text" => blocks.push(Block::Text { text: part.need_text("text")?, cache }),
             "refusal" => blocks.push(Block::Text { text: part.need_text("refusal")?, cache }),
@@ -29,7 +29,9 @@ pub(super) fn read<'t>(content: &Node<'_, 't>, losses: &mut Losses) -> Result<Ve
             "file" => {
                 let file = part.need("file")?;
                 let Some(data) = file.opt_str("file_data")? else {
-                    return Err(file.error("a file that was uploaded is known to its provider alone; send it as `file_data`"));
+                    return Err(
+                        file.error("a file that was uploaded is known to its provider alone; send it as `file_data`")
+                    );
                 };
                 blocks.push(Block::Document { source: media(data), name: file.opt_text("filename")?, cache });
             }

@@ -5,13 +5,36 @@ use std::borrow::Cow;
 use super::{messages, parts};
 use crate::dialect::DialectError;
 use crate::dialect::loss::Losses;
-use crate::dialect::model::{Block, Effort, Format, Reasoning, Request, Role, System, Tool, ToolChoice, ToolInput, push};
+use crate::dialect::model::{
+    Block, Effort, Format, Reasoning, Request, Role, System, Tool, ToolChoice, ToolInput, push,
+};
 use crate::dialect::tree::{Node, note_unknown};
 
 const KNOWN: [&str; 24] = [
-    "model", "messages", "tools", "tool_choice", "parallel_tool_calls", "max_tokens", "max_completion_tokens", "temperature", "top_p",
-    "top_k", "presence_penalty", "frequency_penalty", "seed", "stop", "stream", "stream_options", "response_format",
-    "reasoning_effort", "reasoning", "user", "safety_identifier", "prompt_cache_key", "n", "store",
+    "model",
+    "messages",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "stop",
+    "stream",
+    "stream_options",
+    "response_format",
+    "reasoning_effort",
+    "reasoning",
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "n",
+    "store",
 ];
 
 pub(crate) fn read<'t>(root: &Node<'_, 't>, losses: &mut Losses) -> Result<Request<'t>, DialectError> {

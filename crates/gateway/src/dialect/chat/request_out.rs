@@ -111,7 +111,10 @@ fn write_message(writer: &mut Writer, message: &Message<'_>, losses: &mut Losses
             w.array_at("content", |w| {
                 for block in blocks {
                     if !parts::write(w, block) {
-                        losses.note("messages", "a user's message holds texts, images and files alone: others are left out");
+                        losses.note(
+                            "messages",
+                            "a user's message holds texts, images and files alone: others are left out",
+                        );
                     }
                 }
             });
@@ -148,7 +151,10 @@ fn write_result<'m, 't>(
     let before = moved.len();
     moved.extend(result.content.iter().filter(|block| !matches!(block, Block::Text { .. })));
     if moved.len() > before {
-        losses.note("images in tool results", "a tool's message holds text alone: they are sent in the user's message behind it");
+        losses.note(
+            "images in tool results",
+            "a tool's message holds text alone: they are sent in the user's message behind it",
+        );
     }
 }
 

@@ -216,28 +216,27 @@ impl Encoder {
                 Block::Custom(held) => held.push_str(text),
                 Block::Nothing => {}
             },
-            Event::Close(signature) => {
-                match std::mem::replace(&mut self.open, Block::Nothing) {
-                    Block::Thinking => {
-                        if let Some(signature) = signature.as_ref().filter(|signature| {
-                            signature.origin != Dialect::Chat || !signature.value.is_empty()
-                        }) {
-                            self.delta(writer, None, |w| {
-                                w.array_at("reasoning_details", |w| {
-                                    w.object(|w| messages::write_detail(w, Some(""), signature));
-                                });
+            Event::Close(signature) => match std::mem::replace(&mut self.open, Block::Nothing) {
+                Block::Thinking => {
+                    if let Some(signature) = signature
+                        .as_ref()
+                        .filter(|signature| signature.origin != Dialect::Chat || !signature.value.is_empty())
+                    {
+                        self.delta(writer, None, |w| {
+                            w.array_at("reasoning_details", |w| {
+                                w.object(|w| messages::write_detail(w, Some(""), signature));
                             });
-                        }
+                        });
                     }
-                    Block::Tool => self.calls += 1,
-                    Block::Custom(held) => {
-                        let input = unwrapped(&held).unwrap_or(held);
-                        self.call(writer, |w| w.object_at("custom", |w| w.str_at("input", &input)));
-                        self.calls += 1;
-                    }
-                    Block::Text | Block::Nothing => {}
                 }
-            }
+                Block::Tool => self.calls += 1,
+                Block::Custom(held) => {
+                    let input = unwrapped(&held).unwrap_or(held);
+                    self.call(writer, |w| w.object_at("custom", |w| w.str_at("input", &input)));
+                    self.calls += 1;
+                }
+                Block::Text | Block::Nothing => {}
+            },
             Event::Finish { stop, usage, .. } => {
                 self.delta(writer, Some(stop_word(*stop)), |_| ());
                 if self.include_usage {

@@ -16,7 +16,9 @@ use super::write::Writer;
 fn stop_of(word: &str) -> Stop {
     match word {
         "MAX_TOKENS" => Stop::MaxTokens,
-        "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "IMAGE_SAFETY" | "LANGUAGE" => Stop::Filter,
+        "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "IMAGE_SAFETY" | "LANGUAGE" => {
+            Stop::Filter
+        }
         _ => Stop::EndTurn,
     }
 }
@@ -33,8 +35,8 @@ const fn stop_word(stop: Stop) -> &'static str {
 pub(crate) fn usage_of(usage: &Json<'_>) -> Usage {
     let number = |key: &str| usage.get(key).and_then(Json::as_u64);
     let (candidates, thoughts) = (number("candidatesTokenCount"), number("thoughtsTokenCount"));
-    let prompt = number("promptTokenCount")
-        .map(|prompt| prompt.saturating_add(number("toolUsePromptTokenCount").unwrap_or(0)));
+    let prompt =
+        number("promptTokenCount").map(|prompt| prompt.saturating_add(number("toolUsePromptTokenCount").unwrap_or(0)));
     let output = match (candidates, thoughts) {
         (None, None) => None,
         (candidates, thoughts) => Some(candidates.unwrap_or(0).saturating_add(thoughts.unwrap_or(0))),

@@ -31,7 +31,9 @@ pub(super) fn read<'t>(
                 (Some(signature), Some(Block::Thinking { signature: unsigned @ None, .. })) => {
                     *unsigned = Some(Signature::read(Dialect::Gemini, signature));
                 }
-                (Some(_), _) => losses.note("thoughtSignature", "a signature of a text has no place elsewhere: it is left out"),
+                (Some(_), _) => {
+                    losses.note("thoughtSignature", "a signature of a text has no place elsewhere: it is left out")
+                }
                 (None, _) => {}
             }
             if !text.is_empty() {
@@ -106,7 +108,8 @@ fn read_result<'t>(response: &Node<'_, 't>, matcher: &mut Matcher) -> Result<Blo
     };
     let given = response.opt("response");
     let member = |key: &str| given.as_ref().and_then(|given| given.soft_str(key));
-    let is_single = matches!(given.as_ref().map(|given| given.value), Some(Json::Object(members)) if members.len() == 1);
+    let is_single =
+        matches!(given.as_ref().map(|given| given.value), Some(Json::Object(members)) if members.len() == 1);
     let (text, is_error) = match (member("output").or_else(|| member("result")), member("error")) {
         (Some(text), _) if is_single => (Cow::Borrowed(text), false),
         (_, Some(text)) if is_single => (Cow::Borrowed(text), true),

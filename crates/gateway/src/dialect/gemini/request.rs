@@ -3,15 +3,23 @@
 use super::{either, parts, schema};
 use crate::dialect::DialectError;
 use crate::dialect::loss::Losses;
-use crate::dialect::model::{
-    Effort, Format, Reasoning, Request, Role, System, Tool, ToolChoice, ToolInput, push,
-};
+use crate::dialect::model::{Effort, Format, Reasoning, Request, Role, System, Tool, ToolChoice, ToolInput, push};
 use crate::dialect::tool_id::Matcher;
 use crate::dialect::tree::{Node, note_unknown};
 
 const KNOWN: [&str; 12] = [
-    "contents", "systemInstruction", "system_instruction", "tools", "toolConfig", "tool_config", "generationConfig",
-    "generation_config", "model", "safetySettings", "safety_settings", "labels",
+    "contents",
+    "systemInstruction",
+    "system_instruction",
+    "tools",
+    "toolConfig",
+    "tool_config",
+    "generationConfig",
+    "generation_config",
+    "model",
+    "safetySettings",
+    "safety_settings",
+    "labels",
 ];
 
 pub(crate) fn read<'t>(root: &Node<'_, 't>, losses: &mut Losses) -> Result<Request<'t>, DialectError> {
@@ -112,7 +120,9 @@ fn read_config<'t>(config: &Node<'_, 't>, request: &mut Request<'t>) -> Result<(
     let number = |camel: &str, snake: &str| either(config, camel, snake).map(|node| node.u64()).transpose();
     let real = |camel: &str, snake: &str| either(config, camel, snake).map(|node| node.f64()).transpose();
     if number("candidateCount", "candidate_count")?.is_some_and(|count| count > 1) {
-        return Err(config.error("`candidateCount`: more than one answer cannot be asked of a provider of another dialect"));
+        return Err(
+            config.error("`candidateCount`: more than one answer cannot be asked of a provider of another dialect")
+        );
     }
     request.max_tokens = number("maxOutputTokens", "max_output_tokens")?;
     request.temperature = config.opt_f64("temperature")?;
@@ -155,4 +165,3 @@ fn read_thinking(thinking: &Node<'_, '_>) -> Result<Reasoning, DialectError> {
         visible,
     })
 }
-

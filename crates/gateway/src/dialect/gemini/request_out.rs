@@ -33,7 +33,8 @@ pub(crate) fn write(request: &Request<'_>, target: &Target<'_>, losses: &mut Los
             losses.note(field, "Gemini has no such field: it is left out");
         }
     }
-    if request.system.iter().any(|block| block.cache.is_some()) || request.tools.iter().any(|tool| tool.cache.is_some()) {
+    if request.system.iter().any(|block| block.cache.is_some()) || request.tools.iter().any(|tool| tool.cache.is_some())
+    {
         losses.note("cache_control", "Gemini caches prompts by itself: the marks are left out");
     }
     Ok(writer.into_bytes())
@@ -87,7 +88,8 @@ fn write_parts(
             Block::Text { text, .. } => parts::text(writer, text),
             Block::Image { source, .. } => {
                 if matches!(source, Media::Url(_)) {
-                    losses.note("image addresses", "Gemini may refuse to fetch an address: send the bytes where it does");
+                    losses
+                        .note("image addresses", "Gemini may refuse to fetch an address: send the bytes where it does");
                 }
                 parts::media(writer, source, "image/*");
             }
@@ -158,7 +160,9 @@ fn write_tools(writer: &mut Writer, request: &Request<'_>) {
     }
     writer.array_at("tools", |w| {
         w.object(|w| {
-            w.array_at("functionDeclarations", |w| request.tools.iter().for_each(|tool| w.object(|w| write_tool(w, tool))));
+            w.array_at("functionDeclarations", |w| {
+                request.tools.iter().for_each(|tool| w.object(|w| write_tool(w, tool)))
+            });
         });
     });
     let Some(choice) = &request.tool_choice else { return };

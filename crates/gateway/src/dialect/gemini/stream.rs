@@ -8,6 +8,7 @@ use crate::dialect::error::ApiError;
 use crate::dialect::event::{Event, Open};
 use crate::dialect::json;
 use crate::dialect::linear::Linear;
+use crate::dialect::loss::Losses;
 use crate::dialect::model::Arguments;
 use crate::dialect::reply::Stop;
 use crate::dialect::sse::Frame;
@@ -105,6 +106,7 @@ pub(crate) struct Encoder {
     array: bool,
     first: bool,
     open: Block,
+    pub(crate) losses: Losses,
 }
 
 impl Encoder {
@@ -115,6 +117,7 @@ impl Encoder {
             array: caller.array,
             first: true,
             open: Block::Nothing,
+            losses: Losses::default(),
         }
     }
 
@@ -176,15 +179,20 @@ impl Encoder {
             },
             Event::Close(signature) => match std::mem::replace(&mut self.open, Block::Nothing) {
                 Block::Thinking => {
-                    if let Some(signature) = signature.as_ref().filter(|signature| {
-                        signature.origin != Dialect::Gemini || !signature.value.is_empty()
-                    }) {
+                    if let Some(signature) = signature
+                        .as_ref()
+                        .filter(|signature| signature.origin != Dialect::Gemini || !signature.value.is_empty())
+                    {
                         self.chunk(writer, None, |w| parts::thought(w, "", Some(signature)));
                     }
                 }
                 Block::Tool { id, name, signature, held } => {
                     let arguments = Arguments::Text(Cow::Owned(held));
-                    let args = arguments.object_text().0;
+                    let (args, is_object) = arguments.object_text();
+                    if !is_object {
+                        self.losses
+                            .note(format!("arguments of {id}"), "they are no JSON object and are sent inside one");
+                    }
                     self.chunk(writer, None, |w| parts::call(w, Some(&id), &name, &args, signature.as_deref()));
                 }
                 Block::Text | Block::Nothing => {}

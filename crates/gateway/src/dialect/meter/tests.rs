@@ -54,16 +54,15 @@ fn each_dialects_tokens_are_read() {
     let chat = "data: {\"model\":\"g\",\"choices\":[{\"finish_reason\":\"stop\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":50,\"prompt_tokens_details\":{\"cached_tokens\":80},\"completion_tokens_details\":{\"reasoning_tokens\":40}}}\n\ndata: [DONE]\n\n";
     let responses = "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"model\":\"g\",\"error\":null,\"usage\":{\"input_tokens\":100,\"input_tokens_details\":{\"cached_tokens\":80},\"output_tokens\":50,\"output_tokens_details\":{\"reasoning_tokens\":40}}}}\n\n";
     let gemini = "data: {\"candidates\":[{\"content\":{\"parts\":[]},\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":100,\"cachedContentTokenCount\":80,\"candidatesTokenCount\":10,\"thoughtsTokenCount\":40},\"modelVersion\":\"g\"}\r\n\r\n";
-    let usage = Usage {
-        input: Some(20),
-        cache_read: Some(80),
-        output: Some(50),
-        reasoning: Some(40),
-        ..Usage::default()
-    };
+    let usage =
+        Usage { input: Some(20), cache_read: Some(80), output: Some(50), reasoning: Some(40), ..Usage::default() };
     for (dialect, stream) in [(Dialect::Chat, chat), (Dialect::Responses, responses), (Dialect::Gemini, gemini)] {
         let reading = read(dialect, stream, true);
-        assert_eq!(reading, Reading { usage, doubt: None, ending: Ending::Complete, model: Some("g".to_owned()) }, "{dialect}");
+        assert_eq!(
+            reading,
+            Reading { usage, doubt: None, ending: Ending::Complete, model: Some("g".to_owned()) },
+            "{dialect}"
+        );
     }
     let ollama = "{\"model\":\"l\",\"message\":{\"content\":\"a\"},\"done\":false}\n{\"model\":\"l\",\"done\":true,\"prompt_eval_count\":7,\"eval_count\":3}\n";
     let reading = read(Dialect::Ollama, ollama, true);
@@ -73,11 +72,31 @@ fn each_dialects_tokens_are_read() {
 #[test]
 fn an_error_inside_a_200_stream_is_seen() {
     for (dialect, stream, kind) in [
-        (Dialect::Anthropic, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"o\"}}\n\n", ErrorKind::Overloaded),
-        (Dialect::Chat, "data: {\"error\":{\"message\":\"o\",\"type\":\"rate_limit_error\"}}\n\n", ErrorKind::RateLimited),
-        (Dialect::Responses, "data: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"o\"}}}\n\n", ErrorKind::RateLimited),
-        (Dialect::Responses, "data: {\"type\":\"error\",\"code\":\"x\",\"message\":\"o\",\"error\":null}\n\n", ErrorKind::Internal),
-        (Dialect::Gemini, "data: {\"error\":{\"code\":503,\"message\":\"o\",\"status\":\"UNAVAILABLE\"}}\n\n", ErrorKind::Unavailable),
+        (
+            Dialect::Anthropic,
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"o\"}}\n\n",
+            ErrorKind::Overloaded,
+        ),
+        (
+            Dialect::Chat,
+            "data: {\"error\":{\"message\":\"o\",\"type\":\"rate_limit_error\"}}\n\n",
+            ErrorKind::RateLimited,
+        ),
+        (
+            Dialect::Responses,
+            "data: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"o\"}}}\n\n",
+            ErrorKind::RateLimited,
+        ),
+        (
+            Dialect::Responses,
+            "data: {\"type\":\"error\",\"code\":\"x\",\"message\":\"o\",\"error\":null}\n\n",
+            ErrorKind::Internal,
+        ),
+        (
+            Dialect::Gemini,
+            "data: {\"error\":{\"code\":503,\"message\":\"o\",\"status\":\"UNAVAILABLE\"}}\n\n",
+            ErrorKind::Unavailable,
+        ),
         (Dialect::Ollama, "{\"error\":\"o\"}\n", ErrorKind::Internal),
     ] {
         match read(dialect, stream, true).ending {
@@ -115,7 +134,11 @@ fn a_whole_answer_that_is_an_error_or_cut_is_seen() {
 #[test]
 fn embeddings_and_reranks_are_metered() {
     for (body, input, doubt) in [
-        (r#"{"object":"list","data":[{"embedding":[0.1,0.2]}],"model":"e","usage":{"prompt_tokens":8,"total_tokens":8}}"#, Some(8), None),
+        (
+            r#"{"object":"list","data":[{"embedding":[0.1,0.2]}],"model":"e","usage":{"prompt_tokens":8,"total_tokens":8}}"#,
+            Some(8),
+            None,
+        ),
         (r#"{"embeddings":[[0.1]],"prompt_eval_count":4}"#, Some(4), None),
         (r#"{"results":[],"meta":{"tokens":{"input_tokens":12}}}"#, Some(12), None),
         (r#"{"results":[],"usage":{"total_tokens":5}}"#, Some(5), None),

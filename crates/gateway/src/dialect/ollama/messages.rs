@@ -70,7 +70,12 @@ pub(super) fn read_result<'t>(message: &Node<'_, 't>, matcher: &mut Matcher) -> 
     Ok(Block::ToolResult(ToolResult { id: Cow::Owned(id), name, content, is_error: false, custom: false, cache: None }))
 }
 
-pub(super) fn write(writer: &mut Writer, message: &Message<'_>, request: &Request<'_>, losses: &mut Losses) -> Result<(), DialectError> {
+pub(super) fn write(
+    writer: &mut Writer,
+    message: &Message<'_>,
+    request: &Request<'_>,
+    losses: &mut Losses,
+) -> Result<(), DialectError> {
     for block in &message.content {
         if let Block::ToolResult(result) = block {
             let name = result.name.as_deref().or_else(|| tool_of_call(&request.messages, &result.id));
@@ -80,8 +85,7 @@ pub(super) fn write(writer: &mut Writer, message: &Message<'_>, request: &Reques
             write_one(writer, "tool", &result.content, name, losses)?;
         }
     }
-    let rest: Vec<&Block<'_>> =
-        message.content.iter().filter(|block| !matches!(block, Block::ToolResult(_))).collect();
+    let rest: Vec<&Block<'_>> = message.content.iter().filter(|block| !matches!(block, Block::ToolResult(_))).collect();
     if rest.is_empty() {
         return Ok(());
     }
@@ -108,7 +112,11 @@ fn write_one<'m, 't: 'm>(
             }
             Block::Image { source: Media::Base64 { data, .. }, .. } => images.push(&**data),
             Block::Image { source: Media::Url(_), .. } => {
-                return Err(DialectError::impossible("image", Dialect::Ollama, "it fetches no addresses; send the bytes"));
+                return Err(DialectError::impossible(
+                    "image",
+                    Dialect::Ollama,
+                    "it fetches no addresses; send the bytes",
+                ));
             }
             Block::Document { .. } => {
                 return Err(DialectError::impossible("document", Dialect::Ollama, "it takes texts and images alone"));
@@ -133,7 +141,9 @@ fn write_one<'m, 't: 'm>(
             w.array_at("images", |w| images.iter().for_each(|image| w.string(image)));
         }
         if !calls.is_empty() {
-            w.array_at("tool_calls", |w| calls.iter().for_each(|call| write_call(w, None, &call.name, &call.arguments)));
+            w.array_at("tool_calls", |w| {
+                calls.iter().for_each(|call| write_call(w, None, &call.name, &call.arguments))
+            });
         }
         w.opt_str_at("tool_name", tool);
     });

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{created_at, messages, stop_of, usage_of, write_end};
+use crate::dialect::DialectError;
 use crate::dialect::loss::Losses;
 use crate::dialect::model::Block;
 use crate::dialect::reply::Reply;
@@ -10,7 +11,6 @@ use crate::dialect::tool_id::{Matcher, made, with_signature};
 use crate::dialect::translate::Caller;
 use crate::dialect::tree::Node;
 use crate::dialect::write::Writer;
-use crate::dialect::DialectError;
 
 pub(crate) fn read<'t>(root: &Node<'_, 't>, seed: &str) -> Result<Reply<'t>, DialectError> {
     let mut content = match root.opt_text("response")? {

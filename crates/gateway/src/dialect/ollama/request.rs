@@ -84,7 +84,11 @@ pub(crate) fn read<'t>(root: &Node<'_, 't>, losses: &mut Losses) -> Result<Reque
     Ok(request)
 }
 
-fn read_message<'t>(message: &Node<'_, 't>, request: &mut Request<'t>, matcher: &mut Matcher) -> Result<(), DialectError> {
+fn read_message<'t>(
+    message: &Node<'_, 't>,
+    request: &mut Request<'t>,
+    matcher: &mut Matcher,
+) -> Result<(), DialectError> {
     match message.need_str("role")? {
         "system" => {
             let text = message.need_text("content")?;
@@ -106,7 +110,11 @@ fn read_message<'t>(message: &Node<'_, 't>, request: &mut Request<'t>, matcher: 
     Ok(())
 }
 
-fn read_options<'t>(options: &Node<'_, 't>, request: &mut Request<'t>, losses: &mut Losses) -> Result<(), DialectError> {
+fn read_options<'t>(
+    options: &Node<'_, 't>,
+    request: &mut Request<'t>,
+    losses: &mut Losses,
+) -> Result<(), DialectError> {
     note_unknown(options, &KNOWN_OPTIONS, losses);
     // -1 and -2 stand for no limit.
     request.max_tokens = options.opt("num_predict").and_then(|node| node.value.as_u64());

@@ -7,6 +7,7 @@ use crate::dialect::error::ApiError;
 use crate::dialect::event::{Event, Open};
 use crate::dialect::json;
 use crate::dialect::linear::Linear;
+use crate::dialect::loss::Losses;
 use crate::dialect::model::Arguments;
 use crate::dialect::sse::Frame;
 use crate::dialect::translate::Caller;
@@ -39,9 +40,10 @@ impl Decoder {
                 self.calls += 1;
                 let function = call.need("function")?;
                 linear.tool(key, call.soft_str("id").unwrap_or_default(), function.need_str("name")?, None);
-                let arguments = function.opt("arguments").map_or_else(|| "{}".to_owned(), |node| {
-                    node.value.as_str().map_or_else(|| node.value.to_text(), str::to_owned)
-                });
+                let arguments = function.opt("arguments").map_or_else(
+                    || "{}".to_owned(),
+                    |node| node.value.as_str().map_or_else(|| node.value.to_text(), str::to_owned),
+                );
                 linear.arguments(key, &arguments, false);
                 linear.tool_end(key);
             }
@@ -70,6 +72,7 @@ pub(crate) struct Encoder {
     created_at: String,
     generate: bool,
     open: Block,
+    pub(crate) losses: Losses,
 }
 
 impl Encoder {
@@ -79,6 +82,7 @@ impl Encoder {
             created_at: created_at(caller.created),
             generate: caller.generate,
             open: Block::Nothing,
+            losses: Losses::default(),
         }
     }
 
@@ -118,8 +122,10 @@ impl Encoder {
                 self.open = match open {
                     Open::Text => Block::Text,
                     Open::Thinking => Block::Thinking,
-                    // There is no place for it.
-                    Open::Redacted(_) => Block::Nothing,
+                    Open::Redacted(_) => {
+                        self.losses.note("redacted_thinking", "Ollama has no such reasoning: it is left out");
+                        Block::Nothing
+                    }
                     Open::Tool { id, name, signature } => Block::Tool {
                         id: tool_id::with_signature(id, *signature).into_owned(),
                         name: (*name).to_owned(),
@@ -133,7 +139,10 @@ impl Encoder {
                 Block::Tool { held, .. } => held.push_str(text),
                 Block::Nothing => {}
             },
-            Event::Close(_) => {
+            Event::Close(signature) => {
+                if signature.as_ref().is_some_and(|signature| !signature.value.is_empty()) {
+                    self.losses.note("signature", "Ollama has no signatures of reasoning: it is left out");
+                }
                 if let Block::Tool { id, name, held } = std::mem::replace(&mut self.open, Block::Nothing) {
                     let arguments = Arguments::Text(Cow::Owned(held));
                     self.line(writer, |w| {

@@ -40,7 +40,9 @@ fn a_key_in_escapes_is_the_key() {
 
 #[test]
 fn a_key_that_decides_about_money_stands_once() {
-    for body in [r#"{"model":"a","model":"b"}"#, r#"{"model":"a","mod\u0065l":"b"}"#, r#"{"max_tokens":1,"max_tokens":9}"#] {
+    for body in
+        [r#"{"model":"a","model":"b"}"#, r#"{"model":"a","mod\u0065l":"b"}"#, r#"{"max_tokens":1,"max_tokens":9}"#]
+    {
         assert!(peek(body.as_bytes()).unwrap_err().to_string().contains("stands twice"), "{body}");
     }
 }
@@ -77,8 +79,7 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 40, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::vec((text, inner), 0..6)
-                .prop_map(|members| Value::Object(members.into_iter().collect())),
+            prop::collection::vec((text, inner), 0..6).prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     })
 }

@@ -129,7 +129,8 @@ impl Decoder {
                 match (call.custom, call.pieces) {
                     (true, true) => linear.arguments(key, "\"}", false),
                     (true, false) => {
-                        let input = format!("{{\"input\":\"{}\"}}", escaped(item.soft_str("input").unwrap_or_default()));
+                        let input =
+                            format!("{{\"input\":\"{}\"}}", escaped(item.soft_str("input").unwrap_or_default()));
                         linear.arguments(key, &input, false);
                     }
                     (false, true) => {}

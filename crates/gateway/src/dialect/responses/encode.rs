@@ -159,14 +159,17 @@ impl Encoder {
             Block::Text => output::message(writer, &self.item_id, status, text),
             Block::Thinking => output::reasoning(writer, &self.item_id, text, signature),
             Block::Redacted => output::reasoning(writer, &self.item_id, None, signature),
-            Block::Function | Block::Custom => output::call(writer, &Call {
-                id: &self.item_id,
-                call_id: &self.call_id,
-                name: &self.name,
-                status,
-                custom: self.open == Block::Custom,
-                input: text.unwrap_or_default(),
-            }),
+            Block::Function | Block::Custom => output::call(
+                writer,
+                &Call {
+                    id: &self.item_id,
+                    call_id: &self.call_id,
+                    name: &self.name,
+                    status,
+                    custom: self.open == Block::Custom,
+                    input: text.unwrap_or_default(),
+                },
+            ),
         }
     }
 
@@ -227,9 +230,10 @@ impl Encoder {
                 if let Some(input) = unwrapped(&self.text) {
                     self.text = input;
                 }
-                for (name, key) in
-                    [("response.custom_tool_call_input.delta", "delta"), ("response.custom_tool_call_input.done", "input")]
-                {
+                for (name, key) in [
+                    ("response.custom_tool_call_input.delta", "delta"),
+                    ("response.custom_tool_call_input.done", "input"),
+                ] {
                     self.event(writer, name, |w, this| {
                         this.place(w, "");
                         w.str_at(key, &this.text);

@@ -23,13 +23,17 @@ pub(super) fn parts<'t>(content: &Node<'_, 't>, losses: &mut Losses) -> Result<V
             "refusal" => blocks.push(Block::Text { text: part.need_text("refusal")?, cache: None }),
             "input_image" => {
                 let Some(url) = part.opt_str("image_url")? else {
-                    return Err(part.error("an image that was uploaded is known to its provider alone; send it as `image_url`"));
+                    return Err(
+                        part.error("an image that was uploaded is known to its provider alone; send it as `image_url`")
+                    );
                 };
                 blocks.push(Block::Image { source: media(url), cache: None });
             }
             "input_file" => {
                 let Some(data) = part.opt_str("file_data")?.or(part.opt_str("file_url")?) else {
-                    return Err(part.error("a file that was uploaded is known to its provider alone; send it as `file_data`"));
+                    return Err(
+                        part.error("a file that was uploaded is known to its provider alone; send it as `file_data`")
+                    );
                 };
                 blocks.push(Block::Document { source: media(data), name: part.opt_text("filename")?, cache: None });
             }
@@ -84,11 +88,7 @@ pub(super) fn call<'t>(item: &Node<'_, 't>, custom: bool) -> Result<Block<'t>, D
     }))
 }
 
-pub(super) fn result<'t>(
-    item: &Node<'_, 't>,
-    custom: bool,
-    losses: &mut Losses,
-) -> Result<Block<'t>, DialectError> {
+pub(super) fn result<'t>(item: &Node<'_, 't>, custom: bool, losses: &mut Losses) -> Result<Block<'t>, DialectError> {
     let content = match item.opt("output") {
         Some(output) => parts(&output, losses)?,
         None => Vec::new(),

@@ -73,14 +73,17 @@ fn write_item(items: &mut Writer, block: &Block<'_>, index: usize, id: &str, cal
         Block::Redacted(signature) => output::reasoning(items, &item_id("rs"), None, Some(signature)),
         Block::ToolCall(call) => {
             let custom = caller.custom_tools.iter().any(|name| *name == call.name);
-            output::call(items, &output::Call {
-                id: &item_id(if custom { "ctc" } else { "fc" }),
-                call_id: &tool_id::with_signature(&call.id, call.signature.as_deref()),
-                name: &call.name,
-                status: "completed",
-                custom,
-                input: &if custom { call.arguments.free_text() } else { call.arguments.string_text() },
-            });
+            output::call(
+                items,
+                &output::Call {
+                    id: &item_id(if custom { "ctc" } else { "fc" }),
+                    call_id: &tool_id::with_signature(&call.id, call.signature.as_deref()),
+                    name: &call.name,
+                    status: "completed",
+                    custom,
+                    input: &if custom { call.arguments.free_text() } else { call.arguments.string_text() },
+                },
+            );
         }
         // No provider answers these.
         Block::Image { .. } | Block::Document { .. } | Block::ToolResult(_) => {}

@@ -5,13 +5,35 @@ use std::borrow::Cow;
 use super::items;
 use crate::dialect::DialectError;
 use crate::dialect::loss::Losses;
-use crate::dialect::model::{Block, Effort, Format, Reasoning, Request, Role, System, Tool, ToolChoice, ToolInput, push};
+use crate::dialect::model::{
+    Block, Effort, Format, Reasoning, Request, Role, System, Tool, ToolChoice, ToolInput, push,
+};
 use crate::dialect::tree::{Node, note_unknown};
 
 const KNOWN: [&str; 23] = [
-    "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens", "temperature", "top_p",
-    "stream", "text", "reasoning", "user", "safety_identifier", "prompt_cache_key", "store", "include", "client_metadata",
-    "metadata", "previous_response_id", "conversation", "background", "stream_options",
+    "model",
+    "input",
+    "instructions",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "max_output_tokens",
+    "temperature",
+    "top_p",
+    "stream",
+    "text",
+    "reasoning",
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "store",
+    "include",
+    "client_metadata",
+    "metadata",
+    "previous_response_id",
+    "conversation",
+    "background",
+    "stream_options",
 ];
 
 pub(crate) fn read<'t>(root: &Node<'_, 't>, losses: &mut Losses) -> Result<Request<'t>, DialectError> {
@@ -106,7 +128,9 @@ fn read_item<'t>(item: &Node<'_, 't>, request: &mut Request<'t>, losses: &mut Lo
                         }
                     }
                 }
-                other => return Err(item.error(format!("there is no role `{other}`: system, developer, user, assistant"))),
+                other => {
+                    return Err(item.error(format!("there is no role `{other}`: system, developer, user, assistant")));
+                }
             }
         }
         "reasoning" => {

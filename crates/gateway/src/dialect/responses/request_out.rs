@@ -27,7 +27,9 @@ pub(crate) fn write(request: &Request<'_>, target: &Target<'_>, losses: &mut Los
                 w.object(|w| {
                     w.str_at("type", "message");
                     w.str_at("role", "developer");
-                    w.array_at("content", |w| request.system.iter().for_each(|block| text(w, "input_text", &block.text)));
+                    w.array_at("content", |w| {
+                        request.system.iter().for_each(|block| text(w, "input_text", &block.text))
+                    });
                 });
             }
             for message in &request.messages {
@@ -64,7 +66,8 @@ pub(crate) fn write(request: &Request<'_>, target: &Target<'_>, losses: &mut Los
             losses.note(field, "responses have no such field: it is left out");
         }
     }
-    if request.system.iter().any(|block| block.cache.is_some()) || request.tools.iter().any(|tool| tool.cache.is_some()) {
+    if request.system.iter().any(|block| block.cache.is_some()) || request.tools.iter().any(|tool| tool.cache.is_some())
+    {
         losses.note("cache_control", "these providers cache prompts by themselves: the marks are left out");
     }
     Ok(writer.into_bytes())

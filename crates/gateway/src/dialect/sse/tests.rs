@@ -39,7 +39,10 @@ fn an_event_without_its_blank_line_is_handed_on_at_the_end() {
 
 #[test]
 fn lines_of_json_are_read() {
-    assert_eq!(read(Framing::Lines, &[b"{\"a\":1}\r\n\n {\"b\":", b"2}"]), seen(&[("", "{\"a\":1}", ""), ("", "{\"b\":2}", "")]));
+    assert_eq!(
+        read(Framing::Lines, &[b"{\"a\":1}\r\n\n {\"b\":", b"2}"]),
+        seen(&[("", "{\"a\":1}", ""), ("", "{\"b\":2}", "")])
+    );
 }
 
 #[test]
@@ -48,7 +51,11 @@ fn a_stream_cut_at_every_place_is_the_same() {
     for first in 0..SAMPLE.len() {
         for second in first..SAMPLE.len() {
             let bytes = SAMPLE.as_bytes();
-            assert_eq!(read(Framing::Sse, &[&bytes[..first], &bytes[first..second], &bytes[second..]]), whole, "{first} {second}");
+            assert_eq!(
+                read(Framing::Sse, &[&bytes[..first], &bytes[first..second], &bytes[second..]]),
+                whole,
+                "{first} {second}"
+            );
         }
     }
 }
