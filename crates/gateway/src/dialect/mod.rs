@@ -11,6 +11,7 @@ pub mod count;
 pub mod error;
 pub mod event;
 pub mod gemini;
+pub mod hide_usage;
 pub mod json;
 mod linear;
 pub mod loss;
