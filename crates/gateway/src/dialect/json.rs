@@ -1,7 +1,7 @@
 //! A JSON tree that borrows its strings from the text and keeps the order of keys.
 //!
 //! Order matters beyond beauty: providers cache prompts by prefix, and a schema whose keys move is another prefix. Reading
-//! values with the place of what is wrong is [`super::tree`].
+//! values with the place of what is wrong is left to `tree`.
 
 use std::borrow::Cow;
 use std::fmt;

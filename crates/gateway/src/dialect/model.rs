@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::Dialect;
 use super::json::Json;
 use super::signature::Signature;
 
@@ -381,6 +382,16 @@ pub(crate) fn push<'t>(messages: &mut Vec<Message<'t>>, role: Role, block: Block
         Some(last) if last.role == role => last.content.push(block),
         _ => messages.push(Message { role, content: vec![block] }),
     }
+}
+
+/// Whether a turn has anything that a provider of `dialect` can be sent: reasoning of others and empty texts are not.
+pub(crate) fn says_something(message: &Message<'_>, dialect: Dialect) -> bool {
+    message.content.iter().any(|block| match block {
+        Block::Text { text, .. } => !text.is_empty(),
+        Block::Thinking { signature, .. } => signature.as_ref().is_some_and(|signature| signature.origin == dialect),
+        Block::Redacted(signature) => signature.origin == dialect,
+        Block::Image { .. } | Block::Document { .. } | Block::ToolCall(_) | Block::ToolResult(_) => true,
+    })
 }
 
 /// The tool whose call has this identifier.

@@ -1,6 +1,6 @@
 //! The keys of a request that routing and budgets need, found without parsing the body.
 //!
-//! The top level is walked, everything below is stepped over ([`super::scan`]). A body that does not balance is refused with line
+//! The top level is walked, everything below is stepped over (`scan`). A body that does not balance is refused with line
 //! and column; what is wrong deeper down is the provider's to refuse. Gemini names model and streaming in the path, not here.
 
 use std::ops::Range;

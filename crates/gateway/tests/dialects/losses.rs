@@ -154,3 +154,15 @@ fn tools_of_free_text_are_functions_to_a_provider_and_free_text_to_the_caller() 
         (&"custom_tool_call".into(), &"*** End\n".into())
     );
 }
+
+#[test]
+fn a_turn_of_foreign_reasoning_alone_is_left_out_and_not_sent_empty() {
+    let body = r#"{"model":"m","input":[{"role":"user","content":"a"},{"type":"reasoning","summary":[{"type":"summary_text","text":"t"}],"encrypted_content":"E"},{"role":"user","content":"b"}]}"#;
+    for to in [Dialect::Anthropic, Dialect::Gemini] {
+        let out = translate::request(&call(Dialect::Responses), &Target::new(to, "m"), body.as_bytes()).unwrap();
+        let sent = String::from_utf8(out.body).unwrap();
+        assert!(!sent.contains("\"content\":[]") && !sent.contains("\"parts\":[]"), "{to}: {sent}");
+        let fields: Vec<&str> = out.losses.iter().map(|loss| &*loss.field).collect();
+        assert!(fields.contains(&"messages"), "{to}: {fields:?}");
+    }
+}

@@ -1,10 +1,12 @@
 //! Every pair of dialects, streamed: whole, cut anywhere, and ended too early.
 
 use orx_gateway::dialect::Dialect;
+use orx_gateway::dialect::peek::peek;
 use orx_gateway::dialect::stream::{StreamTranslator, UpstreamEnd};
+use orx_gateway::dialect::translate::{self, Target};
 use proptest::prelude::*;
 
-use super::sample::{Answer, assembled, caller, reply, stream, through_stream};
+use super::sample::{Answer, assembled, call, caller, reply, request, stream, through_stream};
 
 fn answer_of(from: Dialect, bytes: &[u8]) -> Answer {
     let (out, _) = through_stream(from, &caller(Dialect::Anthropic), &[bytes], UpstreamEnd::Eof);
@@ -225,5 +227,29 @@ proptest! {
         let chunks: Vec<&[u8]> = places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
         let (whole, _) = through_stream(from, &caller(to), &[&bytes], UpstreamEnd::Eof);
         prop_assert!(through_stream(from, &caller(to), &chunks, UpstreamEnd::Eof).0 == whole);
+    }
+
+    #[test]
+    fn damaged_bytes_do_no_harm(
+        from in prop::sample::select(Dialect::ALL.to_vec()), to in prop::sample::select(Dialect::ALL.to_vec()),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"{}[]\",:\\n0-\n\r\x00\xff ax".to_vec())), 1..6),
+    ) {
+        let damaged = |mut bytes: Vec<u8>| {
+            for (place, byte) in &damage {
+                let place = place.index(bytes.len());
+                bytes[place] = *byte;
+            }
+            bytes
+        };
+        let (_, translator) = through_stream(from, &caller(to), &[&damaged(stream(from))], UpstreamEnd::Eof);
+        prop_assert!(translator.is_finished() != translator.failure().is_some());
+        let request = damaged(request(from));
+        let _found = peek(&request);
+        if let Ok(out) = translate::request(&call(from), &Target::new(to, "m"), &request) {
+            prop_assert!(serde_json::from_slice::<serde_json::Value>(&out.body).is_ok());
+        }
+        if let Ok(out) = translate::reply(from, &caller(to), &damaged(reply(from))) {
+            prop_assert!(serde_json::from_slice::<serde_json::Value>(&out.body).is_ok());
+        }
     }
 }

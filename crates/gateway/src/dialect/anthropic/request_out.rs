@@ -3,7 +3,9 @@
 use super::blocks;
 use crate::dialect::json::Json;
 use crate::dialect::loss::Losses;
-use crate::dialect::model::{Block, Effort, Format, Reasoning, Request, Role, Tool, ToolChoice, ToolInput};
+use crate::dialect::model::{
+    Block, Effort, Format, Reasoning, Request, Role, Tool, ToolChoice, ToolInput, says_something,
+};
 use crate::dialect::translate::Target;
 use crate::dialect::write::Writer;
 use crate::dialect::{Dialect, DialectError};
@@ -59,6 +61,11 @@ pub(crate) fn write(request: &Request<'_>, target: &Target<'_>, losses: &mut Los
 fn write_messages(writer: &mut Writer, request: &Request<'_>, losses: &mut Losses) {
     writer.array_at("messages", |w| {
         for message in &request.messages {
+            // Anthropic refuses turns without content.
+            if !says_something(message, Dialect::Anthropic) {
+                losses.note("messages", "a turn in which nothing is left to say is left out");
+                continue;
+            }
             let is_result = |block: &&Block<'_>| matches!(block, Block::ToolResult(_));
             w.object(|w| {
                 w.str_at("role", if message.role == Role::User { "user" } else { "assistant" });

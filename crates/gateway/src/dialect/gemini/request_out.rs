@@ -4,7 +4,8 @@ use super::parts;
 use crate::dialect::chat::FREE_INPUT;
 use crate::dialect::loss::Losses;
 use crate::dialect::model::{
-    Block, Format, Media, Message, Reasoning, Request, Role, Tool, ToolChoice, ToolInput, ToolResult, tool_of_call,
+    Block, Format, Media, Message, Reasoning, Request, Role, Tool, ToolChoice, ToolInput, ToolResult, says_something,
+    tool_of_call,
 };
 use crate::dialect::translate::Target;
 use crate::dialect::write::Writer;
@@ -47,6 +48,11 @@ fn write_contents(
     losses: &mut Losses,
 ) -> Result<(), DialectError> {
     for message in &request.messages {
+        // Gemini refuses contents without parts.
+        if !says_something(message, Dialect::Gemini) {
+            losses.note("messages", "a turn in which nothing is left to say is left out");
+            continue;
+        }
         writer.object(|w| {
             w.str_at("role", if message.role == Role::User { "user" } else { "model" });
             w.array_at("parts", |w| write_parts(w, message, request, target, losses))
