@@ -19,6 +19,8 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("orx-session", &["orx-protocol"]),
     ("orx-workspace", &["orx-protocol", "orx-sandbox"]),
     ("orx-engines", &["orx-protocol", "orx-sandbox"]),
+    // What listens and forwards will use the store and the router; translation uses nothing.
+    ("orx-gateway", &[]),
     ("orx-pipeline", &["orx-protocol", "orx-store", "orx-workspace", "orx-engines", "orx-sandbox"]),
     ("pty-proxy", &["orx-protocol", "orx-sandbox"]),
     ("agentd", &["orx-protocol", "orx-client", "orx-index"]),
