@@ -201,6 +201,8 @@ impl Viewer {
                     ToViewer::Screen(bytes) | ToViewer::Output(bytes) => shown.screen.feed(&bytes),
                     ToViewer::Ended { .. } => shown.ended = true,
                     ToViewer::Size { .. } | ToViewer::Control { .. } => {}
+                    // Told only to those who give their terminal away.
+                    ToViewer::Taken | ToViewer::Typed(_) | ToViewer::Modes(_) | ToViewer::Returned => {}
                 }
             }
         });

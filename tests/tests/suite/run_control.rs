@@ -129,6 +129,8 @@ async fn see(viewer: &mut Terminal, text: &str) {
         match next.unwrap().expect("the viewer is still attached") {
             ToViewer::Screen(bytes) | ToViewer::Output(bytes) => seen.push_str(&String::from_utf8_lossy(&bytes)),
             ToViewer::Size { .. } | ToViewer::Control { .. } => {}
+            // Told only to those who give their terminal away.
+            ToViewer::Taken | ToViewer::Typed(_) | ToViewer::Modes(_) | ToViewer::Returned => {}
             ToViewer::Ended { code, signal } => panic!("the session ended: {code:?} {signal:?}"),
         }
     }

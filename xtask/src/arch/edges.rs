@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::shell;
 
 /// Package, and the workspace packages that it may use. A package that is not listed may use none.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("orx-protocol", &[]),
     ("orx-channels", &["orx-protocol"]),
     ("orx-client", &["orx-protocol"]),
