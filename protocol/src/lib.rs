@@ -18,7 +18,6 @@ pub mod launch;
 pub mod legacy;
 pub mod life;
 pub mod limits;
-pub mod modes;
 pub mod places;
 pub mod process;
 pub mod rpc;

@@ -7,7 +7,7 @@ use clap::Args;
 use orx_protocol::api::session::{Recorded, RecordingParams, Session, SessionParams};
 use orx_protocol::cast::{Cast, Happening};
 use orx_protocol::hold::file;
-use orx_protocol::modes::Modes;
+use orx_protocol::terminal::modes::Modes;
 
 use crate::context::Context;
 use crate::failure::{Failure, Status};

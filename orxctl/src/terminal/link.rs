@@ -9,7 +9,7 @@ use orx_client::{ClientError, Terminal, TerminalReader};
 use orx_protocol::SessionId;
 use orx_protocol::api::session::{AttachMode, AttachParams};
 use orx_protocol::hold::TerminalSize;
-use orx_protocol::modes::Set;
+use orx_protocol::terminal::modes::Set;
 use orx_protocol::terminal::{FromViewer, ToViewer};
 use orx_sandbox::descriptors;
 use tokio::sync::mpsc::{self, error::TrySendError};

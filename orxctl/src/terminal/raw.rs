@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use nix::sys::termios::{self, FlushArg, SetArg, Termios};
-use orx_protocol::modes::Modes;
+use orx_protocol::terminal::modes::Modes;
 
 use crate::failure::Failure;
 

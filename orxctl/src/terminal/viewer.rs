@@ -7,7 +7,7 @@ use std::time::Duration;
 use orx_client::ClientError;
 use orx_protocol::api::session::AttachMode;
 use orx_protocol::hold::TerminalSize;
-use orx_protocol::modes::Modes;
+use orx_protocol::terminal::modes::Modes;
 use orx_protocol::terminal::{FromViewer, ToViewer};
 use orx_protocol::{ErrorKind, SessionId};
 use tokio::signal::unix::{Signal, SignalKind, signal};

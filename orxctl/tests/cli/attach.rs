@@ -335,7 +335,7 @@ async fn a_terminal_that_was_given_is_the_holders_until_it_is_returned() {
     assert!(String::from_utf8(help).unwrap().contains("Ctrl+Q leave"));
     assert_eq!(holder.next().await, FromViewer::Understood { bytes: 7 });
     // What was set there is taken back at the end, though this program never saw it pass.
-    let mut modes = orx_protocol::modes::Modes::default();
+    let mut modes = orx_protocol::terminal::modes::Modes::default();
     modes.watch(b"\x1b[?1049h\x1b[?1h");
     holder.send(ToViewer::Modes(modes.set().clone())).await;
     holder.send(ToViewer::Output(b" the rest".to_vec())).await;

@@ -11,7 +11,7 @@ use nix::poll::PollFlags;
 use orx_protocol::codec;
 use orx_protocol::frame::{self, FrameDecoder};
 use orx_protocol::limits::{CLIENT_BACKLOG, FRAME_KNOWN, FRAME_TERMINAL};
-use orx_protocol::modes::Modes;
+use orx_protocol::terminal::modes::Modes;
 use orx_protocol::terminal::{OUTPUT_HEAD, ToViewer};
 
 use super::pace::Pace;

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bytes::Bytes;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use orx_protocol::modes::Set;
+use orx_protocol::terminal::modes::Set;
 
 use super::queue::Queue;
 

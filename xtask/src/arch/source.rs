@@ -29,7 +29,7 @@ const RULES: [Rule; 3] = [
     },
     Rule {
         words: &["bincode::", "use bincode"],
-        rooms: &["protocol/src/codec.rs", "protocol/src/terminal.rs"],
+        rooms: &["protocol/src/codec.rs", "protocol/src/terminal/"],
         says: "bincode stays behind protocol/src/codec.rs",
     },
 ];

@@ -1,14 +1,15 @@
 //! Frames of an attached viewer, after a JSON request switched the connection over. Each is one length-prefixed frame
 //! whose body is encoded by [`crate::codec`].
-
 //!
 //! A viewer may hand its own terminal to the holder ([`FromViewer::Terminal`]), which then reads its keys and writes to it by
 //! itself: two processes fewer stand between a key and its echo. What may be meant for the viewer's program (a key that
 //! leaves, say) comes back to it; a holder that does not know this cuts the viewer, which attaches again without.
 
+pub mod modes;
+
 use bincode::{Decode, Encode};
 
-use crate::modes::Set;
+use modes::Set;
 
 /// What a viewer sends.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
