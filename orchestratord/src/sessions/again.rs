@@ -170,6 +170,10 @@ impl Sessions {
         let mut params_again = wish.complete(&params.env)?;
         self.fill_channel(&mut params_again);
         let kind: EngineKind = session.engine.parse()?;
+        if !Path::new(&params_again.cwd).is_dir() {
+            let why = format!("its directory {} is not there any more", params_again.cwd);
+            return Err(refused(session.session, why).with_hint("make it again, or begin a session in another one"));
+        }
         if kind == EngineKind::Command {
             // A command has no conversation that could be lost: it is run again.
             let (kind, launch) = create::check(&params_again, engines, None)?;

@@ -58,6 +58,11 @@ pub(crate) async fn run(context: &Context, arguments: &Replay) -> Result<Status,
         }
         return play(context, arguments, named).await;
     }
+    // No session is named like a path.
+    if arguments.recording.contains('/') || arguments.recording.ends_with(".cast") {
+        let missing = if named.exists() { "is no file" } else { "is not there" };
+        return Err(Failure::usage(format!("{}: the recording {missing}", named.display())));
+    }
     let session = names::session(context, &arguments.recording).await?;
     if !plays {
         let at_ms = arguments.at.map(figures::milliseconds);

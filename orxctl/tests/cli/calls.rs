@@ -212,3 +212,17 @@ async fn a_reader_that_leaves_is_no_error() {
     let status = child.wait().await.unwrap();
     assert_eq!(status.code(), Some(0));
 }
+
+#[tokio::test]
+async fn a_recording_that_is_not_there_is_no_session() {
+    let fake = Fake::start(|method, _| panic!("{method}"));
+    for missing in ["/nonexistent/a.cast", "gone.cast"] {
+        let failed = fake.orxctl(&["replay", missing]).await;
+        assert_eq!(code(&failed), 2);
+        assert!(
+            failed.stderr_text().contains(&format!("{missing}: the recording is not there")),
+            "{}",
+            failed.stderr_text()
+        );
+    }
+}

@@ -289,3 +289,18 @@ fn a_session_in_a_persons_own_directory_has_checkpoints_without_files() {
     assert_eq!(std::fs::read_to_string(repository.path().join("a.txt")).unwrap(), "mine\n");
     daemon.call("session.stop", &json!({"session": session, "grace_ms": 100}));
 }
+
+#[test]
+fn a_session_whose_directory_is_gone_is_not_tried_again_elsewhere() {
+    let daemon = Daemon::start(|settings| {
+        settings.workers(0);
+    });
+    let directory = daemon.path("gone");
+    std::fs::create_dir(&directory).unwrap();
+    let session = command(&daemon, "exit 1", json!({"cwd": directory}));
+    lives(&daemon, &session, "failed");
+    std::fs::remove_dir(&directory).unwrap();
+    let out = daemon.orxctl(daemon.directory(), &["retry", &session, "--detach"]);
+    out.refused(1, &["its directory", "gone is not there any more", "make it again"]);
+    assert_eq!(get(&daemon, &session)["generation"], json!(1));
+}
