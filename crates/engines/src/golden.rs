@@ -166,10 +166,17 @@ fn what_claude_keeps_in_its_home_is_left_there() {
     prepare(EngineKind::Claude, &context, "/project").unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains("\"numStartups\":3") && text.contains("\"history\":[1]") && text.contains("Accepted\":true"));
-    for damaged in ["", "[]", "{\"projects\":7}", "{\"projects\":{\"/project\":7}}"] {
+    for damaged in ["[]", "{\"projects\":7}", "{\"projects\":{\"/project\":7}}"] {
         std::fs::write(&path, damaged).unwrap();
         let error = prepare(EngineKind::Claude, &context, "/project").unwrap_err();
         assert!(matches!(error, EngineError::PrivateFile { .. }), "{damaged}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged, "a refused file is not changed");
+    }
+    // A CLI that is killed while it writes leaves this.
+    for cut_off in ["", "{\"numStartups\":3,\"proj"] {
+        std::fs::write(&path, cut_off).unwrap();
+        prepare(EngineKind::Claude, &context, "/project").unwrap();
+        assert!(std::fs::read_to_string(&path).unwrap().contains("Accepted\":true"));
+        assert_eq!(std::fs::read_to_string(path.with_extension("json.cut-off")).unwrap(), cut_off);
     }
 }

@@ -31,6 +31,9 @@ pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+/// What the name of a private file ends with that was cut off.
+const CUT_OFF: &str = ".cut-off";
+
 /// Makes the home the one that programs see.
 pub(crate) fn enter(environment: &mut BTreeMap<String, String>, home: &Path) {
     let mut set = |name: &str, path: PathBuf| {
@@ -48,7 +51,8 @@ pub(crate) fn directory(kind: EngineKind, path: &Path) -> Result<(), EngineError
     file::private_directory(path).map_err(|source| EngineError::Prepare { engine: kind, path: path.to_owned(), source })
 }
 
-/// Reads a private file as a JSON object; an empty one where there is none. The CLIs let comments stand above it.
+/// Reads a private file as a JSON object; an empty one where there is none. The CLIs let comments stand above it. What is no JSON at
+/// all was cut off when its CLI was killed while it wrote: it is set aside, so that the session can be taken up again.
 pub(crate) fn read_json(kind: EngineKind, path: &Path) -> Result<Map<String, Value>, EngineError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -56,7 +60,20 @@ pub(crate) fn read_json(kind: EngineKind, path: &Path) -> Result<Map<String, Val
         Err(source) => return Err(EngineError::Prepare { engine: kind, path: path.to_owned(), source }),
     };
     let plain: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    serde_json::from_str(&plain).map_err(|_| EngineError::PrivateFile { engine: kind, path: path.to_owned() })
+    match serde_json::from_str(&plain) {
+        Ok(object) => Ok(object),
+        Err(error) if error.is_data() => Err(EngineError::PrivateFile { engine: kind, path: path.to_owned() }),
+        Err(_) => {
+            let mut aside = path.as_os_str().to_owned();
+            aside.push(CUT_OFF);
+            std::fs::rename(path, &aside).map_err(|source| EngineError::Prepare {
+                engine: kind,
+                path: path.to_owned(),
+                source,
+            })?;
+            Ok(Map::new())
+        }
+    }
 }
 
 /// Writes a private file, unless it already holds just that.
