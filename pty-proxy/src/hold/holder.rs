@@ -28,6 +28,7 @@ use crate::link::socket::{Accepted, Listener, SocketError};
 use crate::process::child::{self, StartError};
 use crate::process::ending::{Action, Ending};
 use crate::process::keeping::{Kept, Link, own_program};
+use crate::process::prompt::become_prompt;
 use crate::process::tree::Tree;
 use crate::process::watch::Watch;
 
@@ -224,6 +225,8 @@ impl Holder {
 
     /// Serves the session to its end.
     pub(super) fn serve(mut self) {
+        // From here on no program of the session's is started that would be so, too.
+        become_prompt();
         let complete = loop {
             let now = Instant::now();
             if let Some(complete) = self.look(now) {

@@ -8,5 +8,6 @@ pub mod foreground;
 #[cfg(target_os = "linux")]
 pub mod keeper;
 pub mod keeping;
+pub mod prompt;
 pub mod tree;
 pub mod watch;
