@@ -200,7 +200,7 @@ impl Repository {
             .text()
             .await?;
         let mut available: Vec<String> = listing.lines().map(str::to_owned).collect();
-        available.sort_by_key(|candidate| (distance(candidate, name.as_str()), candidate.clone()));
+        available.sort_by_key(|candidate| (strsim::levenshtein(candidate, name.as_str()), candidate.clone()));
         available.truncate(LISTED);
         Err(WorkspaceError::BaseMissing { name: name.to_string(), repository: self.root.clone(), available })
     }
@@ -269,33 +269,9 @@ fn missing_rules(present: &[u8], rules: &[String]) -> Vec<u8> {
     added
 }
 
-/// Edits between two names (Levenshtein), for listing the most similar first.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, a) in left.chars().enumerate() {
-        let mut next = vec![index + 1];
-        for ((b, above), before) in right.iter().zip(row.iter().skip(1)).zip(row.iter()) {
-            let replaced = before + usize::from(a != *b);
-            let inserted = next.last().map_or(usize::MAX, |last| last + 1);
-            next.push(replaced.min(above + 1).min(inserted));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn similar_names_are_near() {
-        assert_eq!(distance("main", "mian"), 2);
-        assert_eq!(distance("main", "main"), 0);
-        assert_eq!(distance("", "abc"), 3);
-        assert!(distance("master", "mastre") < distance("dev", "mastre"));
-    }
 
     #[test]
     fn rules_are_added_once_and_on_lines_of_their_own() {

@@ -8,20 +8,21 @@ use serde_json::Value;
 use crate::shell;
 
 /// Package, and the workspace packages that it may use. A package that is not listed may use none.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("orx-protocol", &[]),
     ("orx-channels", &["orx-protocol"]),
     ("orx-client", &["orx-protocol"]),
     ("orx-sandbox", &["orx-protocol"]),
     ("orx-store", &["orx-protocol"]),
     ("orx-index", &["orx-protocol"]),
-    ("orx-router", &["orx-protocol"]),
+    ("orx-yaml", &[]),
+    ("orx-router", &["orx-protocol", "orx-yaml"]),
     ("orx-session", &["orx-protocol"]),
     ("orx-workspace", &["orx-protocol", "orx-sandbox"]),
     ("orx-engines", &["orx-protocol", "orx-sandbox"]),
     // What listens and forwards will use the store and the router; translation uses nothing.
     ("orx-gateway", &[]),
-    ("orx-pipeline", &["orx-protocol", "orx-store", "orx-workspace", "orx-engines", "orx-sandbox"]),
+    ("orx-pipeline", &["orx-protocol", "orx-yaml", "orx-store", "orx-workspace", "orx-engines", "orx-sandbox"]),
     ("pty-proxy", &["orx-protocol", "orx-sandbox"]),
     ("agentd", &["orx-protocol", "orx-client", "orx-index"]),
     // `orxctl up` starts the daemon, and starting is the sandbox's.

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use orx_yaml::{TextError, place, read};
 use serde::Deserialize;
 use serde_json::Value;
-use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
+use serde_saphyr::Spanned;
 
 use super::{EngineName, Settings, StageKey};
 
@@ -14,30 +15,7 @@ pub const FILE: &str = "orx.yaml";
 const SIZE: u64 = 1024 * 1024;
 
 /// What is wrong with settings.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{message}", self.place())]
-pub struct SettingsError {
-    /// The file, or what else was read.
-    pub origin: String,
-    /// Line and column from 1, where they are known.
-    pub at: Option<(u64, u64)>,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl SettingsError {
-    fn place(&self) -> String {
-        match self.at {
-            Some((line, column)) => format!("{}:{line}:{column}: ", self.origin),
-            None => format!("{}: ", self.origin),
-        }
-    }
-
-    /// An error without a place.
-    pub(crate) fn plain(origin: &str, message: impl Into<String>) -> Self {
-        Self { origin: origin.to_owned(), at: None, message: message.into() }
-    }
-}
+pub type SettingsError = TextError;
 
 /// The settings of the repository at `root`, with the caller's `engine` and `settings` over them.
 ///
@@ -78,17 +56,6 @@ pub fn parse(text: &str, origin: &str) -> Result<Settings, SettingsError> {
         message,
     })?;
     Ok(settings)
-}
-
-fn read<'a, T: Deserialize<'a>>(text: &'a str, origin: &str) -> Result<Option<T>, SettingsError> {
-    let options = serde_saphyr::options! {
-        duplicate_keys: DuplicateKeyPolicy::Error,
-        with_snippet: false,
-    };
-    if text.lines().all(|line| matches!(line.trim().chars().next(), None | Some('#'))) {
-        return Ok(None);
-    }
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(&error, origin))
 }
 
 /// Lays `over` above `file`: mappings are merged, everything else is replaced.
@@ -203,63 +170,6 @@ fn locate(text: &str, stage: StageKey) -> Option<(u64, u64)> {
     }
     let stages: Stages = serde_saphyr::from_str(text).ok()?;
     stages.stages.get(&stage).and_then(|own| place(Some(own.referenced)))
-}
-
-fn place(location: Option<Location>) -> Option<(u64, u64)> {
-    location.map(|location| (location.line(), location.column())).filter(|(line, _)| *line > 0)
-}
-
-fn explain(error: &serde_saphyr::Error, origin: &str) -> SettingsError {
-    use serde_saphyr::Error;
-    let inner = error.without_snippet();
-    let message = match inner {
-        Error::SerdeUnknownField { field, expected, .. } => unknown("key", field, expected),
-        Error::SerdeUnknownVariant { variant, expected, .. } => unknown("name", variant, expected),
-        Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` is given twice"),
-        other => bare(&other.to_string()),
-    };
-    SettingsError { origin: origin.to_owned(), at: place(error.location()), message }
-}
-
-/// The library's message without the place, which is told in front.
-fn bare(message: &str) -> String {
-    let first = message.lines().next().unwrap_or_default();
-    let cut = [" at line ", " (line "].iter().filter_map(|mark| first.rfind(mark)).min();
-    cut.and_then(|cut| first.get(..cut)).unwrap_or(first).trim().to_owned()
-}
-
-fn unknown(what: &str, given: &str, known: &[&'static str]) -> String {
-    let nearest = known
-        .iter()
-        .map(|name| (distance(given, name), *name))
-        .min()
-        .filter(|(distance, name)| *distance <= 1 + name.len().min(given.len()) / 3);
-    match nearest {
-        Some((_, name)) => format!("unknown {what} `{given}`: did you mean `{name}`?"),
-        None if known.is_empty() => format!("unknown {what} `{given}`: none is expected here"),
-        None => format!("unknown {what} `{given}`: there are {}", known.join(", ")),
-    }
-}
-
-/// Optimal string alignment distance: a swap of neighbours counts one.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let get = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (get(&last, j) + usize::from(x != y)).min(get(&last, j + 1) + 1).min(get(&row, j) + 1);
-            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
-            if swapped {
-                best = best.min(get(&before, j - 1) + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last.last().copied().unwrap_or(a.len())
 }
 
 #[cfg(test)]

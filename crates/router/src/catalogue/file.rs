@@ -2,10 +2,11 @@
 
 use std::collections::hash_map::Entry;
 
+use orx_yaml::{TextError, place};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
-use super::read::{CatalogueError, place};
+use super::read::CatalogueError;
 use super::{Catalogue, Dialect, Model, ModelIndex, Provider};
 use crate::amount::{MicroDollars, Tokens};
 use crate::breaker;
@@ -213,10 +214,9 @@ impl File {
                 continue;
             }
             let origin = part.origin.clone();
-            let wrong = |at: &Spanned<String>, message: String| CatalogueError {
-                origin: origin.clone(),
-                at: texts.iter().any(|(known, _)| *known == origin).then(|| place(Some(at.referenced))).flatten(),
-                message,
+            let wrong = |at: &Spanned<String>, message: String| {
+                let at = texts.iter().any(|(known, _)| *known == origin).then(|| place(Some(at.referenced))).flatten();
+                CatalogueError(TextError { origin: origin.clone(), at, message })
             };
             let provider = provider(&name, &part).map_err(|message| wrong(&name, message))?;
             let position = catalogue.providers.len();
@@ -233,10 +233,8 @@ impl File {
                 if part.enabled == Some(false) {
                     continue;
                 }
-                let model = part.model(&provider, &name.value).map_err(|message| CatalogueError {
-                    origin: part.origin.clone(),
-                    at: place(Some(name.referenced)),
-                    message,
+                let model = part.model(&provider, &name.value).map_err(|message| {
+                    CatalogueError(TextError { origin: part.origin.clone(), at: place(Some(name.referenced)), message })
                 })?;
                 let index = ModelIndex(u32::try_from(catalogue.models.len()).unwrap_or(u32::MAX));
                 catalogue.models.push(model);
@@ -249,11 +247,11 @@ impl File {
                             }
                             Entry::Occupied(taken) if taken.get() == &[index] => {}
                             Entry::Occupied(_) => {
-                                return Err(CatalogueError {
+                                return Err(CatalogueError(TextError {
                                     origin: part.origin.clone(),
                                     at: place(Some(name.referenced)),
                                     message: format!("two models of {provider} are called `{alias}`"),
-                                });
+                                }));
                             }
                         }
                     }

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use orx_protocol::{ErrorKind, RpcError};
+use orx_yaml::spell;
 
-use super::{Catalogue, ModelIndex, spell};
+use super::{Catalogue, ModelIndex};
 
 /// What a name means.
 #[derive(Debug, Clone, PartialEq, Eq)]

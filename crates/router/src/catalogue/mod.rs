@@ -4,7 +4,6 @@
 mod file;
 mod lookup;
 mod read;
-mod spell;
 
 use std::collections::HashMap;
 
