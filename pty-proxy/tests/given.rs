@@ -46,15 +46,29 @@ impl User {
 
     /// Reads until the terminal shows `text`; gives how many bytes that took.
     fn until_shown(&mut self, text: &str) -> usize {
+        self.until(text, |model, _| model.text().lines.iter().any(|line| line.contains(text)))
+    }
+
+    /// Reads until `text` was written to the terminal, whether it shows it or not.
+    fn until_written(&mut self, text: &str) {
+        self.until(text, |_, written| String::from_utf8_lossy(written).contains(text));
+    }
+
+    /// Reads until `found`, by the screen and by the last bytes that were written; gives how many bytes that took.
+    fn until(&mut self, what: &str, mut found: impl FnMut(&Emulator, &[u8]) -> bool) -> usize {
+        const LAST: usize = 64;
         let deadline = Instant::now() + PATIENCE;
         let mut count = 0;
-        while !self.model.text().lines.iter().any(|line| line.contains(text)) {
-            assert!(Instant::now() < deadline, "{text:?} is not on {:#?}", self.model.text().lines);
+        let mut written = Vec::new();
+        while !found(&self.model, &written) {
+            assert!(Instant::now() < deadline, "{what:?} is not on {:#?}", self.model.text().lines);
             let ready = poll(&mut [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)], PollTimeout::from(50u8));
             if matches!(ready, Ok(1..)) {
                 let mut buffer = [0; 65536];
                 let read = self.master.read(&mut buffer).unwrap();
                 self.model.accept(&buffer[..read], Instant::now());
+                written.drain(..written.len().saturating_sub(LAST));
+                written.extend_from_slice(&buffer[..read]);
                 count += read;
             }
         }
@@ -121,15 +135,33 @@ fn keys_and_output_pass_without_the_viewer_and_its_own_keys_are_left_to_it() {
 #[test]
 fn of_a_flood_pictures_are_shown_and_the_last_one_is_right() {
     let session = Session::shell(
-        "stty -echo; echo ready; read go; head -c 40000000 /dev/zero | tr '\\0' 'a'; printf '\\033[2J\\033[Hthe end'; read go",
+        "stty -echo; echo ready; read go; head -c 20000000 /dev/zero | tr '\\0' 'a'; printf '\\033[2J\\033[Hthe end'; read go",
     );
     session.shows("ready");
     let mut viewer = session.connect().attach(SIZE, "control");
     let mut user = give(&mut viewer, SIZE);
     user.types(b"\r");
     let shown = user.until_shown("the end");
-    assert!(shown < 20_000_000, "{shown} bytes were shown");
+    assert!(shown < 10_000_000, "{shown} bytes were shown");
     assert_eq!(user.model.text().lines, session.screen().lines);
+}
+
+#[test]
+fn a_notice_reaches_a_viewer_that_is_shown_pictures() {
+    let session =
+        Session::shell("stty -echo; echo ready; read go; while :; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done");
+    session.shows("ready");
+    let mut viewer = session.connect().attach(SIZE, "control");
+    let mut user = give(&mut viewer, SIZE);
+    user.types(b"\r");
+    user.until_shown("aaaa");
+    let mut daemon = session.connect();
+    for number in 0..20 {
+        let title = format!("notice-{number:02}");
+        let told = daemon.call(method::NOTICE, json!({"form": "osc9", "title": title, "body": "b"})).unwrap();
+        assert_eq!(told["viewers"], 1);
+        user.until_written(&title);
+    }
 }
 
 #[test]

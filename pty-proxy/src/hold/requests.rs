@@ -159,7 +159,7 @@ impl Holder {
             }
             method::NOTICE => {
                 let notice: NoticeParams = rpc::params(name, raw)?;
-                Ok(Outcome::Now(serde_json::json!({"viewers": self.notify_viewers(&notice, now)})))
+                Ok(Outcome::Now(serde_json::json!({"viewers": self.notify_viewers(&notice)})))
             }
             method::PAUSE | method::CONTINUE => {
                 let _: Nothing = rpc::params(name, raw)?;

@@ -194,18 +194,18 @@ impl Holder {
         }
     }
 
-    /// Shows a notice on the terminals of all viewers; gives how many there are.
-    pub(super) fn notify_viewers(&mut self, notice: &NoticeParams, now: Instant) -> usize {
+    /// Shows a notice on the terminals of all viewers; gives how many of them get it.
+    pub(super) fn notify_viewers(&mut self, notice: &NoticeParams) -> usize {
         let Session::Terminal(terminal) = &self.session else { return 0 };
-        let tokens = terminal.control.tokens();
         let Some(shown) = Shown::output(&sequence_of(notice), &mut self.frames) else { return 0 };
-        for token in &tokens {
-            if let Some(connection) = self.connections.get_mut(token) {
-                connection.output(&shown, now);
+        let mut told = 0;
+        for token in terminal.control.tokens() {
+            if let Some(connection) = self.connections.get_mut(&token) {
+                told += usize::from(connection.notice(&shown));
                 connection.send();
             }
         }
-        tokens.len()
+        told
     }
 
     fn take_viewer_frame(&mut self, token: u64, frame: FromViewer, now: Instant) {

@@ -266,6 +266,13 @@ impl Connection {
         self.tell_modes();
     }
 
+    /// Queues what draws nothing and stands by itself, also for a viewer that skips; gives whether it will get it.
+    pub fn notice(&mut self, shown: &Shown) -> bool {
+        let is_taken = self.taken().is_some();
+        let Some((queue, ..)) = self.screen_queue() else { return false };
+        queue.insist(if is_taken { shown.bytes() } else { shown.0.clone() })
+    }
+
     /// Queues the parts of a whole screen, whatever waits before them.
     pub fn screen(&mut self, parts: &[Shown], now: Instant) {
         let is_taken = self.taken().is_some();

@@ -11,10 +11,18 @@ pub const VIEWER_BACKLOG: usize = 256 * 1024;
 /// Pieces of one write.
 const AT_ONCE: usize = 16;
 
+/// What arrives whole or not at all.
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    /// Whether it makes sense by itself, also to a reader that skips what is around it.
+    stays: bool,
+}
+
 /// Pieces that each are to arrive whole, in their order.
 #[derive(Debug, Default)]
 pub struct Queue {
-    pieces: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     waiting: usize,
     /// Bytes of the first piece that were written.
     written: usize,
@@ -47,9 +55,22 @@ impl Queue {
 
     /// Puts a piece at the end.
     pub fn push(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
-            self.waiting += piece.len();
-            self.pieces.push_back(piece);
+        self.put(piece, false);
+    }
+
+    /// Puts a piece at the end that stays when the reader skips, if there is room for it; gives whether there was.
+    pub fn insist(&mut self, piece: Bytes) -> bool {
+        let has_room = self.waiting + piece.len() <= VIEWER_BACKLOG;
+        if has_room {
+            self.put(piece, true);
+        }
+        has_room
+    }
+
+    fn put(&mut self, bytes: Bytes, stays: bool) {
+        if !bytes.is_empty() {
+            self.waiting += bytes.len();
+            self.pieces.push_back(Piece { bytes, stays });
         }
     }
 
@@ -77,11 +98,12 @@ impl Queue {
         }
     }
 
-    /// Leaves out all that waits, but for the rest of a piece of which a part was written.
+    /// Leaves out all that waits, but for what stays and the rest of a piece of which a part was written.
     pub fn skip(&mut self) {
         self.behind = true;
-        self.pieces.truncate(usize::from(self.written > 0));
-        self.waiting = self.pieces.iter().map(Bytes::len).sum::<usize>().saturating_sub(self.written);
+        let mut is_begun = self.written > 0;
+        self.pieces.retain(|piece| std::mem::take(&mut is_begun) || piece.stays);
+        self.waiting = self.pieces.iter().map(|piece| piece.bytes.len()).sum::<usize>().saturating_sub(self.written);
     }
 
     /// Writes what the reader takes now.
@@ -94,7 +116,7 @@ impl Queue {
             let mut count = 0;
             for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
                 let from = if count == 0 { self.written } else { 0 };
-                *slice = IoSlice::new(piece.get(from..).unwrap_or_default());
+                *slice = IoSlice::new(piece.bytes.get(from..).unwrap_or_default());
                 count += 1;
             }
             match to.write_vectored(slices.get(..count).unwrap_or_default()) {
@@ -113,11 +135,11 @@ impl Queue {
         let mut count = count + self.written;
         self.written = 0;
         while let Some(first) = self.pieces.front() {
-            if count < first.len() {
+            if count < first.bytes.len() {
                 self.written = count;
                 return;
             }
-            count -= first.len();
+            count -= first.bytes.len();
             self.pieces.pop_front();
         }
     }
@@ -130,7 +152,7 @@ impl Queue {
     /// All that waits, from the first byte that was not written on.
     #[must_use]
     pub fn rest(&self) -> Vec<u8> {
-        let mut rest: Vec<u8> = self.pieces.iter().flatten().copied().collect();
+        let mut rest: Vec<u8> = self.pieces.iter().flat_map(|piece| &piece.bytes).copied().collect();
         rest.drain(..self.written.min(rest.len()));
         rest
     }
@@ -173,6 +195,19 @@ mod tests {
         queue.caught_up();
         queue.offer_screen([Bytes::from(vec![b's'; VIEWER_BACKLOG + 1])].into_iter());
         assert_eq!(queue.waiting(), VIEWER_BACKLOG + 1, "a screen is whole however large it is");
+    }
+
+    #[test]
+    fn what_makes_sense_by_itself_stays_when_the_rest_is_skipped() {
+        let mut queue = Queue::default();
+        queue.offer(&Bytes::from_static(b"begun, "));
+        queue.offer(&Bytes::from_static(b"skipped, "));
+        assert!(queue.insist(Bytes::from_static(b"a notice")));
+        let mut to = Slow(Vec::new(), vec![2]);
+        queue.write_to(&mut to).unwrap();
+        queue.skip();
+        assert_eq!((queue.rest().as_slice(), queue.waiting()), (&b"gun, a notice"[..], 13));
+        assert!(!queue.insist(Bytes::from(vec![b'n'; VIEWER_BACKLOG])), "a reader that does not read piles up nothing");
     }
 
     proptest! {

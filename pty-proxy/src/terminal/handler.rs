@@ -4,6 +4,7 @@
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::TermMode;
+use alacritty_terminal::term::cell::Flags;
 use alacritty_terminal::vte::ansi::{
     Attr, CharsetIndex, ClearMode, Color, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
     KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, NamedColor, NamedMode, NamedPrivateMode,
@@ -83,6 +84,11 @@ impl Handler for Screen {
         let line = &mut self.term.grid_mut().cursor.point.line;
         if saved.origin {
             *line = (*line).clamp(Line(region.start), Line(region.end - 1));
+        }
+        let grid = self.term.grid_mut();
+        if grid.cursor.input_needs_wrap {
+            // A viewer's cursor comes to wait there by writing the cell again, after which the row no longer goes on.
+            grid.cursor_cell().flags.remove(Flags::WRAPLINE);
         }
     }
 

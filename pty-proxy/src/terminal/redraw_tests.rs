@@ -156,6 +156,7 @@ fn every_feature_survives_a_redraw_at_every_cut() {
         "\x1bcafter a reset\x1b#8\x1b[3;3H\x1b[1J\x1b[2;4H\x1b[1J\x1b[X\x1b[30P",
         "\x1b[44m\x1b[2J\x1b[3;3H          gap          \x1b[m\x1b[5;15H\x1b[46m\x1b[5X",
         "12345678901234567890123\x1b[1;20H\x1b7\x1b[4;1Hx",
+        "\r\n12345678901234567890\x1b7xx\x1b[u\x1b[S",
         "\x1b[4:3;53mover\x1b[24mand\x1b[4m under\x1b[55mno more\x1b[53;38;5;53mx\x1b[0my",
         "\x1b*0\x1bnqq\x1b7\x0f\x1b8qq\x1bo\x1b[2;4r\x1b[?6h\x1b7\x1b[?6l\x1b8x",
         "main\x1b7\x1b[?47halt\x1b[2;2H\x1b7\x1b[?47l\x1b8x\x1b[?1047h\x1b8y\x1b[?1047l",
