@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use orx_engines::Endpoint;
+use orx_gateway::settings::{Config, FileGateway, Sessions};
 use orx_protocol::limits;
 use orx_protocol::places::{DEFAULT_HTTP, Places, variable};
 use serde::Deserialize;
@@ -9,6 +10,7 @@ use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::approvals::policy::{FileApprovals, Policy};
@@ -95,6 +97,7 @@ struct File {
     sessions: FileSessions,
     approvals: FileApprovals,
     notifications: FileNotifications,
+    gateway: FileGateway,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -190,12 +193,32 @@ pub struct Settings {
     pub concurrent_sessions: usize,
     /// Whether sessions get a structured channel where their caller says nothing.
     pub channels: ChannelDefaults,
+    /// Providers, models, caps and rules of the gateway.
+    pub gateway: Arc<Config>,
+    /// Whether sessions are led through the gateway.
+    pub gateway_sessions: Sessions,
 }
 
+/// The operator's file of providers and models.
+const PROVIDERS: &str = "providers.yaml";
 /// Most instances of one role.
 const INSTANCES: u32 = 64;
 
 impl Settings {
+    /// The same, with the engines led to the gateway where that is wished and an HTTP address is there. An endpoint that the operator
+    /// named stands before it.
+    #[must_use]
+    pub fn led_through(mut self, address: Option<SocketAddr>) -> Self {
+        if self.gateway_sessions == Sessions::Routed
+            && self.endpoint.is_none()
+            && let Some(address) = address
+        {
+            self.endpoint =
+                Some(Endpoint { url: format!("http://{address}"), key: orx_gateway::key::PLACEHOLDER.to_owned() });
+        }
+        self
+    }
+
     /// Resolves the settings.
     ///
     /// # Errors
@@ -268,6 +291,8 @@ impl Settings {
                 ),
             },
             workers,
+            gateway_sessions: file.gateway.sessions,
+            gateway: gateway(&file.gateway, &places, lookup)?,
             endpoint: file.engines.endpoint.map(endpoint).transpose()?,
             binaries: binaries(file.engines.binaries)?,
             confinements: Confinements::read(file.sandbox, &file.caps).map_err(|(key, why)| bad(key, why))?,
@@ -280,6 +305,24 @@ impl Settings {
             places,
         })
     }
+}
+
+/// The gateway's settings with the operator's provider file, which lies beside the settings where nothing else is said.
+fn gateway(
+    file: &FileGateway,
+    places: &Places,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Arc<Config>, ConfigError> {
+    let beside = places.config.with_file_name(PROVIDERS);
+    let path = file.providers.as_ref().unwrap_or(&beside);
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.providers.is_none() => None,
+        Err(source) => return Err(ConfigError::Read { path: path.clone(), source }),
+    };
+    let origin = path.to_string_lossy();
+    let config = Config::new(file, text.as_deref().map(|text| (&*origin, text)), lookup);
+    config.map(Arc::new).map_err(|error| bad("gateway", error.to_string()))
 }
 
 fn bad(name: &str, message: impl Into<String>) -> ConfigError {

@@ -1,6 +1,7 @@
 //! What the daemon is made of, shared by its doors and services.
 
 use orx_engines::Context;
+use orx_gateway::Gateway;
 use orx_protocol::api::worker::RegisterParams;
 use orx_protocol::event::kind;
 use orx_protocol::places::Places;
@@ -66,6 +67,7 @@ pub struct Daemon {
     pub hooks: Witnesses,
     /// What hooks keep their engines waiting for.
     pub holds: Holds,
+    gateway: Gateway,
     /// Permits for open connections, over all doors.
     pub connections: Connections,
     /// Every task of the daemon.
@@ -99,6 +101,8 @@ pub struct Parts {
     pub activities: Activities,
     /// Runs.
     pub runs: Runs,
+    /// Calls of models.
+    pub gateway: Gateway,
     /// Tasks.
     pub tasks: TaskTracker,
     /// Cancelled when the daemon begins to end.
@@ -148,6 +152,7 @@ impl Daemon {
             notifier,
             deliveries,
             channels,
+            gateway: parts.gateway,
             store: parts.store,
             sessions: parts.sessions,
             runs: parts.runs,
@@ -164,6 +169,7 @@ impl Daemon {
     /// Puts new settings in force. Places and listeners keep what they had: they need a restart.
     pub fn reload(&self, settings: Settings) {
         let old = self.settings();
+        let settings = settings.led_through(self.http_address());
         if old.places != settings.places
             || old.http != settings.http
             || old.limits.connections != settings.limits.connections
@@ -180,8 +186,21 @@ impl Daemon {
         self.approvals.set_policy(settings.approvals);
         self.notifier.set_roads(settings.notifications.clone());
         self.sessions.set_confinement(confinement(&self.environment, &settings, &old.places));
+        let gateway = self.gateway.clone();
+        let config = Arc::clone(&settings.gateway);
+        self.tasks.spawn(async move {
+            if let Err(error) = gateway.reload(config).await {
+                tracing::error!(%error, "The gateway keeps its former settings.");
+            }
+        });
         let settings = Settings { places: old.places.clone(), http: old.http.clone(), ..settings };
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Calls of models.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
     }
 
     /// Limits of the wire.

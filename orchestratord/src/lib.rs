@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod hooks;
 pub mod journal;
 pub mod listen;
+pub mod llm;
 pub mod notify;
 pub mod reply;
 pub mod runs;

@@ -1,5 +1,6 @@
 //! From settings to a daemon that serves, and from a signal to its orderly end.
 
+use orx_gateway::{Gateway, GatewayError};
 use orx_protocol::event::kind;
 use orx_protocol::places::Places;
 use orx_sandbox::environment::{self, Environment};
@@ -18,6 +19,7 @@ use crate::daemon::{Daemon, Parts, confinement, engines};
 use crate::hooks::install::Place;
 use crate::listen::unix::{BindError, Bound};
 use crate::listen::{activation, http, unix};
+use crate::llm::callers::SessionCallers;
 use crate::runs::Runs;
 use crate::sessions::Sessions;
 use crate::sessions::activity::Activities;
@@ -50,6 +52,9 @@ pub enum StartError {
     /// The token cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The gateway cannot begin.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
     /// A directory cannot be used.
     #[error("{path}: {source}")]
     Directory {
@@ -77,6 +82,7 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_)
+            | Self::Gateway(GatewayError::Cap(_))
             | Self::Activation(_)
             | Self::Bind(BindError::TooLong { .. } | BindError::Unsafe { .. }) => 78,
             Self::Bind(BindError::InUse { .. }) | Self::Store(StoreError::Locked { .. }) => 75,
@@ -84,6 +90,7 @@ impl StartError {
             | Self::Http { .. }
             | Self::Store(_)
             | Self::Token(_)
+            | Self::Gateway(_)
             | Self::Directory { .. }
             | Self::Program(_)
             | Self::System { .. } => 1,
@@ -125,7 +132,9 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     };
     let store = Store::open(&places.database())?;
     raise_descriptors();
-    let daemon = assemble(settings, environment.clone(), store, stored)?;
+    let address = listener.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
+    let settings = settings.led_through(address);
+    let daemon = assemble(settings, environment.clone(), store, stored, &token).await?;
     let found = daemon.sessions.reconcile().await?;
     daemon.sessions.set_places(daemon.settings().concurrent_sessions);
     daemon.sessions.queue_again(&daemon.engines()).await?;
@@ -193,11 +202,12 @@ fn program(name: &str) -> Result<PathBuf, StartError> {
     if path.is_file() { Ok(path) } else { Err(StartError::Program(path)) }
 }
 
-fn assemble(
+async fn assemble(
     settings: Settings,
     environment: Environment,
     store: Store,
     stored: Vec<(String, OwnedFd)>,
+    token: &Token,
 ) -> Result<Arc<Daemon>, StartError> {
     let tasks = TaskTracker::new();
     let draining = CancellationToken::new();
@@ -227,7 +237,18 @@ fn assemble(
         tasks.clone(),
     );
     let activities = Activities::new(sessions.clone(), program("pty-proxy")?, tasks.clone(), draining.clone());
-    Ok(Daemon::new(Parts { settings, environment, store, sessions, activities, runs, tasks, draining }))
+    let (gateway, ledger) = Gateway::new(orx_gateway::Parts {
+        config: Arc::clone(&settings.gateway),
+        token: token.text().to_owned(),
+        callers: Box::new(SessionCallers::new(sessions.clone())),
+        store: store.clone(),
+        tasks: tasks.clone(),
+    })
+    .await?;
+    tasks.spawn(ledger);
+    let keys = gateway.clone();
+    sessions.set_keys(Box::new(move |session| keys.key_of(session)));
+    Ok(Daemon::new(Parts { settings, environment, store, sessions, activities, runs, gateway, tasks, draining }))
 }
 
 fn serve(

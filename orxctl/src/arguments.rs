@@ -129,6 +129,12 @@ pub enum Command {
     Events(commands::events::Events),
     /// List workers
     Workers(commands::workers::Workers),
+    /// Say what calls of models used and cost
+    Cost(commands::cost::Cost),
+    /// Show the caps on that, and what is left
+    Budget(commands::budget::Budget),
+    /// List providers of models, and mark them down or up
+    Providers(commands::providers::Providers),
     /// Call any method of the daemon
     Call(commands::call::Call),
     /// Say where the local user's token is

@@ -74,6 +74,12 @@ pub mod kind {
     pub const RULE_REMOVED: &str = "rule.removed";
     /// Somebody was notified, or could not be.
     pub const NOTIFICATION_SENT: &str = "notification.sent";
+    /// A cap of the gateway is near its end: `{message, standing}`.
+    pub const BUDGET_ALERT: &str = "budget.alert";
+    /// A cap of the gateway is reached, and calls are refused: `{message, call}`.
+    pub const BUDGET_REACHED: &str = "budget.reached";
+    /// A breaker of the gateway changed: `{route, change}`.
+    pub const LLM_BREAKER: &str = "llm.breaker";
     /// A run was accepted.
     pub const RUN_STARTED: &str = "run.started";
     /// A run was taken up again after a restart or by a person.

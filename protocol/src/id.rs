@@ -81,6 +81,11 @@ identifier!(
     "ses_"
 );
 identifier!(
+    /// Names a call of a model through the gateway.
+    CallId,
+    "req_"
+);
+identifier!(
     /// Names a run of a pipeline.
     RunId,
     "run_"

@@ -5,4 +5,5 @@ pub mod calculator;
 pub mod harness;
 pub mod lives;
 pub mod model;
+pub mod provider;
 pub mod terminal;

@@ -19,6 +19,7 @@
 //! ```
 
 pub mod approvals;
+pub mod calls;
 pub mod checkpoints;
 mod connection;
 pub mod cursors;
@@ -40,6 +41,7 @@ mod template;
 mod wal;
 mod writer;
 
+pub use calls::CallRow;
 pub use error::StoreError;
 pub use runs::RunRow;
 pub use sessions::SessionRow;

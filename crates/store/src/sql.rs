@@ -106,6 +106,15 @@ impl Row<'_> {
         u64::try_from(number).map_err(|_| self.corrupt(format!("column {column} holds {number}, which is below zero")))
     }
 
+    /// As [`Row::unsigned`], of a column that may be NULL.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for what is no number, or a negative one.
+    pub fn optional_unsigned(&self, column: usize) -> Result<Option<u64>, StoreError> {
+        let number: Option<i64> = self.row.get(column).map_err(|error| self.damaged(&error))?;
+        number.map_or(Ok(None), |_| self.unsigned(column).map(Some))
+    }
+
     /// An error that says that this row makes no sense.
     #[must_use]
     pub fn corrupt(&self, detail: impl Into<String>) -> StoreError {

@@ -43,6 +43,12 @@ impl std::fmt::Debug for Token {
 }
 
 impl Token {
+    /// The token itself, for what is sealed with it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
     /// Whether a caller presented this token; takes the same time for every wrong one of its length.
     #[must_use]
     pub fn matches(&self, presented: &str) -> bool {

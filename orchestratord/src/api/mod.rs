@@ -8,6 +8,7 @@ mod daemon;
 mod event;
 mod hook;
 mod life;
+mod llm;
 mod look;
 mod notification;
 mod record;
@@ -197,6 +198,11 @@ static METHODS: &[Method] = &[
     by!("hook.delivered", "A hook handed a decision to its engine", hook::delivered),
     later!("session.adoptable", "What runs or was begun elsewhere and can be adopted", adopt::adoptable),
     later!("session.adopt", "Looks after something that runs or was begun elsewhere", adopt::adopt),
+    now!("llm.route", "Where a call of a model would go, as S1 asks it", llm::route),
+    now!("llm.providers", "Providers and models, which have a key and are up", llm::providers),
+    now!("llm.budget", "The caps on what calls cost, and what is left", llm::budget),
+    later!("llm.usage", "What calls of models used and cost", llm::usage),
+    now!("llm.mark", "Resets the breakers of a provider, or marks it down or up", llm::mark),
     later!("notification.list", "What people were told, and whether it arrived", notification::list),
     later!("notification.test", "Tells by every road that is on that this is a trial", notification::test),
     later!("run.start", "Starts a pipeline on a task", run::start),

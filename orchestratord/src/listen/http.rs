@@ -14,6 +14,7 @@ use hyper::body::Incoming as IncomingBody;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use orx_gateway::Gateway;
 use orx_protocol::rpc::{self, Incoming};
 use orx_protocol::{ErrorKind, RpcError, clock, legacy};
 use serde_json::value::RawValue;
@@ -32,7 +33,8 @@ use crate::access::tcp::Ends;
 use crate::access::token::Token;
 use crate::api::{self, Call, rest};
 use crate::daemon::{Daemon, VERSION};
-use crate::reply::{Outcome, ReplyTo};
+use crate::llm;
+use crate::reply::{self, Outcome, ReplyTo};
 
 /// How long a client may take to send its headers.
 const HEADERS: Duration = Duration::from_secs(5);
@@ -64,16 +66,28 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let router = router(Http { daemon: Arc::clone(&daemon), token, hosts: Arc::new(Hosts::new(port, &further_hosts)) });
+    let hosts = Arc::new(Hosts::new(port, &further_hosts));
+    let router = router(Http { daemon: Arc::clone(&daemon), token, hosts: Arc::clone(&hosts) });
     while let Some(((stream, peer), permit)) = daemon.connections.next(&stop, || listener.accept()).await {
         // Small answers are not held back for more; where it cannot be set they are only slower.
         let _ = stream.set_nodelay(true);
         let ends = stream.local_addr().ok().map(|own| Ends { peer, own });
         let caller = Caller::over_tcp(ends);
         let service = TowerToHyperService::new(router.clone());
+        let (gateway, hosts) = (daemon.gateway().clone(), Arc::clone(&hosts));
         let service = service_fn(move |mut request: hyper::Request<IncomingBody>| {
-            request.extensions_mut().insert(caller.clone());
-            hyper::service::Service::call(&service, request)
+            let uri = request.uri();
+            let is_door = Gateway::door(request.method().as_str(), uri.path(), uri.query()).is_some();
+            let (gateway, hosts, service, caller) =
+                (gateway.clone(), Arc::clone(&hosts), service.clone(), caller.clone());
+            async move {
+                // Calls of models have keys of their own, and bodies that no middleware is to hold up.
+                if is_door {
+                    return Ok(call_of_model(&gateway, &hosts, request).await);
+                }
+                request.extensions_mut().insert(caller);
+                hyper::service::Service::call(&service, request).await
+            }
         });
         let stop = stop.clone();
         daemon.tasks.spawn(async move {
@@ -96,6 +110,21 @@ pub async fn serve(
     }
 }
 
+/// A request at a door of the gateway.
+async fn call_of_model(gateway: &Gateway, hosts: &Hosts, request: hyper::Request<IncomingBody>) -> Response {
+    if !from_here(hosts, request.headers()) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    match gateway.serve(request).await {
+        Some(answer) => {
+            let mut response = answer.map(Body::new);
+            response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+            response
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
 fn router(state: Http) -> Router {
     Router::new()
         .route("/health", get(health))
@@ -105,6 +134,9 @@ fn router(state: Http) -> Router {
         .route("/info", get(info))
         .route("/rpc", post(call))
         .route("/api/request", post(legacy_request))
+        .route("/api/route-llm", post(route_llm))
+        .route("/route", post(route))
+        .route("/metrics", get(metrics))
         .route("/api/v1/{*path}", get(restful).post(restful).put(restful).patch(restful).delete(restful))
         .route("/ws", get(websocket::upgrade))
         .fallback(nothing_here)
@@ -336,6 +368,44 @@ async fn call(State(state): State<Http>, Extension(caller): Extension<Caller>, r
 async fn in_legacy_shape(state: &Http, caller: &Caller, envelope: &legacy::Envelope<'_>) -> Response {
     let outcome = carry_out(&state.daemon, caller, &envelope.method(), envelope.params).await;
     json_text(legacy::answer(envelope.id.as_ref(), outcome.as_deref(), clock::now_ms()))
+}
+
+/// `POST /api/route-llm`: S1's question.
+async fn route_llm(State(state): State<Http>, request: Request) -> Response {
+    answer_about(&state, request, |daemon, body| {
+        let request = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
+        reply::raw(&llm::route::s1(daemon.gateway(), &request)?)
+    })
+    .await
+}
+
+/// `POST /route`: S0's question.
+async fn route(State(state): State<Http>, request: Request) -> Response {
+    answer_about(&state, request, |daemon, body| {
+        let request = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
+        reply::raw(&llm::route::s0(daemon.gateway(), &request)?)
+    })
+    .await
+}
+
+fn malformed(error: &serde_json::Error) -> RpcError {
+    RpcError::new(ErrorKind::InvalidRequest, format!("the body is not as it should be: {error}"))
+}
+
+async fn answer_about(state: &Http, request: Request, answer: impl FnOnce(&Daemon, &[u8]) -> Outcome) -> Response {
+    match body_or_refusal(state, request).await {
+        Ok(body) => match answer(&state.daemon, &body) {
+            Ok(result) => json_text(result.get().to_owned()),
+            Err(error) => refusal(&error),
+        },
+        Err(response) => response,
+    }
+}
+
+/// `GET /metrics`, in Prometheus' text format.
+async fn metrics(State(state): State<Http>) -> Response {
+    let text = state.daemon.gateway().inner().metrics.text();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
 /// `POST /api/request`: S1's envelope.

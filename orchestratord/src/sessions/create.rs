@@ -2,6 +2,7 @@
 
 use orx_engines::channel::ChannelKind;
 use orx_engines::{Context, EngineKind, InteractiveRequest, Launch};
+use orx_gateway::key::PLACEHOLDER;
 use orx_protocol::api::confinement::{Confinement, Mechanism};
 use orx_protocol::api::session::{CreateParams, Session};
 use orx_protocol::event::kind;
@@ -218,6 +219,14 @@ impl Sessions {
         self.launch(plan).await
     }
 
+    /// Puts the session's own key where its engine was told that of sessions led through the gateway.
+    fn put_keys(&self, session: SessionId, environment: &mut Environment) {
+        let Some(keys) = self.0.keys.get() else { return };
+        for value in environment.values_mut().filter(|value| value.contains(PLACEHOLDER)) {
+            *value = value.replace(PLACEHOLDER, &keys(session));
+        }
+    }
+
     /// Records a session that starts now or waits for a place.
     pub(super) async fn record_new(&self, plan: &Plan, life: Life) -> Result<(), StoreError> {
         let session = plan.session;
@@ -304,6 +313,7 @@ impl Sessions {
             caps,
         };
         let mut environment = plan.environment;
+        self.put_keys(session, &mut environment);
         environment.insert(variable::SESSION.to_owned(), session.to_string());
         // A task of its own, so that a caller who goes away does not leave a session half started.
         let sessions = self.clone();

@@ -86,7 +86,11 @@ struct Inner {
     kept: keeper::Kept,
     /// One session is taken up again at a time.
     taking_up: tokio::sync::Mutex<()>,
+    keys: OnceLock<SessionKeys>,
 }
+
+/// Makes the key with which a session calls models.
+pub type SessionKeys = Box<dyn Fn(SessionId) -> String + Send + Sync>;
 
 impl Sessions {
     /// The sessions recorded in `store`, kept below `directory`, with their holders' sockets below `sockets`, until
@@ -110,12 +114,19 @@ impl Sessions {
             changed: watch::Sender::new(0),
             places: places::Places::default(),
             hooks: OnceLock::new(),
+            keys: OnceLock::new(),
             channels: RwLock::default(),
             confining: confine::Confining::default(),
             stopping,
             kept: keeper::Kept::from_store(stored),
             taking_up: tokio::sync::Mutex::default(),
         }))
+    }
+
+    /// Says how the key of a session is made that is led through the gateway.
+    pub fn set_keys(&self, keys: SessionKeys) {
+        // It is set once, at the start.
+        let _ = self.0.keys.set(keys);
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -3,11 +3,13 @@
 pub(crate) mod adopt;
 pub(crate) mod allow;
 pub(crate) mod attach;
+pub(crate) mod budget;
 pub(crate) mod call;
 pub(crate) mod cancel;
 pub(crate) mod checkpoint;
 pub(crate) mod clean;
 pub(crate) mod completions;
+pub(crate) mod cost;
 pub(crate) mod deny;
 pub(crate) mod detect;
 pub(crate) mod doctor;
@@ -24,6 +26,7 @@ pub(crate) mod ls;
 pub(crate) mod new;
 pub(crate) mod notifications;
 pub(crate) mod pause;
+pub(crate) mod providers;
 pub(crate) mod replay;
 pub(crate) mod resume;
 pub(crate) mod retry;
@@ -85,6 +88,9 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Status, F
         Command::Notifications(arguments) => notifications::run(context, &arguments).await,
         Command::Events(arguments) => events::run(context, arguments).await,
         Command::Workers(arguments) => workers::run(context, &arguments).await,
+        Command::Cost(arguments) => cost::run(context, &arguments).await,
+        Command::Budget(arguments) => budget::run(context, &arguments).await,
+        Command::Providers(arguments) => providers::run(context, &arguments).await,
         Command::Call(arguments) => call::run(context, &arguments).await,
         Command::Token(arguments) => token::run(context, &arguments),
         Command::Completions(arguments) => completions::run(context, &arguments),

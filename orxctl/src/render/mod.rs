@@ -5,6 +5,7 @@ pub(crate) mod approvals;
 pub(crate) mod daemon;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod money;
 pub(crate) mod run;
 pub(crate) mod sessions;
 pub(crate) mod survival;

@@ -10,6 +10,7 @@ pub mod event;
 pub mod explain;
 pub mod hook;
 pub mod life;
+pub mod llm;
 pub mod notification;
 pub mod record;
 pub mod run;

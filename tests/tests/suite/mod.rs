@@ -13,6 +13,7 @@ mod delivery;
 mod engines;
 mod frames;
 mod full_disk;
+mod gateway;
 mod handed;
 mod http;
 mod inbox;

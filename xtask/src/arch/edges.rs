@@ -20,8 +20,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("orx-session", &["orx-protocol"]),
     ("orx-workspace", &["orx-protocol", "orx-sandbox"]),
     ("orx-engines", &["orx-protocol", "orx-sandbox"]),
-    // What listens and forwards will use the store and the router; translation uses nothing.
-    ("orx-gateway", &[]),
+    ("orx-gateway", &["orx-protocol", "orx-router", "orx-store"]),
     ("orx-pipeline", &["orx-protocol", "orx-yaml", "orx-store", "orx-workspace", "orx-engines", "orx-sandbox"]),
     ("pty-proxy", &["orx-protocol", "orx-sandbox"]),
     ("agentd", &["orx-protocol", "orx-client", "orx-index"]),
@@ -37,6 +36,8 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "orx-store",
             "orx-workspace",
             "orx-engines",
+            "orx-gateway",
+            "orx-router",
             "orx-session",
             "orx-pipeline",
             "orx-index",

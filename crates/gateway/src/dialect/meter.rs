@@ -97,7 +97,23 @@ impl StreamMeter {
     /// What was seen so far; after the last byte, of the whole stream. `eof` where the body ended as HTTP says it should.
     #[must_use]
     pub fn finish(mut self, eof: bool) -> Reading {
-        let Self { dialect, parser, seen } = &mut self;
+        let complete = self.has_ended(eof);
+        self.seen.reading(complete)
+    }
+
+    /// How the stream ended, once its last byte was seen. One that could not be looked at to its end is taken for whole where HTTP
+    /// says that it is.
+    pub fn ending(&mut self, eof: bool) -> Ending {
+        let complete = self.has_ended(eof) || (eof && self.seen.doubt == Some(Doubt::Unseen));
+        match &self.seen.failed {
+            Some(error) => Ending::Failed(error.clone()),
+            None if complete => Ending::Complete,
+            None => Ending::Open,
+        }
+    }
+
+    fn has_ended(&mut self, eof: bool) -> bool {
+        let Self { dialect, parser, seen } = self;
         if let Some(reader) = parser {
             // Frames are looked at and cannot fail.
             let _infallible = reader.finish(|frame| {
@@ -105,9 +121,13 @@ impl StreamMeter {
                 Ok::<(), DialectError>(())
             });
         }
-        let seen = self.seen;
-        let complete = seen.complete || (eof && seen.may_end);
-        seen.reading(complete)
+        seen.complete || (eof && seen.may_end)
+    }
+
+    /// The error that the stream holds in place of an answer.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&ApiError> {
+        self.seen.failed.as_ref()
     }
 
     /// Tokens reported so far: what is billed where the caller goes away.

@@ -56,8 +56,8 @@ impl StreamTranslator {
         let Self { parser, decoder, linear } = self;
         linear.writer = Writer::onto(std::mem::take(out));
         if !linear.is_over() {
-            let outcome = parser.finish(|frame| decode(decoder, linear, frame));
-            refuse(linear, outcome);
+            // A last event that cannot be read was cut: that the answer has no end says so.
+            let _cut = parser.finish(|frame| decode(decoder, linear, frame));
             match end {
                 UpstreamEnd::Eof if decoder.is_complete() => linear.end(),
                 UpstreamEnd::Eof => linear.fail(ApiError::new(

@@ -64,6 +64,7 @@ struct ProviderPart {
     base_url: Option<String>,
     key_variable: Option<String>,
     local: Option<bool>,
+    responses: Option<bool>,
     enabled: Option<bool>,
     limits: LimitsPart,
     breaker: BreakerPart,
@@ -196,7 +197,7 @@ impl File {
     /// Lays `above`, whose text is called `origin`, over this.
     pub(super) fn lay(&mut self, above: Self, origin: &str) {
         self.providers.lay(above.providers, |below, part| {
-            lay!(below, part; title, aliases, dialect, base_url, key_variable, local, enabled);
+            lay!(below, part; title, aliases, dialect, base_url, key_variable, local, responses, enabled);
             lay!(below.limits, part.limits; requests_per_minute, tokens_per_minute, concurrent);
             lay!(below.breaker, part.breaker; in_a_row, failures, failure_per_mille, window_ms, cooldown_ms, probes, successes);
             below.models.lay(part.models, |below, part| below.lay(part, origin));
@@ -305,6 +306,7 @@ fn provider(name: &Spanned<String>, part: &ProviderPart) -> Result<Provider, Str
         base_url: part.base_url.clone(),
         key_variable: part.key_variable.clone(),
         local: part.local.unwrap_or(false),
+        responses: part.responses.unwrap_or(false),
         limits: Rate {
             requests_per_minute: part.limits.requests_per_minute,
             tokens_per_minute: part.limits.tokens_per_minute,

@@ -48,6 +48,8 @@ pub struct Provider {
     pub key_variable: Option<String>,
     /// Whether it runs on the operator's own machines: its calls cost no money.
     pub local: bool,
+    /// Whether it serves OpenAI's responses beside chat completions; most compatible servers do not.
+    pub responses: bool,
     /// How much it may be asked.
     pub limits: Rate,
     /// When its breakers open and close.

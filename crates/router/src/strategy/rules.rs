@@ -13,7 +13,7 @@ use crate::catalogue::{Catalogue, ModelIndex, UnknownModel};
 use crate::complexity::{Band, Kind};
 
 /// Names by which a caller leaves the choice to the router.
-const CHOOSE: [&str; 4] = ["", "auto", "orx", "orx/auto"];
+const CHOOSE: [&str; 5] = ["", "auto", "default", "orx", "orx/auto"];
 /// The least quality of a model for calls on the side where no rule says more: one that writes a sentence.
 const SIDE_QUALITY: u16 = 400;
 

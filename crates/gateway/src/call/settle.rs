@@ -1,0 +1,95 @@
+//! The row of a call from its first attempt to its end. A call whose caller goes away between two attempts ends here.
+
+use std::sync::Arc;
+
+use orx_router::budget::Expected;
+use orx_store::CallRow;
+
+use super::ask::Asked;
+use super::plan::{Hop, Way};
+use crate::caller::Login;
+use crate::door::Ask;
+use crate::inner::Inner;
+use crate::settings::Config;
+
+/// The row.
+pub(super) struct Draft {
+    gateway: Arc<Inner>,
+    /// What is known of the call.
+    pub(super) row: CallRow,
+    is_open: bool,
+}
+
+impl Draft {
+    /// Of a call that was not sent yet.
+    pub(super) fn new(gateway: Arc<Inner>, asked: &Asked, way: &Way) -> Self {
+        let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
+        let payer = &asked.caller.payer;
+        let row = CallRow {
+            call: asked.call.clone(),
+            at_ms: asked.at_ms,
+            asked: asked.model.chars().take(200).collect(),
+            dialect: asked.dialect.name().to_owned(),
+            kind: match asked.ask {
+                Ask::Embed => "embedding".to_owned(),
+                Ask::Rerank => "rerank".to_owned(),
+                Ask::Generate | Ask::Count | Ask::Models | Ask::Model => asked.kind.to_string(),
+            },
+            streamed: asked.stream,
+            first: way.first.as_ref().map(|route| (route.provider.to_string(), route.model.to_string())),
+            session: text(&payer.session),
+            run: text(&payer.run),
+            stage: text(&asked.caller.stage),
+            project: text(&payer.project),
+            user: text(&payer.user),
+            key: text(&payer.key),
+            outcome: "open".to_owned(),
+            ..CallRow::default()
+        };
+        Self { gateway, row, is_open: false }
+    }
+
+    /// Notes that the call goes to `hop`, before it does.
+    pub(super) async fn goes_to(&mut self, config: &Config, asked: &Asked, hop: &Hop, expected: Expected) {
+        let is_local = config.catalogue.provider(&hop.route.provider).is_some_and(|provider| provider.local);
+        self.row.provider = hop.route.provider.to_string();
+        self.row.model = hop.route.model.to_string();
+        self.row.billing = match asked.caller.login {
+            Login::Own => "login",
+            Login::Operator if is_local => "local",
+            Login::Operator => "key",
+        }
+        .to_owned();
+        self.row.reserved_microusd = expected.cost.map(|cost| cost.0);
+        self.row.reserved_tokens = expected.tokens.0;
+        self.gateway.ledger.open(self.row.clone()).await;
+        self.is_open = true;
+    }
+
+    /// The call was answered; whoever answers writes its row.
+    pub(super) fn answered(&mut self) {
+        self.is_open = false;
+    }
+
+    /// The call failed for good, and its caller gets `status`.
+    pub(super) fn failed(&mut self, outcome: &str, status: u16) {
+        self.row.status = Some(u64::from(status));
+        self.close(outcome);
+    }
+
+    fn close(&mut self, outcome: &str) {
+        if std::mem::take(&mut self.is_open) {
+            let now_ms = self.gateway.time.now().wall_ms;
+            self.row.outcome = outcome.to_owned();
+            self.row.ended_ms = Some(now_ms);
+            self.row.total_ms = Some(now_ms.saturating_sub(self.row.at_ms));
+            self.gateway.ledger.close(self.row.clone());
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        self.close("gone");
+    }
+}

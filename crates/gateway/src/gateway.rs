@@ -1,0 +1,170 @@
+//! The gateway as the daemon holds it: made at the start from what the store kept, changed by new settings, asked by requests.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use orx_protocol::{SessionId, clock};
+use orx_router::breaker::board::SavedRoute;
+use orx_router::budget::{CapError, Of, Spend, Want};
+use orx_router::{MicroDollars, Tokens};
+use orx_store::calls::{self, Subject};
+use orx_store::{Store, StoreError};
+use tokio_util::task::TaskTracker;
+
+use crate::answer::Answer;
+use crate::call;
+use crate::caller::Callers;
+use crate::control::{Control, Time};
+use crate::door::{self, Door};
+use crate::inner::Inner;
+use crate::key::Keys;
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+use crate::provider::client::Client;
+use crate::settings::Config;
+
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A cap makes no sense.
+    #[error("`gateway.caps`: {0}")]
+    Cap(#[from] CapError),
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a gateway is made of.
+pub struct Parts {
+    /// Its settings.
+    pub config: Arc<Config>,
+    /// The local user's token.
+    pub token: String,
+    /// Whoever knows the sessions.
+    pub callers: Box<dyn Callers>,
+    /// Durable state.
+    pub store: Store,
+    /// Every task of the daemon.
+    pub tasks: TaskTracker,
+}
+
+/// The gateway.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+impl Gateway {
+    /// A gateway that knows what was spent before, and the task that writes its ledger.
+    ///
+    /// # Errors
+    /// [`GatewayError`].
+    pub async fn new(parts: Parts) -> Result<(Self, impl Future<Output = ()> + Send + 'static), GatewayError> {
+        let Parts { config, token, callers, store, tasks } = parts;
+        let now_ms = clock::now_ms();
+        let lost = store.write(move |tx| calls::end_lost(tx, now_ms)).await?;
+        if lost > 0 {
+            tracing::warn!(
+                lost,
+                "Calls were at work when an earlier daemon ended: what was held back for them is taken for spent."
+            );
+        }
+        let time = Time::default();
+        let saved = store.read(calls::breakers).await?;
+        // What an older version kept and this one cannot read is forgotten: a breaker that is closed by mistake opens again.
+        let saved: Vec<SavedRoute> = saved.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+        let control = Control::new(&config, &saved, time.now())?;
+        let client = Client::new(Duration::from_millis(config.timeouts.connect_ms));
+        let (ledger, writing) = Ledger::new(store.clone(), tasks.clone());
+        let gateway = Self(Arc::new(Inner {
+            keys: Keys::new(&token),
+            callers,
+            client,
+            ledger,
+            metrics: Metrics::default(),
+            time,
+            store,
+            tasks,
+            config: RwLock::new(config),
+            control: Mutex::new(control),
+        }));
+        gateway.recall().await?;
+        Ok((gateway, writing))
+    }
+
+    /// Puts what the ledger knows in the place of what is counted, for every cap.
+    async fn recall(&self) -> Result<(), StoreError> {
+        let wants = self.0.control().budget.wants(self.0.time.now());
+        for want in wants {
+            let Want { of, since_ms, .. } = want;
+            let sums = self.0.store.read(move |reader| calls::spent_since(reader, subject(of), since_ms)).await?;
+            let mut control = self.0.control();
+            for sum in sums {
+                let spent = Spend { cost: MicroDollars(sum.cost_microusd), tokens: Tokens(sum.tokens) };
+                control.budget.restore(want, &sum.subject, spent);
+            }
+        }
+        let alerts = self.0.store.read(calls::alerts).await?;
+        let mut control = self.0.control();
+        for (cap, subject, start_ms) in alerts {
+            control.budget.restore_alert(&cap, &subject, start_ms);
+        }
+        Ok(())
+    }
+
+    /// Puts other settings in force. Nothing is changed when a cap makes no sense.
+    ///
+    /// # Errors
+    /// [`GatewayError`].
+    pub async fn reload(&self, config: Arc<Config>) -> Result<(), GatewayError> {
+        let new = {
+            let mut control = self.0.control();
+            let new = control.budget.configure(config.caps.clone())?;
+            control.breakers.configure(config.catalogue.providers());
+            new
+        };
+        *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        if !new.is_empty() {
+            self.0.ledger.flush().await;
+            self.recall().await?;
+        }
+        Ok(())
+    }
+
+    /// What all calls share.
+    #[must_use]
+    pub fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
+    /// The key of a session.
+    #[must_use]
+    pub fn key_of(&self, session: SessionId) -> String {
+        self.0.keys.of_session(session)
+    }
+
+    /// The door that a request is for; `None` where it is for another part of the daemon.
+    #[must_use]
+    pub fn door<'r>(method: &str, path: &'r str, query: Option<&str>) -> Option<Door<'r>> {
+        door::find(method, path, query)
+    }
+
+    /// Answers a request that came to a door.
+    pub async fn serve(&self, request: Request<Incoming>) -> Option<Response<Answer>> {
+        let uri = request.uri().clone();
+        let method = request.method().clone();
+        let door = door::find(method.as_str(), uri.path(), uri.query())?;
+        Some(call::serve(Arc::clone(&self.0), door, request).await)
+    }
+}
+
+const fn subject(of: Of) -> Subject {
+    match of {
+        Of::All => Subject::All,
+        Of::Session => Subject::Session,
+        Of::Run => Subject::Run,
+        Of::Project => Subject::Project,
+        Of::User => Subject::User,
+        Of::Key => Subject::Key,
+    }
+}

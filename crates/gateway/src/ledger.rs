@@ -1,0 +1,144 @@
+//! The ledger: a row a call, on its way to the store while the call is, so that neither waits for the other. What is still to be
+//! written when many calls come goes into one transaction; a call that began and ended in between is written once.
+
+use std::collections::HashMap;
+
+use orx_store::{CallRow, Store, StoreError, calls};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+/// Rows that may wait; a call that finds no room waits before it is sent, so that none is forgotten.
+const QUEUE: usize = 16_384;
+/// Most rows of one transaction.
+const BATCH: usize = 1_024;
+
+/// What is to be written.
+#[derive(Debug)]
+enum Entry {
+    Row(Box<CallRow>),
+    Alerted {
+        cap: String,
+        subject: String,
+        start_ms: u64,
+    },
+    Breakers(Vec<(String, String, String)>),
+    /// Everything before this is on disk once it is answered.
+    Flush(tokio::sync::oneshot::Sender<()>),
+}
+
+/// The way to the store.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    queue: mpsc::Sender<Entry>,
+    tasks: TaskTracker,
+}
+
+impl Ledger {
+    /// A ledger and the task that writes it, which ends when the last handle is gone and everything is written.
+    pub fn new(store: Store, tasks: TaskTracker) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (queue, entries) = mpsc::channel(QUEUE);
+        (Self { queue, tasks }, write(store, entries))
+    }
+
+    /// Notes that a call is sent. It waits for room.
+    pub async fn open(&self, row: CallRow) {
+        // It fails only when the daemon ends and nobody writes any more: the call is not sent then either.
+        drop(self.queue.send(Entry::Row(Box::new(row))).await);
+    }
+
+    /// Notes how a call ended. It does not wait: where there is no room, a task does.
+    pub fn close(&self, row: CallRow) {
+        self.put(Entry::Row(Box::new(row)));
+    }
+
+    /// Notes that people were told of a cap.
+    pub fn alerted(&self, cap: String, subject: String, start_ms: u64) {
+        self.put(Entry::Alerted { cap, subject, start_ms });
+    }
+
+    /// Keeps the breakers.
+    pub fn breakers(&self, breakers: Vec<(String, String, String)>) {
+        self.put(Entry::Breakers(breakers));
+    }
+
+    /// Waits until all that was noted is on disk.
+    pub async fn flush(&self) {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        if self.queue.send(Entry::Flush(reply)).await.is_ok() {
+            drop(answer.await);
+        }
+    }
+
+    fn put(&self, entry: Entry) {
+        if let Err(mpsc::error::TrySendError::Full(entry)) = self.queue.try_send(entry) {
+            let queue = self.queue.clone();
+            self.tasks.spawn(async move { drop(queue.send(entry).await) });
+        }
+    }
+}
+
+async fn write(store: Store, mut entries: mpsc::Receiver<Entry>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while entries.recv_many(&mut batch, BATCH).await > 0 {
+        let mut waiting = Vec::new();
+        let rest = newest(std::mem::take(&mut batch), &mut waiting);
+        if let Err(error) = store.write(move |tx| rest.iter().try_for_each(|entry| put(tx, entry))).await {
+            tracing::error!(%error, "Rows of the ledger could not be written: what was spent is counted until the next start alone.");
+        }
+        for reply in waiting {
+            // Whoever asked may have gone.
+            let _ = reply.send(());
+        }
+    }
+}
+
+/// The entries, of each call the last one alone.
+fn newest(batch: Vec<Entry>, waiting: &mut Vec<tokio::sync::oneshot::Sender<()>>) -> Vec<Entry> {
+    let mut rest: Vec<Entry> = Vec::with_capacity(batch.len());
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(batch.len());
+    for entry in batch {
+        match entry {
+            Entry::Flush(reply) => waiting.push(reply),
+            Entry::Row(row) => match places.get(&row.call).and_then(|at| rest.get_mut(*at)) {
+                Some(place) => *place = Entry::Row(row),
+                None => {
+                    places.insert(row.call.clone(), rest.len());
+                    rest.push(Entry::Row(row));
+                }
+            },
+            other => rest.push(other),
+        }
+    }
+    rest
+}
+
+fn put(tx: &mut orx_store::Transaction<'_>, entry: &Entry) -> Result<(), StoreError> {
+    match entry {
+        Entry::Row(row) => calls::put(tx, row),
+        Entry::Alerted { cap, subject, start_ms } => calls::alerted(tx, cap, subject, *start_ms),
+        Entry::Breakers(breakers) => calls::put_breakers(tx, breakers),
+        Entry::Flush(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_began_and_ended_is_there_once_flushed() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("orx.db")).unwrap();
+        let (ledger, writing) = Ledger::new(store.clone(), TaskTracker::new());
+        let writer = TaskTracker::new().spawn(writing);
+        let row =
+            |outcome: &str| CallRow { call: "req_1".to_owned(), outcome: outcome.to_owned(), ..CallRow::default() };
+        ledger.open(row("open")).await;
+        ledger.close(CallRow { ended_ms: Some(1), ..row("answered") });
+        ledger.flush().await;
+        let kept = store.read(|reader| calls::get(reader, "req_1")).await.unwrap().unwrap();
+        assert_eq!(kept.outcome, "answered");
+        drop(ledger);
+        writer.await.unwrap();
+    }
+}
