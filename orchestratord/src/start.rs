@@ -243,6 +243,7 @@ async fn assemble(
         callers: Box::new(SessionCallers::new(sessions.clone())),
         store: store.clone(),
         tasks: tasks.clone(),
+        stop: draining.clone(),
     })
     .await?;
     tasks.spawn(ledger);

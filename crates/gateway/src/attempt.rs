@@ -150,6 +150,9 @@ impl Attempt {
             self.row.cost_microusd = bill.cost.map(|cost| cost.0);
             self.row.is_estimate = bill.is_estimate;
         }
+        if matches!(ended, Ended::Failed(Failure::Connect | Failure::Tls)) {
+            self.gateway.doubt.notify_one();
+        }
         self.gateway.tell(tell, &leave.route);
         self.gateway.metrics.ended(&self.row);
         // A failed attempt is not the end of its call: whoever makes the attempts writes how that ended.

@@ -289,6 +289,12 @@ impl Control {
         policy.again(sofar, budget, random, now.monotonic_ms)
     }
 
+    /// Whether the provider was called since the daemon began.
+    #[must_use]
+    pub fn was_called(&self, provider: &ProviderId) -> bool {
+        self.fares.keys().any(|route| route.provider == *provider)
+    }
+
     /// Notes what a provider said of its quota.
     pub fn quota(&mut self, provider: &ProviderId, quota: Quota) {
         if !quota.windows.is_empty() || quota.retry_at_ms.is_some() {

@@ -45,6 +45,8 @@ pub fn kind(dialect: Dialect, body: &[u8], found: &Peek, input: Tokens) -> Kind 
         })
     });
     complexity::kind(&complexity::Features {
+        // Codex declares its tools where the top of the body does not show them.
+        tools: request.tools.len(),
         system: &system,
         prompt: prompt.unwrap_or_default(),
         has_schema: request.format.is_some(),

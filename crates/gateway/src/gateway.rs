@@ -11,6 +11,8 @@ use orx_router::budget::{CapError, Of, Spend, Want};
 use orx_router::{MicroDollars, Tokens};
 use orx_store::calls::{self, Subject};
 use orx_store::{Store, StoreError};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::Answer;
@@ -18,6 +20,7 @@ use crate::call;
 use crate::caller::Callers;
 use crate::control::{Control, Time};
 use crate::door::{self, Door};
+use crate::health;
 use crate::inner::Inner;
 use crate::key::Keys;
 use crate::ledger::Ledger;
@@ -48,6 +51,8 @@ pub struct Parts {
     pub store: Store,
     /// Every task of the daemon.
     pub tasks: TaskTracker,
+    /// Cancelled when the daemon begins to end.
+    pub stop: CancellationToken,
 }
 
 /// The gateway.
@@ -60,7 +65,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn new(parts: Parts) -> Result<(Self, impl Future<Output = ()> + Send + 'static), GatewayError> {
-        let Parts { config, token, callers, store, tasks } = parts;
+        let Parts { config, token, callers, store, tasks, stop } = parts;
         let now_ms = clock::now_ms();
         let lost = store.write(move |tx| calls::end_lost(tx, now_ms)).await?;
         if lost > 0 {
@@ -85,10 +90,13 @@ impl Gateway {
             time,
             store,
             tasks,
+            doubt: Notify::new(),
             config: RwLock::new(config),
             control: Mutex::new(control),
         }));
         gateway.recall().await?;
+        health::look_at_local(&gateway.0).await;
+        gateway.0.tasks.spawn(health::watch(Arc::clone(&gateway.0), stop));
         Ok((gateway, writing))
     }
 

@@ -6,6 +6,7 @@ use orx_protocol::event::kind;
 use orx_router::Route;
 use orx_router::breaker::board::SavedRoute;
 use orx_store::{Store, events};
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::caller::Callers;
@@ -34,6 +35,8 @@ pub struct Inner {
     pub store: Store,
     /// Every task of the daemon.
     pub tasks: TaskTracker,
+    /// A provider was found gone: it is looked at soon.
+    pub(crate) doubt: Notify,
     pub(crate) config: RwLock<Arc<Config>>,
     pub(crate) control: Mutex<Control>,
 }

@@ -16,6 +16,7 @@ pub mod dialect;
 pub mod door;
 pub mod features;
 mod gateway;
+mod health;
 pub mod inner;
 pub mod key;
 pub mod ledger;

@@ -18,15 +18,15 @@ use orx_tests::terminal::Terminal;
 use tokio::io::AsyncWriteExt as _;
 
 /// A CLI with its model, its directory, and an operator whose files must not be touched.
-struct Bed {
+pub(super) struct Bed {
     kind: EngineKind,
-    model: ScriptedModel,
+    pub(super) model: ScriptedModel,
     scratch: tempfile::TempDir,
-    context: Context,
+    pub(super) context: Context,
 }
 
 impl Bed {
-    async fn new(kind: EngineKind, steps: Vec<Step>) -> Self {
+    pub(super) async fn new(kind: EngineKind, steps: Vec<Step>) -> Self {
         Self::with(kind, Scenario::always(steps)).await
     }
 
@@ -63,7 +63,7 @@ impl Bed {
         Self { kind, model, scratch, context }
     }
 
-    fn work(&self) -> PathBuf {
+    pub(super) fn work(&self) -> PathBuf {
         self.scratch.path().join("work")
     }
 
@@ -144,7 +144,7 @@ impl Bed {
         launch
     }
 
-    async fn run(&self, prompt: &str, mode: Mode) -> StageReport {
+    pub(super) async fn run(&self, prompt: &str, mode: Mode) -> StageReport {
         self.finish(&self.launch(prompt, mode), mode).await
     }
 

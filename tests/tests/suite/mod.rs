@@ -11,6 +11,7 @@ mod cli;
 mod confined_runs;
 mod delivery;
 mod engines;
+mod engines_gateway;
 mod frames;
 mod full_disk;
 mod gateway;

@@ -87,6 +87,12 @@ impl Upstream {
         })
     }
 
+    /// Its address alone.
+    #[must_use]
+    pub fn root(&self) -> String {
+        format!("{}://{}/", self.scheme, self.authority)
+    }
+
     /// Whether it has the key that it needs.
     #[must_use]
     pub const fn is_configured(&self) -> bool {

@@ -232,3 +232,32 @@ fn pieces_of_arguments_stay_pieces() {
         assert!(text.contains(r#""{\"abc""#) && text.contains(r#""\":12""#), "{to}: {text}");
     }
 }
+
+/// Claude Code 2.1.197 sends instructions amid the conversation, with the beta of that name; other dialects' neighbours differ in role.
+#[test]
+fn instructions_amid_a_conversation_of_claude_code_are_said_in_their_place() {
+    let body = br#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"one"},{"role":"system","content":"two"},{"role":"assistant","content":"three"}]}"#;
+    let target = Target::new(Dialect::Chat, "m");
+    let translated = translate::request(&call(Dialect::Anthropic), &target, body).unwrap();
+    let sent: Value = serde_json::from_slice(&translated.body).unwrap();
+    let said: Vec<String> = sent["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["role"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(said, ["user", "assistant"], "{sent}");
+    assert!(sent["messages"][0].to_string().contains("one") && sent["messages"][0].to_string().contains("two"));
+    assert_eq!(translated.losses.len(), 1);
+}
+
+/// Codex 0.169.0 declares its tools in an item of the input, within a namespace.
+#[test]
+fn the_tools_of_codex_are_found_in_the_item_that_declares_them() {
+    let body = br#"{"model":"m","input":[{"type":"additional_tools","role":"developer","tools":[{"type":"namespace","name":"functions","description":"","tools":[{"type":"custom","name":"exec","description":"runs"},{"type":"function","name":"wait","parameters":{"type":"object"}}]},{"type":"namespace","name":"mcp__x","tools":[{"type":"function","name":"y","parameters":{}}]}]},{"type":"message","role":"user","content":"hi"}]}"#;
+    let target = Target::new(Dialect::Anthropic, "m");
+    let translated = translate::request(&call(Dialect::Responses), &target, body).unwrap();
+    let sent: Value = serde_json::from_slice(&translated.body).unwrap();
+    let names: Vec<&str> = sent["tools"].as_array().unwrap().iter().filter_map(|tool| tool["name"].as_str()).collect();
+    assert_eq!((names, translated.caller.custom_tools), (vec!["exec", "wait"], vec!["exec".to_owned()]));
+}

@@ -43,7 +43,11 @@ pub(crate) fn read<'t>(root: &Node<'_, 't>, losses: &mut Losses) -> Result<Reque
     }
     let messages = root.need("messages")?;
     for message in messages.items()? {
-        request.messages.push(read_message(&message, losses)?);
+        let read = read_message(&message, losses)?;
+        match request.messages.last_mut().filter(|last| last.role == read.role) {
+            Some(last) => last.content.extend(read.content),
+            None => request.messages.push(read),
+        }
     }
     if let Some(tools) = root.opt("tools") {
         for tool in tools.items()? {
@@ -96,6 +100,11 @@ fn read_message<'t>(message: &Node<'_, 't>, losses: &mut Losses) -> Result<Messa
     let role = match message.need_str("role")? {
         "user" => Role::User,
         "assistant" => Role::Assistant,
+        // Claude Code's, with the beta of that name.
+        "system" => {
+            losses.note(message.path(), "instructions amid the conversation are sent as a user's text");
+            Role::User
+        }
         other => return Err(message.error(format!("there is no role `{other}`: user, assistant"))),
     };
     let content = message.need("content")?;

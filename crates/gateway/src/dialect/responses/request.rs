@@ -77,7 +77,7 @@ pub(crate) fn read<'t>(root: &Node<'_, 't>, losses: &mut Losses) -> Result<Reque
     }
     if let Some(tools) = root.opt("tools") {
         for tool in tools.items()? {
-            request.tools.extend(read_tool(&tool, losses)?);
+            read_tools(&tool, &mut request.tools, losses)?;
         }
     }
     if let Some(choice) = root.opt("tool_choice") {
@@ -142,10 +142,34 @@ fn read_item<'t>(item: &Node<'_, 't>, request: &mut Request<'t>, losses: &mut Lo
         "custom_tool_call" => push(messages, Role::Assistant, items::call(item, true)?),
         "function_call_output" => push(messages, Role::User, items::result(item, false, losses)?),
         "custom_tool_call_output" => push(messages, Role::User, items::result(item, true, losses)?),
+        "additional_tools" => {
+            for tool in item.need("tools")?.items()? {
+                read_tools(&tool, &mut request.tools, losses)?;
+            }
+        }
         "item_reference" => {
             return Err(item.error("a provider of another dialect does not keep items; send the item itself"));
         }
         other => losses.note(item.path(), format!("other dialects have no item of type `{other}`: it is left out")),
+    }
+    Ok(())
+}
+
+/// The namespace whose tools are called by their names alone.
+const PLAIN_NAMESPACE: &str = "functions";
+
+/// A tool, or the tools of a namespace: Codex declares its own in one.
+fn read_tools<'t>(tool: &Node<'_, 't>, tools: &mut Vec<Tool<'t>>, losses: &mut Losses) -> Result<(), DialectError> {
+    if tool.need_str("type")? != "namespace" {
+        tools.extend(read_tool(tool, losses)?);
+        return Ok(());
+    }
+    if tool.need_str("name")? != PLAIN_NAMESPACE {
+        losses.note(tool.path(), "other dialects have no namespaces of tools: it is left out");
+        return Ok(());
+    }
+    for tool in tool.need("tools")?.items()? {
+        tools.extend(read_tool(&tool, losses)?);
     }
     Ok(())
 }
