@@ -76,9 +76,9 @@ fn write(kind: EngineKind, path: &Path) -> Action {
 async fn headless(kind: EngineKind, instead: Option<&str>) {
     let mut bed = Bed::new(kind, vec![]).await;
     let path = bed.work().join("new.txt");
-    let action = match instead {
-        None => Action::WriteFile { path: "new.txt".to_owned(), content: CONTENT.to_owned() },
-        Some(_) => write(kind, &path),
+    let action = match (kind, instead) {
+        (EngineKind::Codex, None) => Action::WriteFile { path: "new.txt".to_owned(), content: CONTENT.to_owned() },
+        _ => write(kind, &path),
     };
     let steps = vec![
         Step { tools: vec![action], usage: USAGE, ..Step::default() },
@@ -126,13 +126,13 @@ async fn in_a_session(kind: EngineKind) {
 }
 
 macro_rules! for_engine {
-    ($engine:ident $kind:path, $other:literal) => {
+    ($engine:ident $kind:path, $own:expr, $other:literal) => {
         mod $engine {
             use super::EngineKind;
 
             #[tokio::test]
             async fn over_its_vendors_dialect() {
-                super::headless($kind, None).await;
+                super::headless($kind, $own).await;
             }
 
             #[tokio::test]
@@ -148,7 +148,8 @@ macro_rules! for_engine {
     };
 }
 
-for_engine!(claude EngineKind::Claude, "gpt-6.2-sol");
-for_engine!(codex EngineKind::Codex, "claude-sonnet-5-5");
-for_engine!(gemini EngineKind::Gemini, "claude-sonnet-5-5");
-for_engine!(opencode EngineKind::Opencode, "gemini-3.8-flash");
+for_engine!(claude EngineKind::Claude, None, "gpt-6.2-sol");
+for_engine!(codex EngineKind::Codex, None, "claude-sonnet-5-5");
+for_engine!(gemini EngineKind::Gemini, None, "claude-sonnet-5-5");
+// It names no vendor's model and leaves the choice to the router: its own dialect is that of chat completions.
+for_engine!(opencode EngineKind::Opencode, Some("gpt-6.2-sol"), "gemini-3.8-flash");
