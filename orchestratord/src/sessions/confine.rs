@@ -147,6 +147,12 @@ impl Sessions {
         Ok(())
     }
 
+    /// A variable of the operator's environment.
+    pub fn operators_variable(&self, name: &str) -> Option<String> {
+        let basis = self.0.confining.basis.read().unwrap_or_else(PoisonError::into_inner).clone();
+        basis?.engines.environment.get(name).cloned()
+    }
+
     /// Sessions of engines that run without a sandbox.
     ///
     /// # Errors

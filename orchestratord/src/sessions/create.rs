@@ -18,6 +18,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::outside::Outside;
 use super::{Sessions, confine, holder};
 use crate::channels::choose::{self, ChannelPlan, Programs};
 
@@ -59,6 +60,8 @@ pub struct Plan {
     pub confined: Option<Confined>,
     /// Its structured channel.
     pub channel: Option<ChannelPlan>,
+    /// What its process is a client of, where its agent runs outside of orx.
+    pub outside: Option<Outside>,
 }
 
 impl Plan {
@@ -66,7 +69,7 @@ impl Plan {
     fn shown_argv(&self) -> Vec<String> {
         match self.channel.as_ref().map(|channel| &channel.programs) {
             Some(Programs::Served(_, argv) | Programs::Agent(argv)) => argv.clone(),
-            None => self.argv.clone(),
+            Some(Programs::Joined(_)) | None => self.argv.clone(),
         }
     }
 }
@@ -198,6 +201,7 @@ pub fn complete(
         },
         confined: None,
         channel,
+        outside: None,
     })
 }
 
@@ -287,6 +291,8 @@ impl Sessions {
                     return Err(error);
                 }
             }
+            // Its agent is told of no hooks by a client.
+            None if plan.outside.is_some() => {}
             None => self.install_hooks(&mut plan, &directory, confinement.as_mut()).await,
         }
         own_sockets(&mut plan, &directory, confinement.as_ref());

@@ -2,7 +2,9 @@
 
 mod activity;
 mod adopt;
+mod adopt_claude;
 mod adopt_codex;
+mod adopt_server;
 mod bad_input;
 mod channel_guard;
 mod channel_life;
