@@ -43,6 +43,9 @@ const FILES: [&str; 15] = [
     file::ENDED,
 ];
 
+/// What to do about a conversation that cannot be taken up.
+const FRESH: &str = "`fresh: true` begins a new conversation in its place; the screen and the log of the old one stay";
+
 /// How a session goes on.
 struct Way {
     params: CreateParams,
@@ -199,6 +202,9 @@ impl Sessions {
             return Ok(Way { params: params_again, kind, launch, resumed: None, conversation: None, outside: None });
         }
         let known = self.find_conversation(row, engines).await?;
+        if let Some(conversation) = known.clone().filter(|_| !params.fresh) {
+            check_kept(session.session, kind, conversation, &params_again, engines).await?;
+        }
         match known.filter(|_| orx_engines::can_resume(kind) && !params.fresh) {
             Some(conversation) => {
                 // The first prompt is in the conversation already.
@@ -229,11 +235,33 @@ impl Sessions {
                 } else {
                     format!("{kind} cannot take a conversation up again")
                 };
-                Err(refused(session.session, why).with_hint(
-                    "`fresh: true` begins a new conversation in its place; the screen and the log of the old one stay",
-                ))
+                Err(refused(session.session, why).with_hint(FRESH))
             }
         }
+    }
+}
+
+/// Refuses a conversation of which its engine keeps nothing: it would end at once, or begin another.
+async fn check_kept(
+    session: SessionId,
+    kind: EngineKind,
+    conversation: String,
+    params: &CreateParams,
+    engines: &Context,
+) -> Result<(), RpcError> {
+    let mut context = engines.clone();
+    context.environment.extend(params.env.clone());
+    let cwd = params.cwd.clone();
+    let looking =
+        tokio::task::spawn_blocking(move || orx_engines::transcript::is_kept(kind, &context, &cwd, &conversation))
+            .await;
+    match looking {
+        Ok(Some(false)) => {
+            let why = format!("{kind} keeps nothing of its conversation: nothing was said in it, or it was removed");
+            Err(refused(session, why).with_hint(FRESH))
+        }
+        // A panic there is logged by the runtime; the engine says the rest.
+        _ => Ok(()),
     }
 }
 

@@ -49,6 +49,12 @@ impl Wish {
         serde_json::from_slice(&std::fs::read(directory.join(FILE)).ok()?).ok()
     }
 
+    /// Whether it was made with variables, whose values are not known here.
+    #[must_use]
+    pub fn has_variables(&self) -> bool {
+        !self.variables.is_empty()
+    }
+
     /// The parameters with these values for its variables.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod interactive;
 mod interrupt;
 mod life;
 mod life_mini;
+mod life_silent;
 mod lifecycle;
 mod lives;
 mod lives_again;
