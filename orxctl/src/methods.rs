@@ -1,7 +1,8 @@
 //! The daemon speaks of methods, since it does not know who calls it. A person gave a command, and is told of commands.
 
 /// Methods that errors name, and what a person gives for them. What is missing here is named as the daemon does.
-const COMMANDS: [(&str, &str); 40] = [
+const COMMANDS: [(&str, &str); 41] = [
+    ("fresh: true", "resume --fresh"),
     ("hold.keys", "keys"),
     ("llm.budget", "budget"),
     ("llm.mark", "providers"),

@@ -29,23 +29,43 @@ impl Cell {
 /// Narrowest column whose text goes on in the next line: a narrower one would be a column of syllables.
 const WRAPPED: usize = 16;
 
+/// How a column gives way where not all columns have their width.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    /// The width below which it is cut last.
+    pub(crate) readable: usize,
+    /// Which is left out first where not all can be read; one without a number stays.
+    pub(crate) leaves: Option<u8>,
+    /// Which gets what room is left first.
+    pub(crate) grows: u8,
+    /// Whether its end tells, and not its beginning.
+    pub(crate) by_its_end: bool,
+}
+
 /// A table; its last column takes what room is left and is cut first.
 #[derive(Debug)]
 pub(crate) struct Table {
     headings: &'static [&'static str],
     rows: Vec<Vec<Cell>>,
     wraps: bool,
+    ways: &'static [Way],
 }
 
 impl Table {
     /// An empty table.
     pub(crate) const fn new(headings: &'static [&'static str]) -> Self {
-        Self { headings, rows: Vec::new(), wraps: false }
+        Self { headings, rows: Vec::new(), wraps: false, ways: &[] }
     }
 
     /// The same table, whose last column goes on in further lines where it has no room.
     pub(crate) const fn wrapping(mut self) -> Self {
         self.wraps = true;
+        self
+    }
+
+    /// The same table, whose columns give way as they are told to, one way a column.
+    pub(crate) const fn giving_way(mut self, ways: &'static [Way]) -> Self {
+        self.ways = ways;
         self
     }
 
@@ -67,7 +87,10 @@ impl Table {
             }
         }
         let Some(room) = room else { return widths };
-        let gaps = GAP * widths.len().saturating_sub(1);
+        if !self.ways.is_empty() {
+            give_way(&mut widths, self.ways, room);
+        }
+        let gaps = gaps(&widths);
         // Columns give way from the last to the first, each down to its heading; where the last one wraps, each keeps what can
         // be read first.
         let readable = if self.wraps { [WRAPPED, 0].as_slice() } else { [0].as_slice() };
@@ -76,7 +99,7 @@ impl Table {
                 let total: usize = widths.iter().sum::<usize>() + gaps;
                 let Some(excess) = total.checked_sub(room).filter(|excess| *excess > 0) else { break };
                 let least = self.headings.get(position).map_or(1, |heading| text::width(heading)).max(4).max(*kept);
-                if let Some(width) = widths.get_mut(position) {
+                if let Some(width) = widths.get_mut(position).filter(|width| **width > 0) {
                     *width = width.saturating_sub(excess).max(least.min(*width));
                 }
             }
@@ -93,12 +116,15 @@ impl Table {
         for row in std::iter::once(&headings).chain(&self.rows) {
             let mut line = String::new();
             let mut further = Vec::new();
-            for (position, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            for (position, (cell, width)) in row.iter().zip(&widths).enumerate().filter(|(_, (_, width))| **width > 0) {
+                let by_its_end = self.ways.get(position).is_some_and(|way| way.by_its_end);
                 let shown = if self.wraps && position + 1 == row.len() && *width >= WRAPPED {
                     let mut lines = text::wrap(&cell.text, *width).into_iter();
                     let first = lines.next().unwrap_or_default();
                     further.extend(lines);
                     first
+                } else if by_its_end {
+                    text::shorten_start(&cell.text, *width)
                 } else {
                     text::shorten(&cell.text, *width)
                 };
@@ -116,6 +142,46 @@ impl Table {
             }
         }
         out
+    }
+}
+
+/// The blanks between the columns that are shown.
+fn gaps(widths: &[usize]) -> usize {
+    GAP * widths.iter().filter(|width| **width > 0).count().saturating_sub(1)
+}
+
+/// Fits widths into the room: columns leave until the others can be read, and those grow as far as there is room. A column
+/// that left has no width.
+fn give_way(widths: &mut [usize], ways: &[Way], room: usize) {
+    let wanted: Vec<usize> = widths.to_vec();
+    let taken = |widths: &[usize]| widths.iter().sum::<usize>() + gaps(widths);
+    if taken(widths) <= room {
+        return;
+    }
+    for (width, way) in widths.iter_mut().zip(ways) {
+        *width = (*width).min(way.readable);
+    }
+    let in_order = |number: &dyn Fn(&Way) -> Option<u8>| {
+        let mut order: Vec<(u8, usize)> =
+            ways.iter().enumerate().filter_map(|(position, way)| Some((number(way)?, position))).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, position)| position)
+    };
+    for position in in_order(&|way| way.leaves) {
+        if taken(widths) <= room {
+            break;
+        }
+        if let Some(width) = widths.get_mut(position) {
+            *width = 0;
+        }
+    }
+    for position in in_order(&|way| Some(way.grows)) {
+        let left = room.saturating_sub(taken(widths));
+        if let (Some(width), Some(wanted)) =
+            (widths.get_mut(position).filter(|width| **width > 0), wanted.get(position))
+        {
+            *width = (*width + left).min(*wanted);
+        }
     }
 }
 

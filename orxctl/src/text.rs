@@ -156,6 +156,16 @@ pub(crate) fn shorten(text: &str, columns: usize) -> String {
     out
 }
 
+/// The end of the text within `columns`, with `…` where something was left out.
+#[must_use]
+pub(crate) fn shorten_start(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let turned: String = text.chars().rev().collect();
+    shorten(&turned, columns).chars().rev().collect()
+}
+
 /// The text followed by blanks up to `columns`.
 #[must_use]
 pub(crate) fn pad(text: &str, columns: usize) -> String {

@@ -165,6 +165,25 @@ fn a_notice_reaches_a_viewer_that_is_shown_pictures() {
 }
 
 #[test]
+fn a_notice_has_the_form_that_its_terminal_knows_and_no_text_ends_or_splits_it() {
+    let session = Session::shell("echo ready; read go");
+    session.shows("ready");
+    let mut viewer = session.connect().attach(SIZE, "control");
+    let mut user = give(&mut viewer, SIZE);
+    user.until_shown("ready");
+    let mut daemon = session.connect();
+    for (form, whole) in
+        [("osc777", "\x1b]777;notify;a title;and[2J a body\\\x07"), ("osc9", "\x1b]9;a title: and[2J a body\\\x07")]
+    {
+        let notice = json!({"form": form, "title": "a; title\x07", "body": "and\x1b[2J a; body\x1b\\"});
+        let told = daemon.call(method::NOTICE, notice).unwrap();
+        assert_eq!(told["viewers"], 1);
+        user.until_written(whole);
+    }
+    assert!(user.model.text().lines.iter().any(|line| line.contains("ready")), "nothing of it is drawn");
+}
+
+#[test]
 fn the_end_comes_after_the_last_words_and_gives_the_terminal_back() {
     let session = Session::shell("stty -echo; echo ready; read go; echo last words; exit 9");
     session.shows("ready");

@@ -122,11 +122,15 @@ impl<Listener: EventListener> Screen<Listener> {
     }
 }
 
+/// How much of what is written is kept, in bytes.
+const WRITTEN: usize = 64 * 1024;
+
 /// A program on a terminal; it is ended when this is dropped.
 pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     writer: Writer,
     screen: Arc<Mutex<Screen<Answers>>>,
+    written: Arc<Mutex<Vec<u8>>>,
     master: Box<dyn MasterPty + Send>,
 }
 
@@ -164,6 +168,8 @@ impl Terminal {
         let writer: Writer = Arc::new(Mutex::new(pair.master.take_writer()?));
         let screen = Arc::new(Mutex::new(Screen::with(cols, rows, SCROLL_BACK, Answers(Arc::clone(&writer)))));
         let shown = Arc::clone(&screen);
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let kept = Arc::clone(&written);
         std::thread::spawn(move || {
             let mut buffer = [0; 8192];
             while let Ok(count) = reader.read(&mut buffer) {
@@ -171,9 +177,13 @@ impl Terminal {
                     break;
                 }
                 locked(&shown).feed(&buffer[..count]);
+                let mut kept = locked(&kept);
+                kept.extend_from_slice(&buffer[..count]);
+                let excess = kept.len().saturating_sub(WRITTEN);
+                kept.drain(..excess);
             }
         });
-        Ok(Self { child, writer, screen, master: pair.master })
+        Ok(Self { child, writer, screen, written, master: pair.master })
     }
 
     /// Types bytes.
@@ -194,6 +204,12 @@ impl Terminal {
         self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 })?;
         screen.resize(cols, rows);
         Ok(())
+    }
+
+    /// The last that was written to the terminal, whether it shows it or not.
+    #[must_use]
+    pub fn written(&self) -> String {
+        String::from_utf8_lossy(&locked(&self.written)).into_owned()
     }
 
     /// The screen, a text a row, without trailing blanks.

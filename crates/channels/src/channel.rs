@@ -66,10 +66,8 @@ pub enum Target {
     },
     /// opencode's server.
     Opencode {
-        /// Its address, on loopback.
-        url: String,
-        /// Its password.
-        password: String,
+        /// Where it is, and as whom it is spoken to.
+        server: opencode::Server,
         /// The conversation that the session was last in.
         conversation: Option<String>,
     },
@@ -91,7 +89,7 @@ impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::AppServer { socket, .. } => f.debug_struct("AppServer").field("socket", socket).finish(),
-            Self::Opencode { url, .. } => f.debug_struct("Opencode").field("url", url).finish_non_exhaustive(),
+            Self::Opencode { server, .. } => f.debug_struct("Opencode").field("server", server).finish_non_exhaustive(),
             Self::Acp { socket, .. } => f.debug_struct("Acp").field("socket", socket).finish_non_exhaustive(),
         }
     }
@@ -139,9 +137,9 @@ pub fn open(
                 let protocol = app_server::Translator::new(&version, conversation);
                 carry(protocol, || app_server::Connection::open(&socket), ends).await;
             }
-            Target::Opencode { url, password, conversation } => {
+            Target::Opencode { server, conversation } => {
                 let protocol = opencode::Translator::new(conversation);
-                carry(protocol, || opencode::Connection::open(&url, &password), ends).await;
+                carry(protocol, || opencode::Connection::open(&server), ends).await;
             }
             Target::Acp { socket, exchange, cwd, conversation } => {
                 let protocol = acp::Translator::new(&version, &cwd, conversation);

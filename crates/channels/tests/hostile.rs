@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use orx_channels::opencode::Server;
 use orx_channels::{Channel, ChannelEvent, Target, open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
@@ -109,7 +110,8 @@ async fn opencode(answer: &'static [u8]) -> Target {
             });
         }
     });
-    Target::Opencode { url, password: "p".to_owned(), conversation: None }
+    let server = Server { url, password: Some("p".to_owned()), ..Server::default() };
+    Target::Opencode { server, conversation: None }
 }
 
 #[tokio::test]
@@ -121,8 +123,10 @@ async fn an_opencode_server_that_speaks_nonsense_is_left() {
         let why = closed(start(opencode(answer).await)).await;
         assert!(why.contains(expected), "{expected}: {why}");
     }
-    let elsewhere =
-        Target::Opencode { url: "http://192.0.2.1:80".to_owned(), password: String::new(), conversation: None };
+    let elsewhere = Target::Opencode {
+        server: Server { url: "http://192.0.2.1:80".to_owned(), ..Server::default() },
+        conversation: None,
+    };
     assert!(closed(start(elsewhere)).await.contains("no address on this machine"));
 }
 

@@ -148,6 +148,8 @@ mod tests {
         for (kind, screen) in [
             (EngineKind::Claude, " ▐▛███▜▌   Claude Code v2.1.197\n\n──────\n❯\u{a0}\n──────\n  ? for shortcuts"),
             (EngineKind::Claude, "──────\n❯ Please \"explain\"\n\n  second line\n──────"),
+            // A conversation that has a title shows it there.
+            (EngineKind::Claude, "────── fix it: the parser. ──\n❯\n──────\n  ← for agents"),
             (EngineKind::Codex, "  >_ OpenAI Codex (v0.169.0)\n\n› Ask Codex to do anything\n\n  ? for shortcuts"),
             (EngineKind::Codex, "› 12 monkeys"),
             (EngineKind::Gemini, "▄▄▄▄▄▄\n >   Type your message or @path/to/file\n▀▀▀▀▀▀"),

@@ -2,20 +2,31 @@
 
 use orx_engines::{Context, EngineKind};
 use orx_protocol::api::adopt::{Candidate, Origin};
+use orx_protocol::api::session::CreateParams;
 use serde_json::Value;
+
+use crate::sessions::outside::{self, Outside};
 
 /// The background agents; none where Claude Code is not installed.
 pub(super) async fn list(engines: &Context) -> Result<Vec<Candidate>, String> {
     if orx_engines::locate(EngineKind::Claude, engines).is_err() {
         return Ok(Vec::new());
     }
-    let listed = orx_engines::question(EngineKind::Claude, engines, &["agents", "--json"]).await;
+    // A person's agents are in their own home, also where the daemon's sessions have private ones.
+    let own = outside::surroundings(engines);
+    let listed = orx_engines::question(EngineKind::Claude, &own, &["agents", "--json"]).await;
     let listed = listed.map_err(|error| error.to_string())?;
     if !listed.is_success() {
         let said = listed.stderr_text();
         return Err(said.lines().next().unwrap_or("`claude agents --json` failed").to_owned());
     }
     read(&listed.stdout_text())
+}
+
+/// Makes a wish for a session one that joins an agent.
+pub(super) fn join(wanted: &mut CreateParams, agent: &Candidate) -> Outside {
+    wanted.argv = vec!["attach".to_owned(), agent.target.clone()];
+    Outside { conversation: agent.conversation.clone(), address: None }
 }
 
 /// Reads the listing. Its members are named differently by different versions.
@@ -37,6 +48,7 @@ fn read(text: &str) -> Result<Vec<Candidate>, String> {
                 cwd: member(agent, &["cwd", "directory"]).unwrap_or_default(),
                 title: (!title.is_empty()).then(|| title.join(", ")),
                 session: None,
+                conversation: member(agent, &["sessionId", "session_id"]),
             })
         })
         .collect())

@@ -4,9 +4,10 @@
 use orx_channels::app_server;
 use orx_engines::{Context, EngineKind};
 use orx_protocol::api::adopt::{Candidate, Origin};
-use orx_protocol::api::confinement::{SandboxMode, SandboxParams};
 use orx_protocol::api::session::CreateParams;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::sessions::outside::Outside;
 
 /// Where the server listens, below Codex's home: what `codex app-server daemon version` (0.169.0) calls `socketPath`.
 const SOCKET: &str = "app-server-control/app-server-control.sock";
@@ -38,6 +39,7 @@ pub(super) async fn list(engines: &Context) -> Result<Vec<Candidate>, String> {
                 [thread.title, thread.status].into_iter().filter(|part| !part.is_empty()).collect();
             Candidate {
                 origin: Origin::Agent,
+                conversation: Some(thread.id.clone()),
                 target: thread.id,
                 engine: Some(EngineKind::Codex.name().to_owned()),
                 cwd: thread.cwd,
@@ -49,14 +51,10 @@ pub(super) async fn list(engines: &Context) -> Result<Vec<Candidate>, String> {
 }
 
 /// Makes a wish for a session one that joins a thread.
-pub(super) fn join(wanted: &mut CreateParams, thread: &Candidate, engines: &Context) {
+pub(super) fn join(wanted: &mut CreateParams, thread: &Candidate, engines: &Context) -> Outside {
     let address = socket(engines).map_or_else(String::new, |socket| format!("unix://{}", socket.display()));
-    wanted.argv = vec!["resume".to_owned(), thread.target.clone(), "--remote".to_owned(), address];
-    if Path::new(&thread.cwd).is_dir() {
-        wanted.cwd.clone_from(&thread.cwd);
-    }
-    // What the thread does it does in its server, as it did; the client does nothing but speak to that.
-    wanted.sandbox = SandboxParams { mode: Some(SandboxMode::Off), ..SandboxParams::default() };
+    wanted.argv = vec!["resume".to_owned(), thread.target.clone(), "--remote".to_owned(), address.clone()];
+    Outside { conversation: Some(thread.target.clone()), address: Some(address) }
 }
 
 /// Whether a process was started to join a thread.

@@ -3,6 +3,7 @@
 
 mod agents;
 mod codex;
+mod server;
 mod tmux;
 
 use orx_engines::{Context, EngineKind, Launch, ResumeRequest};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use crate::daemon::Daemon;
 use crate::sessions::create::{self, Plan};
+use crate::sessions::outside;
 
 fn invalid(why: impl std::fmt::Display) -> RpcError {
     RpcError::new(ErrorKind::InvalidParams, format!("`session.adopt`: {why}"))
@@ -39,8 +41,7 @@ pub async fn adoptable(daemon: &Daemon, params: AdoptableParams) -> Result<Adopt
         note(&mut found, "worktrees", worktrees(daemon, &cwd).await);
     }
     // What a server has in hand is not taken up a second time beside it.
-    let in_hand: Vec<String> =
-        found.candidates.iter().filter(|one| one.origin == Origin::Agent).map(|one| one.target.clone()).collect();
+    let in_hand: Vec<String> = found.candidates.iter().filter_map(|one| one.conversation.clone()).collect();
     found.candidates.retain(|one| one.origin != Origin::Conversation || !in_hand.contains(&one.target));
     let sessions = daemon.sessions.list(true).await?;
     for candidate in &mut found.candidates {
@@ -70,7 +71,7 @@ fn is_of(session: &Session, candidate: &Candidate) -> bool {
                 && Some(&session.engine) == candidate.engine.as_ref()
         }
         Origin::Worktree => !session.state.is_final() && session.cwd == candidate.target,
-        Origin::Server => false,
+        Origin::Server => !session.state.is_final() && server::joins(&session.argv, &candidate.target),
     }
 }
 
@@ -89,6 +90,7 @@ async fn conversations(engines: &Context, cwd: &str) -> Result<Vec<Candidate>, S
                 cwd: place.clone(),
                 title: None,
                 session: None,
+                conversation: None,
             }));
         }
         Ok(candidates)
@@ -129,6 +131,7 @@ async fn worktrees(daemon: &Daemon, cwd: &str) -> Result<Vec<Candidate>, String>
             cwd: path,
             title: branch,
             session: None,
+            conversation: None,
         })
         .collect())
 }
@@ -140,30 +143,26 @@ async fn worktrees(daemon: &Daemon, cwd: &str) -> Result<Vec<Candidate>, String>
 /// it already; as the session does not start.
 pub async fn adopt(daemon: &Arc<Daemon>, params: AdoptParams) -> Result<Created, RpcError> {
     let engines = daemon.engines();
-    let (wanted, plan) = match params.origin {
+    let (wanted, mut plan) = match params.origin {
         Origin::Tmux => (None, tmux::plan(daemon, &params, &engines).await?),
         Origin::Agent => {
             let candidate = known(in_background(&engines, params.engine.as_deref()).await, &params)?;
             let mut wanted = create_params(&params, candidate.engine.as_deref())?;
-            if candidate.engine.as_deref() == Some(EngineKind::Codex.name()) {
-                codex::join(&mut wanted, &candidate, &engines);
-            } else {
-                wanted.argv = vec!["attach".to_owned(), params.target.clone()];
+            if Path::new(&candidate.cwd).is_dir() {
+                wanted.cwd.clone_from(&candidate.cwd);
             }
-            let plan = attached(&mut wanted, &engines)?;
+            outside::fit(&mut wanted);
+            let joined = if candidate.engine.as_deref() == Some(EngineKind::Codex.name()) {
+                codex::join(&mut wanted, &candidate, &engines)
+            } else {
+                agents::join(&mut wanted, &candidate)
+            };
+            let plan = outside::plan(SessionId::generate(), &wanted, &joined, &engines)?;
             (Some(wanted), plan)
         }
         Origin::Server => {
-            let mut wanted = create_params(&params, Some("opencode"))?;
-            let is_near = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
-            if !is_near.iter().any(|start| params.target.starts_with(start)) {
-                return Err(invalid(format!(
-                    "`target`: {} is no address on this machine, such as http://127.0.0.1:4096",
-                    params.target
-                )));
-            }
-            wanted.argv = vec!["attach".to_owned(), params.target.clone()];
-            let plan = attached(&mut wanted, &engines)?;
+            let (wanted, joined) = server::join(&params, &engines).await?;
+            let plan = outside::plan(SessionId::generate(), &wanted, &joined, &engines)?;
             (Some(wanted), plan)
         }
         Origin::Conversation => {
@@ -183,6 +182,8 @@ pub async fn adopt(daemon: &Arc<Daemon>, params: AdoptParams) -> Result<Created,
         }
     };
     refuse_twice(daemon, &params).await?;
+    // How it is confined is part of its record from the first.
+    daemon.sessions.confine(&mut plan).await?;
     let session = plan.session;
     let holder = match wanted {
         Some(wanted) => daemon.sessions.admit(&wanted, plan).await?,
@@ -203,6 +204,7 @@ async fn refuse_twice(daemon: &Daemon, params: &AdoptParams) -> Result<(), RpcEr
         cwd: String::new(),
         title: None,
         session: None,
+        conversation: None,
     };
     let sessions = daemon.sessions.list(true).await?;
     match sessions.iter().find(|session| !session.state.is_final() && is_of(session, &candidate)) {
@@ -236,13 +238,6 @@ fn create_params(params: &AdoptParams, engine: Option<&str>) -> Result<CreatePar
         title: params.title.clone(),
         ..CreateParams::default()
     })
-}
-
-/// A client of what runs already: no conversation is begun by it, and no channel beside it.
-fn attached(wanted: &mut CreateParams, engines: &Context) -> Result<Plan, RpcError> {
-    wanted.channel = Some("off".to_owned());
-    let (kind, launch) = create::check(wanted, engines, None)?;
-    create::complete(SessionId::generate(), kind, launch, None, None, wanted, engines)
 }
 
 /// The launch that takes a conversation up.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::daemon::Daemon;
 use crate::sessions::confine::Wish;
 use crate::sessions::create::Plan;
+use crate::sessions::outside::Outside;
 
 /// How long tmux may take to list its panes.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -70,6 +71,7 @@ pub(super) async fn panes(engines: &Context) -> Result<Vec<Candidate>, String> {
             cwd: pane.cwd.clone(),
             title: Some(pane.place),
             session: None,
+            conversation: None,
         })
         .collect())
 }
@@ -193,6 +195,7 @@ pub(super) async fn plan(daemon: &Daemon, params: &AdoptParams, engines: &Contex
         },
         confined: None,
         channel: None,
+        outside: Some(Outside::default()),
     })
 }
 

@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 
 /// What a caller writes to leave the choice to the daemon, and to have none.
 pub(super) const AUTO: &str = "auto";
-pub(super) const OFF: &str = "off";
+pub(crate) const OFF: &str = "off";
 /// The variable in which opencode's programs take the password of their server.
-pub(super) const PASSWORD: &str = "OPENCODE_SERVER_PASSWORD";
+pub(crate) const PASSWORD: &str = "OPENCODE_SERVER_PASSWORD";
+/// The variable in which they take the name of their user there.
+pub(crate) const USERNAME: &str = "OPENCODE_SERVER_USERNAME";
 /// Bytes of a password.
 const PASSWORD_BYTES: usize = 32;
 
@@ -46,6 +48,8 @@ pub enum Programs {
     Served(Served, Vec<String>),
     /// An agent on pipes.
     Agent(Vec<String>),
+    /// The session's program alone; the server runs outside of orx, and listens at this address.
+    Joined(String),
 }
 
 impl ChannelPlan {
@@ -54,6 +58,7 @@ impl ChannelPlan {
         let (first, second) = match &self.programs {
             Programs::Served(served, alone) => (served.server.first(), alone.first()),
             Programs::Agent(agent) => (agent.first(), None),
+            Programs::Joined(_) => (None, None),
         };
         first.into_iter().chain(second)
     }

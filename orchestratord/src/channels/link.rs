@@ -1,5 +1,6 @@
 //! The channel of one session: from its launcher's word that the server answers to the channel's end.
 
+use orx_channels::opencode::Server;
 use orx_channels::{ChannelCommand, ChannelEvent, PromptOutcome, Target};
 use orx_engines::channel::ChannelKind;
 use orx_protocol::activity::Source;
@@ -16,10 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Channels;
 use super::ask::Asks;
+use super::choose::{PASSWORD, USERNAME};
 use super::meter::Meter;
 use crate::daemon::VERSION;
 use crate::sessions::channel::{Kept, place, socket};
 
+/// What stands before the path of a socket in an address.
+const UNIX: &str = "unix://";
 /// How often the launcher's word is looked for.
 const LOOK: Duration = Duration::from_millis(100);
 /// A minute.
@@ -155,7 +159,7 @@ async fn carry(
     let directory = channels.0.sessions.directory(session.session);
     let kept = Kept::load(&directory)?;
     until_apart(channels, session, &kept).await;
-    let target = match target(session, &directory, &kept).await {
+    let target = match target(channels, session, &directory, &kept).await {
         Ok(target) => target,
         Err(why) => return Some(Loss::for_good(why)),
     };
@@ -253,12 +257,15 @@ fn rest_of_minute(began_ms: Option<u64>, now_ms: u64) -> Duration {
 }
 
 /// Where the channel of a session leads, once its launcher says so.
-async fn target(session: &Session, directory: &Path, kept: &Kept) -> Result<Target, String> {
+async fn target(channels: &Channels, session: &Session, directory: &Path, kept: &Kept) -> Result<Target, String> {
     let kind: ChannelKind =
         session.channel.as_deref().unwrap_or_default().parse().map_err(|()| {
             format!("`{}` is no channel of this version", session.channel.as_deref().unwrap_or_default())
         })?;
     let conversation = session.conversation.clone();
+    if let Some(address) = &kept.joined {
+        return joined(channels, session, kind, address);
+    }
     Ok(match kind {
         ChannelKind::Acp => Target::Acp {
             socket: socket(directory),
@@ -272,11 +279,36 @@ async fn target(session: &Session, directory: &Path, kept: &Kept) -> Result<Targ
             Target::AppServer { socket: socket(directory), conversation }
         }
         ChannelKind::Serve => Target::Opencode {
-            url: served(directory).await?,
-            password: kept.password.clone().ok_or("the password of its server is not kept")?,
+            server: Server {
+                url: served(directory).await?,
+                password: Some(kept.password.clone().ok_or("the password of its server is not kept")?),
+                ..Server::default()
+            },
             conversation,
         },
     })
+}
+
+/// Where the channel of a session leads whose agent runs outside of orx.
+fn joined(channels: &Channels, session: &Session, kind: ChannelKind, address: &str) -> Result<Target, String> {
+    let conversation = session.conversation.clone();
+    let operators = |name: &str| channels.0.sessions.operators_variable(name);
+    match kind {
+        ChannelKind::Serve => Ok(Target::Opencode {
+            server: Server {
+                url: address.to_owned(),
+                user: operators(USERNAME),
+                password: operators(PASSWORD),
+                directory: Some(session.cwd.clone()),
+            },
+            conversation,
+        }),
+        ChannelKind::AppServer => {
+            let socket = address.strip_prefix(UNIX).unwrap_or(address).into();
+            Ok(Target::AppServer { socket, conversation })
+        }
+        ChannelKind::Acp => Err("an agent on pipes cannot be joined".to_owned()),
+    }
 }
 
 /// The address of the server, once the launcher wrote it.

@@ -17,6 +17,7 @@ use std::io;
 use std::path::Path;
 
 use super::Sessions;
+use super::outside::{self, Outside};
 use super::rewinding;
 use super::wish::Wish;
 use super::{channel, create, holder};
@@ -42,6 +43,9 @@ const FILES: [&str; 15] = [
     file::ENDED,
 ];
 
+/// What to do about a conversation that cannot be taken up.
+const FRESH: &str = "`fresh: true` begins a new conversation in its place; the screen and the log of the old one stay";
+
 /// How a session goes on.
 struct Way {
     params: CreateParams,
@@ -51,6 +55,8 @@ struct Way {
     resumed: Option<String>,
     /// The conversation that the new process has, taken up or begun, as far as it is known before the start.
     conversation: Option<String>,
+    /// What is joined again, where its agent runs outside of orx.
+    outside: Option<Outside>,
 }
 
 fn refused(session: SessionId, why: impl std::fmt::Display) -> RpcError {
@@ -123,8 +129,13 @@ impl Sessions {
                 RpcError::new(ErrorKind::Storage, why)
             })?;
         let resumes = way.resumed.as_deref();
-        let plan =
-            create::complete(session, way.kind, way.launch, way.conversation.clone(), resumes, &way.params, engines)?;
+        let plan = match &way.outside {
+            Some(joined) => outside::plan(session, &way.params, joined, engines)?,
+            None => {
+                let conversation = way.conversation.clone();
+                create::complete(session, way.kind, way.launch, conversation, resumes, &way.params, engines)?
+            }
+        };
         let channel = plan.channel.as_ref().map(|channel| channel.kind.name().to_owned());
         let (argv, conversation) = (plan.argv.clone(), way.conversation);
         let resumed = way.resumed.clone();
@@ -159,7 +170,7 @@ impl Sessions {
     /// How a session would go on.
     async fn way(&self, row: &SessionRow, params: &AgainParams, engines: &Context) -> Result<Way, RpcError> {
         let session = &row.session;
-        let wish = Wish::load(&self.directory(session.session)).ok_or_else(|| {
+        let mut wish = Wish::load(&self.directory(session.session)).ok_or_else(|| {
             let why = if session.owner.is_some() {
                 "it belongs to a run; `run.resume` takes that up"
             } else {
@@ -167,6 +178,7 @@ impl Sessions {
             };
             refused(session.session, why)
         })?;
+        let outside = wish.outside.take();
         let mut params_again = wish.complete(&params.env)?;
         self.fill_channel(&mut params_again);
         let kind: EngineKind = session.engine.parse()?;
@@ -174,12 +186,25 @@ impl Sessions {
             let why = format!("its directory {} is not there any more", params_again.cwd);
             return Err(refused(session.session, why).with_hint("make it again, or begin a session in another one"));
         }
+        if let Some(joined) = outside {
+            if params.fresh {
+                let why = "it joined what runs outside of orx and has no conversation of its own to begin anew";
+                return Err(refused(session.session, why).with_hint("`session.create` begins a session with a new one"));
+            }
+            let (kind, launch) = outside::launch(&params_again, engines)?;
+            let conversation = joined.conversation.clone();
+            let resumed = conversation.clone();
+            return Ok(Way { params: params_again, kind, launch, resumed, conversation, outside: Some(joined) });
+        }
         if kind == EngineKind::Command {
             // A command has no conversation that could be lost: it is run again.
             let (kind, launch) = create::check(&params_again, engines, None)?;
-            return Ok(Way { params: params_again, kind, launch, resumed: None, conversation: None });
+            return Ok(Way { params: params_again, kind, launch, resumed: None, conversation: None, outside: None });
         }
         let known = self.find_conversation(row, engines).await?;
+        if let Some(conversation) = known.clone().filter(|_| !params.fresh) {
+            check_kept(session.session, kind, conversation, &params_again, engines).await?;
+        }
         match known.filter(|_| orx_engines::can_resume(kind) && !params.fresh) {
             Some(conversation) => {
                 // The first prompt is in the conversation already.
@@ -195,13 +220,14 @@ impl Sessions {
                     _ => orx_engines::resume(kind, engines, &request)?,
                 };
                 let resumed = Some(conversation);
-                Ok(Way { params: params_again, kind, launch, resumed: resumed.clone(), conversation: resumed })
+                let conversation = resumed.clone();
+                Ok(Way { params: params_again, kind, launch, resumed, conversation, outside: None })
             }
             None if params.fresh => {
                 // A name of its own: the session's own is that of the conversation that is given up.
                 let conversation = create::conversation_of(&params_again, SessionId::generate());
                 let (kind, launch) = create::check(&params_again, engines, conversation.as_deref())?;
-                Ok(Way { params: params_again, kind, launch, resumed: None, conversation })
+                Ok(Way { params: params_again, kind, launch, resumed: None, conversation, outside: None })
             }
             None => {
                 let why = if orx_engines::can_resume(kind) {
@@ -209,11 +235,33 @@ impl Sessions {
                 } else {
                     format!("{kind} cannot take a conversation up again")
                 };
-                Err(refused(session.session, why).with_hint(
-                    "`fresh: true` begins a new conversation in its place; the screen and the log of the old one stay",
-                ))
+                Err(refused(session.session, why).with_hint(FRESH))
             }
         }
+    }
+}
+
+/// Refuses a conversation of which its engine keeps nothing: it would end at once, or begin another.
+async fn check_kept(
+    session: SessionId,
+    kind: EngineKind,
+    conversation: String,
+    params: &CreateParams,
+    engines: &Context,
+) -> Result<(), RpcError> {
+    let mut context = engines.clone();
+    context.environment.extend(params.env.clone());
+    let cwd = params.cwd.clone();
+    let looking =
+        tokio::task::spawn_blocking(move || orx_engines::transcript::is_kept(kind, &context, &cwd, &conversation))
+            .await;
+    match looking {
+        Ok(Some(false)) => {
+            let why = format!("{kind} keeps nothing of its conversation: nothing was said in it, or it was removed");
+            Err(refused(session, why).with_hint(FRESH))
+        }
+        // A panic there is logged by the runtime; the engine says the rest.
+        _ => Ok(()),
     }
 }
 

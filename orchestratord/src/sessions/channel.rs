@@ -36,6 +36,9 @@ pub struct Kept {
     /// The conversation that the agent is to take up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<String>,
+    /// Where its server listens that runs outside of orx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<String>,
     /// What it is asked first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_prompt: Option<String>,
@@ -65,7 +68,7 @@ pub fn socket(directory: &Path) -> PathBuf {
 impl Sessions {
     /// Puts the launcher of a plan's channel in front of its programs. Once done, it stays.
     pub(super) fn lay_channel(&self, plan: &mut Plan) {
-        if plan.channel.is_none() {
+        if plan.channel.as_ref().is_none_or(|channel| matches!(channel.programs, Programs::Joined(_))) {
             return;
         }
         let directory = self.directory(plan.session);
@@ -87,16 +90,23 @@ impl Sessions {
     pub(super) fn write_channel(&self, session: SessionId, channel: &ChannelPlan) -> Result<(), RpcError> {
         let directory = self.directory(session);
         let spec = spec(channel, &directory)?;
+        let joined = match &channel.programs {
+            Programs::Joined(address) => Some(address.clone()),
+            Programs::Agent(_) | Programs::Served(..) => None,
+        };
         let kept = Kept {
+            joined,
             password: channel.password.clone(),
             resumed: channel.resumed.clone(),
             first_prompt: channel.first_prompt.clone(),
         };
         let written = (|| {
             orx_sandbox::file::private_directory(&directory)?;
-            let spec = serde_json::to_vec(&spec).map_err(std::io::Error::other)?;
+            if let Some(spec) = spec {
+                let spec = serde_json::to_vec(&spec).map_err(std::io::Error::other)?;
+                orx_sandbox::file::replace(&place(&directory).join(file::SPEC), &spec)?;
+            }
             let kept = serde_json::to_vec(&kept).map_err(std::io::Error::other)?;
-            orx_sandbox::file::replace(&place(&directory).join(file::SPEC), &spec)?;
             orx_sandbox::file::replace(&directory.join(KEPT), &kept)
         })();
         written.map_err(|error: std::io::Error| {
@@ -196,11 +206,12 @@ pub(super) fn writable(channel: &ChannelPlan) -> Option<PathBuf> {
     (channel.kind == ChannelKind::AppServer).then(server_sockets)
 }
 
-/// What the launcher is told.
-fn spec(channel: &ChannelPlan, directory: &Path) -> Result<LaunchSpec, RpcError> {
+/// What the launcher is told; nothing where there is none.
+fn spec(channel: &ChannelPlan, directory: &Path) -> Result<Option<LaunchSpec>, RpcError> {
     let path = socket(directory).to_string_lossy().into_owned();
     let length = path.len();
-    if length > SOCKET_PATH && channel.kind != ChannelKind::Serve {
+    let has_socket = channel.kind != ChannelKind::Serve && !matches!(channel.programs, Programs::Joined(_));
+    if length > SOCKET_PATH && has_socket {
         return Err(RpcError::new(
             ErrorKind::FailedPrecondition,
             format!("the socket {path} of the session's channel has {length} bytes, the kernel takes {SOCKET_PATH}"),
@@ -208,7 +219,8 @@ fn spec(channel: &ChannelPlan, directory: &Path) -> Result<LaunchSpec, RpcError>
         .with_hint("set ORX_HOME to a shorter path, or `channel: off`"));
     }
     Ok(match &channel.programs {
-        Programs::Agent(agent) => LaunchSpec::Relay(Relay { agent: agent.clone(), socket: path }),
+        Programs::Joined(_) => None,
+        Programs::Agent(agent) => Some(LaunchSpec::Relay(Relay { agent: agent.clone(), socket: path })),
         Programs::Served(served, alone) => {
             let (server, ready, guarded) = match channel.kind {
                 ChannelKind::Serve => (served.server.clone(), Ready::Line(SAID.to_owned()), None),
@@ -220,14 +232,14 @@ fn spec(channel: &ChannelPlan, directory: &Path) -> Result<LaunchSpec, RpcError>
                     (with_address(&served.server, &format!("unix://{path}")), Ready::Socket(path), None)
                 }
             };
-            LaunchSpec::Serve(Serve {
+            Some(LaunchSpec::Serve(Serve {
                 server,
                 ready,
                 limit_ms: SERVER_LIMIT_MS,
                 guarded,
                 interface: served.interface.clone(),
                 alone: alone.clone(),
-            })
+            }))
         }
     })
 }

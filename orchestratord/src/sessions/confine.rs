@@ -101,8 +101,7 @@ impl Sessions {
     pub async fn confine(&self, plan: &mut Plan) -> Result<(), RpcError> {
         // The launcher of a structured channel is confined too.
         self.lay_channel(plan);
-        let basis = self.0.confining.basis.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let (None, Some(basis)) = (&plan.confined, basis) else { return Ok(()) };
+        let (None, Some(basis)) = (&plan.confined, self.basis()) else { return Ok(()) };
         limits::check(&plan.wish.limits)
             .map_err(|why| RpcError::new(ErrorKind::InvalidParams, format!("`session.create`: `limits`: {why}")))?;
         let kind: Option<EngineKind> = plan.engine.parse().ok();
@@ -145,6 +144,15 @@ impl Sessions {
         wished.processes = wished.processes.or(usual.processes);
         plan.confined = Some(confined);
         Ok(())
+    }
+
+    /// A variable of the operator's environment.
+    pub fn operators_variable(&self, name: &str) -> Option<String> {
+        self.basis()?.engines.environment.get(name).cloned()
+    }
+
+    pub(super) fn basis(&self) -> Option<Arc<Basis>> {
+        self.0.confining.basis.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sessions of engines that run without a sandbox.

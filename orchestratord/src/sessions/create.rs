@@ -19,6 +19,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::outside::Outside;
 use super::{Sessions, confine, holder};
 use crate::channels::choose::{self, ChannelPlan, Programs};
 
@@ -60,6 +61,8 @@ pub struct Plan {
     pub confined: Option<Confined>,
     /// Its structured channel.
     pub channel: Option<ChannelPlan>,
+    /// What its process is a client of, where its agent runs outside of orx.
+    pub outside: Option<Outside>,
 }
 
 impl Plan {
@@ -67,7 +70,7 @@ impl Plan {
     fn shown_argv(&self) -> Vec<String> {
         match self.channel.as_ref().map(|channel| &channel.programs) {
             Some(Programs::Served(_, argv) | Programs::Agent(argv)) => argv.clone(),
-            None => self.argv.clone(),
+            Some(Programs::Joined(_)) | None => self.argv.clone(),
         }
     }
 }
@@ -199,6 +202,7 @@ pub fn complete(
         },
         confined: None,
         channel,
+        outside: None,
     })
 }
 
@@ -296,6 +300,8 @@ impl Sessions {
                     return Err(error);
                 }
             }
+            // Its agent is told of no hooks by a client.
+            None if plan.outside.is_some() => {}
             None => self.install_hooks(&mut plan, &directory, confinement.as_mut()).await,
         }
         own_sockets(&mut plan, &directory, confinement.as_ref());

@@ -86,6 +86,7 @@ impl SessionHost for Host {
             conversation: None,
             confined: None,
             channel: None,
+            outside: None,
         };
         match self.sessions.start(plan).await {
             Ok(_) => Ok(()),

@@ -25,6 +25,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::wish::Wish;
 use super::{Sessions, holder};
 
 /// How long a holder may take to hand over duplicates.
@@ -173,9 +174,24 @@ impl Sessions {
             keeper: row.holder.as_ref().and_then(|holder| holder.keeper).is_some_and(identity::is_alive),
             daemon: self.0.kept.has(session),
             recording: row.session.state.is_final() && self.directory(session).join(file::RECORDING).exists(),
+            silent: row.session.state.is_final() && self.is_silent(&row.session),
         };
         row.session.survival = survival(&row.session, left);
         row.session
+    }
+}
+
+impl Sessions {
+    /// Whether the engine of a session that ended keeps nothing of its conversation. What is not known is not said.
+    fn is_silent(&self, session: &Session) -> bool {
+        let (Some(conversation), Ok(kind)) = (&session.conversation, session.engine.parse()) else { return false };
+        let Some(wish) = Wish::load(&self.directory(session.session)) else { return false };
+        // Its variables may have moved the files, and an agent outside of orx has its own.
+        if wish.has_variables() || wish.outside.is_some() {
+            return false;
+        }
+        let Some(basis) = self.basis() else { return false };
+        orx_engines::transcript::is_kept(kind, &basis.engines, &session.cwd, conversation) == Some(false)
     }
 }
 
@@ -185,6 +201,8 @@ struct Left {
     keeper: bool,
     daemon: bool,
     recording: bool,
+    /// Its engine keeps nothing of its conversation.
+    silent: bool,
 }
 
 /// How well a session survives.
@@ -211,7 +229,12 @@ fn survival(session: &Session, left: Left) -> Survival {
                 (None, SessionState::Unknown) => "how its process ended is not known".to_owned(),
                 (None, _) => "its process ended".to_owned(),
             };
-            if session.conversation.is_some() && session.state != SessionState::Failed {
+            let how = if left.silent {
+                format!("{how}; its engine keeps no conversation, since nothing was said in it")
+            } else {
+                how
+            };
+            if session.conversation.is_some() && session.state != SessionState::Failed && !left.silent {
                 let reason = format!("{how}; `orxctl resume` takes its conversation up again");
                 return of(SurvivalLevel::Resumable, false, &reason);
             }
@@ -317,7 +340,7 @@ mod tests {
         let session = Session::starting(SessionId::generate(), "claude", "/", 1);
         let running = Session { state: SessionState::Running, ..session.clone() };
         let talking = Session { conversation: Some("c".to_owned()), ..session.clone() };
-        let all = Left { keeper: true, daemon: true, recording: true };
+        let all = Left { keeper: true, daemon: true, recording: true, silent: false };
         let none = Left::default();
         for (session, left, level, kept, said) in [
             (session.clone(), all, SurvivalLevel::None, false, "not started yet"),
@@ -335,6 +358,13 @@ mod tests {
                 SurvivalLevel::Resumable,
                 false,
                 "the machine was restarted; `orxctl resume`",
+            ),
+            (
+                Session { state: SessionState::Ended, ..talking.clone() },
+                Left { silent: true, ..all },
+                SurvivalLevel::Replay,
+                false,
+                "nothing was said in it; what it showed",
             ),
             (
                 Session { state: SessionState::Failed, ..talking.clone() },

@@ -17,6 +17,7 @@ pub mod keeper;
 pub mod life;
 pub mod log;
 pub mod look;
+pub mod outside;
 pub mod places;
 pub mod ready;
 pub mod reconcile;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Sessions;
 use super::create::{self, Plan};
+use super::outside;
 use super::wish::Wish;
 
 /// The places of the daemon.
@@ -65,7 +66,7 @@ impl Sessions {
     /// As the record cannot be written; `Upstream` when the process does not start.
     pub async fn admit(&self, params: &CreateParams, plan: Plan) -> Result<Option<Holder>, RpcError> {
         let directory = self.directory(plan.session);
-        let wish = Wish::of(params);
+        let wish = Wish::of(params, plan.outside.clone());
         let saved =
             tokio::task::spawn_blocking(move || wish.save(&directory).map_err(|error| (directory, error))).await;
         saved
@@ -177,9 +178,13 @@ impl Sessions {
     /// The plan of a session that waits, from what is kept of it.
     fn plan_again(&self, row: &SessionRow, engines: &Context) -> Result<Plan, RpcError> {
         let session = &row.session;
-        let params = Wish::load(&self.directory(session.session))
-            .ok_or_else(|| RpcError::new(ErrorKind::Storage, "what it was made with is not kept"))?
-            .complete(&BTreeMap::new())?;
+        let mut wish = Wish::load(&self.directory(session.session))
+            .ok_or_else(|| RpcError::new(ErrorKind::Storage, "what it was made with is not kept"))?;
+        let outside = wish.outside.take();
+        let params = wish.complete(&BTreeMap::new())?;
+        if let Some(outside) = outside {
+            return outside::plan(session.session, &params, &outside, engines);
+        }
         let conversation = session.conversation.clone();
         let (kind, launch) = create::check(&params, engines, conversation.as_deref())?;
         create::complete(session.session, kind, launch, conversation, None, &params, engines)

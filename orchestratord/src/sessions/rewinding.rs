@@ -8,6 +8,7 @@ use orx_store::SessionRow;
 use std::time::{Duration, Instant};
 
 use super::Sessions;
+use super::wish::Wish;
 
 /// An engine collects lines for a moment before it writes them: Claude Code for 100 ms.
 const COLLECTS: Duration = Duration::from_millis(250);
@@ -91,6 +92,9 @@ impl Sessions {
                 .with_hint("without `rewind` the files alone are set back")
         };
         let kind: EngineKind = row.session.engine.parse()?;
+        if Wish::load(&self.directory(row.session.session)).is_some_and(|wish| wish.outside.is_some()) {
+            return Err(refused("its agent runs outside of orx".to_owned()));
+        }
         if !orx_engines::can_rewind(kind) {
             return Err(refused(format!("{kind} cannot do that")));
         }

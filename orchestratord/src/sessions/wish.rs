@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use super::outside::Outside;
+
 /// The file in the session's directory.
 const FILE: &str = "wish.json";
 
@@ -18,14 +20,17 @@ pub struct Wish {
     params: CreateParams,
     /// The names in `env`.
     variables: Vec<String>,
+    /// What it joins, where its agent runs outside of orx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Outside>,
 }
 
 impl Wish {
     /// The wish behind these parameters.
     #[must_use]
-    pub fn of(params: &CreateParams) -> Self {
+    pub fn of(params: &CreateParams, outside: Option<Outside>) -> Self {
         let variables = params.env.keys().cloned().collect();
-        Self { params: CreateParams { env: BTreeMap::new(), ..params.clone() }, variables }
+        Self { params: CreateParams { env: BTreeMap::new(), ..params.clone() }, variables, outside }
     }
 
     /// Keeps the wish in the session's directory.
@@ -42,6 +47,12 @@ impl Wish {
     #[must_use]
     pub fn load(directory: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(directory.join(FILE)).ok()?).ok()
+    }
+
+    /// Whether it was made with variables, whose values are not known here.
+    #[must_use]
+    pub fn has_variables(&self) -> bool {
+        !self.variables.is_empty()
     }
 
     /// The parameters with these values for its variables.
@@ -76,7 +87,7 @@ mod tests {
         };
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("ses");
-        Wish::of(&params).save(&place).unwrap();
+        Wish::of(&params, None).save(&place).unwrap();
         assert!(!std::fs::read_to_string(place.join(FILE)).unwrap().contains("a secret"));
         let wish = Wish::load(&place).unwrap();
         let error = wish.clone().complete(&BTreeMap::new()).unwrap_err();

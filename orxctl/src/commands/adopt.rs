@@ -33,7 +33,7 @@ pub struct Adopt {
     /// The engine of a conversation or a background agent, or for a worktree
     #[arg(long)]
     pub engine: Option<String>,
-    /// The directory of a conversation [default: this one]
+    /// The directory of a conversation [default: this one], or of a server [default: its own]
     #[arg(long, value_name = "PATH")]
     pub cwd: Option<PathBuf>,
     /// A line that says what the session is for
@@ -59,11 +59,13 @@ pub(crate) async fn run(context: &Context, arguments: &Adopt) -> Result<Status, 
         terminal::require()?;
     }
     let target = if origin == Origin::Worktree { context::directory(Path::new(target))? } else { target.clone() };
+    // What runs already has a directory of its own.
+    let runs_elsewhere = matches!(origin, Origin::Agent | Origin::Server);
     let params = AdoptParams {
         origin,
         target,
         engine: arguments.engine.clone(),
-        cwd: Some(cwd),
+        cwd: (arguments.cwd.is_some() || !runs_elsewhere).then_some(cwd),
         title: arguments.title.clone(),
     };
     let client = context.connect().await?;

@@ -79,7 +79,11 @@ async fn reachable(context: &Context) -> Vec<Check> {
     let own = env!("CARGO_PKG_VERSION");
     if status.health.version != own {
         let message = format!("orxctl is {own}, the daemon is {}", status.health.version);
-        checks.push(Check::warn("versions", message, "orxctl down && orxctl up starts the installed daemon"));
+        checks.push(Check::warn(
+            "versions",
+            message,
+            "orxctl up --replace starts the installed daemon; sessions and runs go on",
+        ));
     }
     let home = context.places.home.display().to_string();
     if status.home != home {

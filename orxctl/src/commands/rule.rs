@@ -47,6 +47,12 @@ pub enum Action {
 
 /// Arguments of `rule add`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  orxctl rule add allow --command 'cargo test*' --cwd .            in this directory and below it
+  orxctl rule add allow --engine pi --tool '*' --expires 8h        all that one engine asks, for a day's work
+  orxctl rule add deny --command 'git push *' --reason 'a person pushes'
+  orxctl rule add ask --path '/home/ann/src/service/migrations/**'
+  orxctl rule add allow --kind file_change --session 5FAV          what one session writes")]
 pub struct Add {
     /// allow, deny or ask
     #[arg(value_parser = word::<Effect>)]

@@ -6,12 +6,27 @@ use orx_protocol::life::Life;
 
 use crate::figures;
 use crate::output::Output;
-use crate::table::{Cell, Table};
+use crate::table::{Cell, Table, Way};
 use crate::text;
+
+/// How the columns of the table give way: the end of a session's name is enough to name it, and of a directory's to know it;
+/// what a session does and is for is read before where it runs.
+const WAYS: [Way; 9] = [
+    Way { readable: 9, leaves: None, grows: 8, by_its_end: true },
+    Way { readable: 8, leaves: None, grows: 3, by_its_end: false },
+    Way { readable: 10, leaves: None, grows: 1, by_its_end: false },
+    Way { readable: 12, leaves: None, grows: 4, by_its_end: false },
+    Way { readable: 11, leaves: Some(2), grows: 5, by_its_end: false },
+    Way { readable: 4, leaves: Some(3), grows: 0, by_its_end: false },
+    Way { readable: 7, leaves: Some(0), grows: 6, by_its_end: false },
+    Way { readable: 20, leaves: None, grows: 2, by_its_end: false },
+    Way { readable: 16, leaves: Some(1), grows: 7, by_its_end: true },
+];
 
 /// A table of sessions.
 pub(crate) fn list(sessions: &[Session], now_ms: u64, output: Output) -> String {
-    let mut table = Table::new(&["SESSION", "ENGINE", "STATE", "AGENT", "SANDBOX", "AGE", "PID", "TITLE", "DIRECTORY"]);
+    let mut table = Table::new(&["SESSION", "ENGINE", "STATE", "AGENT", "SANDBOX", "AGE", "PID", "TITLE", "DIRECTORY"])
+        .giving_way(&WAYS);
     for session in sessions {
         let title = session.title.as_deref().or(session.owner.as_deref()).unwrap_or("-");
         table.row(vec![
@@ -138,6 +153,12 @@ mod tests {
         let narrow = list(&sample(), now, Output::plain(Some(80)));
         assert!(narrow.lines().all(|line| text::width(line) <= 80), "{narrow}");
         insta::assert_snapshot!("list_in_80_columns", narrow);
+        insta::assert_snapshot!("list_in_100_columns", list(&sample(), now, Output::plain(Some(100))));
+        for columns in 50..170 {
+            let shown = list(&sample(), now, Output::plain(Some(columns)));
+            assert!(shown.lines().all(|line| text::width(line) <= columns), "{columns}: {shown}");
+            assert!(shown.contains("G5FAV") && shown.contains("flaky"), "{columns}: {shown}");
+        }
         insta::assert_snapshot!("list_json", serde_json::to_string_pretty(&Sessions { sessions: sample() }).unwrap());
     }
 

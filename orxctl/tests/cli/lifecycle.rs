@@ -106,9 +106,15 @@ async fn doctor_checks_each_thing_and_says_what_to_do() {
     assert_eq!(named("home")["level"], "fail");
     assert!(named("home")["fix"].as_str().unwrap().contains("chmod 700"));
     assert_eq!(named("daemon")["level"], "warn");
-    for name in ["config", "socket", "token", "disk", "git", "node", "claude", "codex", "gemini", "opencode", "agentd"]
-    {
+    for name in ["config", "socket", "token", "disk", "git", "node", "agentd"] {
         assert!(named(name)["level"].is_string(), "{name}");
+    }
+    // Each engine is checked by itself or named among those that are not there.
+    let absent = checks.iter().find(|check| check["name"] == "others" || check["name"] == "engines");
+    let absent = absent.map_or("", |check| check["message"].as_str().unwrap());
+    for kind in orx_engines::EngineKind::ALL.into_iter().filter(|kind| kind.program().is_some()) {
+        let is_checked = checks.iter().any(|check| check["name"] == kind.name());
+        assert_ne!(is_checked, absent.split([' ', ',']).any(|word| word == kind.name()), "{kind}: {checks:?}");
     }
 }
 

@@ -52,6 +52,9 @@ pub struct Candidate {
     pub title: Option<String>,
     /// The session that looks after it already.
     pub session: Option<SessionId>,
+    /// The conversation that a background agent has, where its engine tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
 }
 
 /// Parameters of `session.adoptable`.

@@ -109,6 +109,19 @@ fn a_pane_of_tmux_is_read_and_typed_into_and_outlives_the_session() {
 }
 
 #[test]
+fn a_pane_with_an_engine_in_it_is_mirrored_as_any_other() {
+    let mut daemon = prepared();
+    let tmux = Tmux::start(&daemon, "echo its own screen; exec sleep 600");
+    daemon.launch().unwrap();
+    let adopted = daemon.call("session.adopt", &json!({"origin": "tmux", "target": tmux.pane(), "engine": "claude"}));
+    let session = adopted["session"].as_str().unwrap().to_owned();
+    eventually("it is mirrored", PATIENCE, || screen(&daemon, &session).contains("its own screen").then_some(()));
+    let now = daemon.call("session.get", &json!({ "session": session }));
+    assert_eq!((&now["engine"], &now["channel"]), (&json!("claude"), &Value::Null), "it has no hooks of ours");
+    daemon.call("session.stop", &json!({"session": session, "grace_ms": 100}));
+}
+
+#[test]
 fn a_text_of_several_lines_is_a_paste_for_the_program_in_the_pane() {
     let mut daemon = prepared();
     let typed = daemon.path("typed");

@@ -108,6 +108,8 @@ async fn a_thread_of_codex_s_own_server_is_joined_and_outlives_its_session() {
     assert!(listed.done().lines().any(|line| line.contains(&adopted) && line.contains("NONE")), "{listed:?}");
     daemon.orxctl(&work, &["adopt", "agent", target, "--detach"]).refused(1, &["looks after", &adopted]);
     assert_eq!(candidates()[0]["session"], json!(adopted));
+    let session = daemon.call("session.get", &json!({ "session": adopted }));
+    assert_eq!((&session["conversation"], &session["channel"]), (&thread["target"], &json!("app-server")));
 
     daemon.orxctl(&work, &["wait", &adopted, "--until", "idle", "--timeout", "60s"]).done();
     daemon.orxctl(&work, &["send", &adopted, SECOND]).done();
@@ -115,10 +117,17 @@ async fn a_thread_of_codex_s_own_server_is_joined_and_outlives_its_session() {
         (screen().contains("Done: count") && own.text().contains("Done: count")).then_some(())
     });
 
+    let session = daemon.call("session.get", &json!({ "session": adopted }));
+    assert_eq!((&session["channel_lost"], &session["conversation"]), (&Value::Null, &thread["target"]), "{session}");
     daemon.call("session.stop", &json!({"session": adopted, "grace_ms": 2000}));
     let after = candidates();
     assert_eq!((after.len(), &after[0]["target"], &after[0]["session"]), (1, &thread["target"], &Value::Null));
     daemon
         .orxctl(&work, &["adopt", "agent", "nobody", "--detach"])
         .refused(1, &["no agent named nobody", "orxctl adopt"]);
+
+    // It is joined again under the same name.
+    daemon.orxctl(&work, &["resume", &adopted, "--detach"]).done();
+    eventually("what was said before", PATIENCE, || screen().contains("Done: count").then_some(()));
+    daemon.call("session.stop", &json!({"session": adopted, "grace_ms": 2000}));
 }

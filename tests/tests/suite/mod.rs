@@ -2,7 +2,9 @@
 
 mod activity;
 mod adopt;
+mod adopt_claude;
 mod adopt_codex;
+mod adopt_server;
 mod bad_input;
 mod channel_guard;
 mod channel_life;
@@ -25,6 +27,7 @@ mod interactive;
 mod interrupt;
 mod life;
 mod life_mini;
+mod life_silent;
 mod lifecycle;
 mod lives;
 mod lives_again;

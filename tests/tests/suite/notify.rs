@@ -119,6 +119,22 @@ async fn attached_terminals_are_told_of_other_sessions_and_whoever_looks_is_not_
     assert_eq!(one["held_back"], Value::Null, "{one}");
 }
 
+#[test]
+fn a_person_s_terminal_is_told_in_the_form_that_it_knows() {
+    let daemon = Daemon::start(|settings| {
+        settings.workers(0).set("notifications.desktop", false).set("notifications.terminal", "osc777");
+    });
+    let mine = command(&daemon, "printf ready; read line");
+    let person = super::terminal::shown(&daemon, &["attach", &mine]);
+    eventually("the session's screen", PATIENCE, || person.text().contains("ready").then_some(()));
+    let other = command(&daemon, "exit 3");
+    let whole = "\u{1b}]777;notify;command: nightly build;it ended: exit status 3\u{7}";
+    eventually("the notice", PATIENCE, || person.written().contains(whole).then_some(()));
+    let one = eventually("it is recorded", PATIENCE, || about(&daemon, &other).pop());
+    assert_eq!(one["attempts"][0]["status"]["delivered"], "sent to 1 attached terminals", "{one}");
+    assert!(!person.text().contains("nightly"), "it is told and not drawn: {}", person.text());
+}
+
 /// A session bus of the test's own with a notification server on it.
 struct Desktop {
     bus: Child,

@@ -17,7 +17,7 @@ fn session(daemon: &Daemon, script: &str) -> String {
 }
 
 /// `orxctl` on a terminal of its own.
-fn shown(daemon: &Daemon, arguments: &[&str]) -> Terminal {
+pub(super) fn shown(daemon: &Daemon, arguments: &[&str]) -> Terminal {
     let command = daemon.orxctl_command(Path::new("/"), arguments);
     let mut argv = vec![command.get_program().to_str().unwrap().to_owned()];
     argv.extend(command.get_args().map(|argument| argument.to_str().unwrap().to_owned()));

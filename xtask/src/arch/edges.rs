@@ -24,8 +24,8 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("orx-pipeline", &["orx-protocol", "orx-yaml", "orx-store", "orx-workspace", "orx-engines", "orx-sandbox"]),
     ("pty-proxy", &["orx-protocol", "orx-sandbox"]),
     ("agentd", &["orx-protocol", "orx-client", "orx-index"]),
-    // `orxctl up` starts the daemon, and starting is the sandbox's.
-    ("orxctl", &["orx-protocol", "orx-client", "orx-sandbox"]),
+    // `orxctl up` starts the daemon, and starting is the sandbox's; `orxctl doctor` looks for every engine, daemon or not.
+    ("orxctl", &["orx-protocol", "orx-client", "orx-sandbox", "orx-engines"]),
     (
         "orchestratord",
         &[

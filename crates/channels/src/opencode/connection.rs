@@ -1,32 +1,22 @@
 //! The connection to opencode's server: one that events come on, and one for each request.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http1::SendRequest;
+use hyper::{Request, StatusCode};
 use serde_json::Value;
-use tokio::net::TcpStream;
 
+use super::server::{ANSWER, Server, broken};
 use super::translate::{Call, Input, PEER, Purpose};
 use crate::channel;
 use crate::error::ChannelError;
 
-/// The user that the server knows.
-const USER: &str = "opencode";
-/// How long a request may take: a server that was just started loads its plugins with the first.
-const ANSWER: Duration = Duration::from_secs(60);
-/// Largest answer, in bytes.
-const ANSWER_MAX: usize = 16 * 1024 * 1024;
 /// Largest event, in bytes.
 const EVENT_MAX: usize = 16 * 1024 * 1024;
 /// Most requests under way.
@@ -36,9 +26,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// A connection to the server.
 pub(crate) struct Connection {
-    address: SocketAddr,
-    authority: String,
-    credentials: String,
+    server: Server,
     events: Incoming,
     buffer: BytesMut,
     /// Drives the connection that events come on.
@@ -50,11 +38,9 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects and listens to the server's events.
-    pub(crate) async fn open(url: &str, password: &str) -> Result<Self, ChannelError> {
-        let (address, authority) = place(url)?;
-        let credentials = format!("Basic {}", STANDARD.encode(format!("{USER}:{password}")));
-        let (mut sender, mut carrying) = dial(address).await?;
-        let request = request(&authority, &credentials, "GET", "/event", None)?;
+    pub(crate) async fn open(server: &Server) -> Result<Self, ChannelError> {
+        let request = server.request("GET", "/event", None)?;
+        let (mut sender, mut carrying) = server.dial().await?;
         let response = tokio::select! {
             response = sender.send_request(request) => response.map_err(broken)?,
             ended = &mut carrying => {
@@ -67,9 +53,7 @@ impl Connection {
             return Err(ChannelError::Refused { what: "/event".to_owned(), why });
         }
         Ok(Self {
-            address,
-            authority,
-            credentials,
+            server: server.clone(),
             events: response.into_body(),
             buffer: BytesMut::new(),
             carrying,
@@ -119,74 +103,8 @@ fn data(event: &[u8]) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-/// The socket address of a URL on this machine, and its authority.
-fn place(url: &str) -> Result<(SocketAddr, String), ChannelError> {
-    let elsewhere = || ChannelError::Address(url.to_owned());
-    let authority = url.strip_prefix("http://").ok_or_else(elsewhere)?.trim_end_matches('/');
-    let address: SocketAddr = authority.replace("localhost:", "127.0.0.1:").parse().map_err(|_| elsewhere())?;
-    if !address.ip().is_loopback() {
-        return Err(elsewhere());
-    }
-    Ok((address, authority.to_owned()))
-}
-
-type Dialled = (SendRequest<Full<Bytes>>, BoxFuture<'static, Result<(), hyper::Error>>);
-
-async fn dial(address: SocketAddr) -> Result<Dialled, ChannelError> {
-    let stream =
-        TcpStream::connect(address).await.map_err(|source| ChannelError::Unreachable { peer: PEER, source })?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    Ok((sender, Box::pin(connection)))
-}
-
-fn broken(error: hyper::Error) -> ChannelError {
-    ChannelError::Broken { peer: PEER, why: error.to_string() }
-}
-
-fn request(
-    authority: &str,
-    credentials: &str,
-    method: &str,
-    path: &str,
-    body: Option<&Value>,
-) -> Result<Request<Full<Bytes>>, ChannelError> {
-    let text = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", authority)
-        .header("authorization", credentials)
-        .header("content-type", "application/json")
-        .body(Full::new(text))
-        .map_err(|error| ChannelError::Protocol { peer: PEER, why: format!("{path}: {error}") })
-}
-
-async fn call(address: SocketAddr, request: Request<Full<Bytes>>) -> Result<(u16, Value), ChannelError> {
-    let (mut sender, carrying) = dial(address).await?;
-    let answering = async {
-        let response: Response<Incoming> = sender.send_request(request).await.map_err(broken)?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
-        let body = body.map_err(|error| ChannelError::Broken { peer: PEER, why: error.to_string() })?.to_bytes();
-        let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
-        Ok((status, serde_json::from_slice(&body).unwrap_or_else(|_| text())))
-    };
-    let both = async {
-        let mut answering = std::pin::pin!(answering);
-        tokio::select! {
-            biased;
-            answered = &mut answering => answered,
-            _ = carrying => answering.await,
-        }
-    };
-    match tokio::time::timeout(ANSWER, both).await {
-        Ok(answered) => answered,
-        Err(_) => Err(ChannelError::Late { peer: PEER, what: "answer", limit: ANSWER }),
-    }
-}
-
-async fn reply(address: SocketAddr, purpose: Purpose, request: Request<Full<Bytes>>) -> Input {
-    let (status, body) = match call(address, request).await {
+async fn reply(server: Server, purpose: Purpose, request: Request<Full<Bytes>>) -> Input {
+    let (status, body) = match server.call(request).await {
         Ok(answered) => answered,
         Err(error) => (0, Value::String(error.to_string())),
     };
@@ -225,8 +143,8 @@ impl channel::Connection for Connection {
         if self.calls.len() >= CALLS {
             return Err(ChannelError::Late { peer: PEER, what: "answer so many requests", limit: ANSWER });
         }
-        let request = request(&self.authority, &self.credentials, call.method, &call.path, call.body.as_ref())?;
-        self.calls.push(Box::pin(reply(self.address, call.purpose, request)));
+        let request = self.server.request(call.method, &call.path, call.body.as_ref())?;
+        self.calls.push(Box::pin(reply(self.server.clone(), call.purpose, request)));
         Ok(())
     }
 }
@@ -234,15 +152,6 @@ impl channel::Connection for Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_channel_never_leaves_the_machine() {
-        assert_eq!(place("http://127.0.0.1:4096").unwrap().0, "127.0.0.1:4096".parse().unwrap());
-        assert_eq!(place("http://localhost:1/").unwrap().0, "127.0.0.1:1".parse().unwrap());
-        for url in ["http://10.0.0.1:4096", "https://127.0.0.1:1", "http://example.org:80", "http://0.0.0.0:80", ""] {
-            assert!(matches!(place(url), Err(ChannelError::Address(_))), "{url}");
-        }
-    }
 
     #[test]
     fn events_are_cut_at_blank_lines() {

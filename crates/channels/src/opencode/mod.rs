@@ -2,7 +2,11 @@
 //! another client of the same server.
 
 mod connection;
+mod server;
+mod survey;
 mod translate;
 
 pub(crate) use connection::Connection;
+pub use server::Server;
+pub use survey::{Surveyed, survey};
 pub use translate::{Call, Input, Purpose, Step, Translator};

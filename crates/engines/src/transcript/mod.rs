@@ -24,7 +24,7 @@ use serde_json::Value;
 use crate::EngineKind;
 
 pub use ending::ends_within_turn;
-pub use place::{Record, RecordFile, find_records, record_count};
+pub use place::{Record, RecordFile, find_records, is_kept, record_count};
 pub use telling::{Tell, Telling};
 
 /// How sure an engine's own word for its state is, in percent.

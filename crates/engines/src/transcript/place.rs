@@ -53,37 +53,62 @@ pub fn find_records(
     cwd: &str,
     conversation: &str,
 ) -> Result<Vec<RecordFile>, EngineError> {
-    let known = &kind.descriptor().conversation;
+    let records = kind.descriptor().conversation.records.iter();
+    let found = records.filter_map(|record| find_record(kind, context, cwd, conversation, record).transpose());
+    found.collect()
+}
+
+fn find_record(
+    kind: EngineKind,
+    context: &Context,
+    cwd: &str,
+    conversation: &str,
+    record: &Record,
+) -> Result<Option<RecordFile>, EngineError> {
     // A name becomes a part of a path.
     if resumption::check(NameShape::Word, conversation).is_err() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let mut found = Vec::new();
-    for record in &known.records {
-        let (root, pattern) = match record.files.strip_prefix("{conversations}/") {
-            Some(rest) => (resumption::directory(kind, context), rest.to_owned()),
-            None => {
-                let none = BTreeMap::new();
-                let home = known.learn.as_ref().map_or(&none, |learn| &learn.home);
-                let Some(place) = resumption::place(kind, context, cwd, &record.files, home) else { continue };
-                place
-            }
-        };
-        let start: String = conversation.chars().take(8).collect();
-        let pattern = pattern.replace("{id8}", &start).replace("{id}", conversation);
-        let paths = resumption::matching(&root, &pattern).map_err(|(path, source)| EngineError::Transcripts {
-            engine: kind,
-            path,
-            source,
-        })?;
-        let own = paths.into_iter().filter(|path| match &record.names {
-            None => true,
-            Some(pointer) => is_of(path, record.whole, pointer, conversation),
-        });
-        let newest = own.max_by_key(|path| std::fs::symlink_metadata(path).and_then(|data| data.modified()).ok());
-        found.extend(newest.map(|path| RecordFile { path, whole: record.whole }));
+    let (root, pattern) = match record.files.strip_prefix("{conversations}/") {
+        Some(rest) => (resumption::directory(kind, context), rest.to_owned()),
+        None => {
+            let none = BTreeMap::new();
+            let home = kind.descriptor().conversation.learn.as_ref().map_or(&none, |learn| &learn.home);
+            let Some(place) = resumption::place(kind, context, cwd, &record.files, home) else { return Ok(None) };
+            place
+        }
+    };
+    let start: String = conversation.chars().take(8).collect();
+    let pattern = pattern.replace("{id8}", &start).replace("{id}", conversation);
+    let paths = resumption::matching(&root, &pattern).map_err(|(path, source)| EngineError::Transcripts {
+        engine: kind,
+        path,
+        source,
+    })?;
+    let own = paths.into_iter().filter(|path| match &record.names {
+        None => true,
+        Some(pointer) => is_of(path, record.whole, pointer, conversation),
+    });
+    let newest = own.max_by_key(|path| std::fs::symlink_metadata(path).and_then(|data| data.modified()).ok());
+    Ok(newest.map(|path| RecordFile { path, whole: record.whole }))
+}
+
+/// Whether an engine keeps a conversation that was given its name at the launch: one in which nothing was said is kept by
+/// none. `None` where no file tells.
+#[must_use]
+pub fn is_kept(kind: EngineKind, context: &Context, cwd: &str, conversation: &str) -> Option<bool> {
+    let known = &kind.descriptor().conversation;
+    // What lies under another name than the conversation's is not the conversation.
+    let tells = |record: &&Record| record.files.contains("{id");
+    if known.launch.is_empty() || !known.records.iter().any(|record| tells(&record)) {
+        return None;
     }
-    Ok(found)
+    let records = known.records.iter().filter(tells);
+    let mut found = false;
+    for record in records {
+        found |= find_record(kind, context, cwd, conversation, record).ok()?.is_some();
+    }
+    Some(found)
 }
 
 /// Whether a file says that it is of a conversation.
@@ -116,6 +141,20 @@ mod tests {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    #[test]
+    fn a_conversation_in_which_nothing_was_said_is_not_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let kept = |kind| is_kept(kind, &context(home.path()), "/w", ID);
+        let status = format!("{{\"sessionId\":\"{ID}\"}}");
+        write(home.path(), ".claude/sessions/7.json", &status);
+        assert_eq!((kept(EngineKind::Claude), kept(EngineKind::Gemini)), (Some(false), Some(false)));
+        write(home.path(), &format!(".claude/projects/-w/{ID}.jsonl"), "{}\n");
+        assert_eq!((kept(EngineKind::Claude), kept(EngineKind::Gemini)), (Some(true), Some(false)));
+        for unknown in [EngineKind::Codex, EngineKind::Opencode, EngineKind::Aider, EngineKind::Goose] {
+            assert_eq!(kept(unknown), None, "{unknown}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use orx_engines::{Context, EngineKind};
 use orx_sandbox::{Program, capture, environment, find_program};
 use tokio::task::JoinSet;
 
@@ -16,30 +17,42 @@ const DEADLINE: Duration = Duration::from_secs(15);
 const GIT: (u32, u32) = (2, 31);
 /// Oldest node that the coding CLIs start on.
 const NODE: (u32, u32) = (20, 0);
-/// The coding CLIs: engine, program, how to install it.
-const ENGINES: [(&str, &str, &str); 4] = [
-    ("claude", "claude", "npm install -g @anthropic-ai/claude-code"),
-    ("codex", "codex", "npm install -g @openai/codex"),
-    ("gemini", "gemini", "npm install -g @google/gemini-cli"),
-    ("opencode", "opencode", "npm install -g opencode-ai"),
-];
-
 /// Checks of the programs, in this order.
 pub(super) async fn checks() -> Vec<Check> {
     let mut checks: Vec<Check> = ["orchestratord", "agentd", "pty-proxy"].into_iter().map(own).collect();
     let mut asked = JoinSet::new();
-    let names = ["git", "node"].into_iter().chain(ENGINES.iter().map(|(_, program, _)| *program));
-    for (position, name) in names.enumerate() {
+    for (position, name) in ["git", "node"].into_iter().enumerate() {
         asked.spawn(async move { (position, version(name).await) });
     }
+    let engines = engines().await;
     let mut answers = asked.join_all().await;
     answers.sort_by_key(|(position, _)| *position);
     let mut answers = answers.into_iter().map(|(_, answer)| answer);
     checks.push(git(answers.next().flatten()));
     checks.push(node(answers.next().flatten()));
-    let engines: Vec<Check> =
-        ENGINES.iter().zip(answers).map(|(engine, answer)| self::engine(engine, answer)).collect();
     checks.extend(engines);
+    checks
+}
+
+/// Checks of the coding CLIs: one each of those that are installed, and one of all the others.
+async fn engines() -> Vec<Check> {
+    let context = Context { environment: environment::own(), ..Context::default() };
+    let known = EngineKind::ALL.into_iter().filter(|kind| kind.program().is_some());
+    let (found, absent): (Vec<_>, Vec<_>) =
+        known.map(|kind| (kind, orx_engines::locate(kind, &context).ok())).partition(|(_, program)| program.is_some());
+    let mut asked = JoinSet::new();
+    for (position, (kind, program)) in found.into_iter().enumerate() {
+        let context = context.clone();
+        asked.spawn(async move {
+            let version = orx_engines::version(kind, &context).await.map_err(|error| error.to_string());
+            (position, engine(kind, &program.unwrap_or_default(), version))
+        });
+    }
+    let mut checks = asked.join_all().await;
+    checks.sort_by_key(|(position, _)| *position);
+    let mut checks: Vec<Check> = checks.into_iter().map(|(_, check)| check).collect();
+    let absent: Vec<EngineKind> = absent.into_iter().map(|(kind, _)| kind).collect();
+    checks.extend(missing(&absent, checks.is_empty()));
     checks
 }
 
@@ -115,14 +128,27 @@ fn node(answer: Version) -> Check {
     }
 }
 
-fn engine((name, program, install): &(&'static str, &str, &str), answer: Version) -> Check {
-    match answer {
-        None => Check::warn(name, format!("{program} is not on PATH"), format!("where you want it: {install}")),
-        Some((path, Err(why))) => {
-            Check::warn(name, format!("{}: {why}", path.display()), format!("try `{program} --version`"))
+fn engine(kind: EngineKind, program: &Path, version: Result<orx_engines::Version, String>) -> Check {
+    match version {
+        Err(why) => Check::warn(kind.name(), why, "another program of this name, or one that does not run"),
+        Ok(version) => {
+            let tested = kind.descriptor().tested.as_deref().filter(|tested| *tested != version.to_string());
+            let note = tested.map_or_else(String::new, |tested| format!(" (tested with {tested})"));
+            Check::ok(kind.name(), format!("{version} at {}{note}", program.display()))
         }
-        Some((path, Ok(line))) => Check::ok(name, format!("{line} at {}", path.display())),
     }
+}
+
+/// The coding CLIs that are not installed, in one line. One is enough to work with.
+fn missing(absent: &[EngineKind], is_any_needed: bool) -> Option<Check> {
+    let first = absent.first()?;
+    let names: Vec<&str> = absent.iter().map(|kind| kind.name()).collect();
+    let message = format!("not on PATH: {}", names.join(", "));
+    if !is_any_needed {
+        return Some(Check::ok("others", message));
+    }
+    let install = first.install().unwrap_or_default();
+    Some(Check::warn("engines", message, format!("install the one that you want, such as {first}: {install}")))
 }
 
 #[cfg(test)]
@@ -147,7 +173,20 @@ mod tests {
         assert_eq!(git(found("git version 2.47.0")).level, Level::Ok);
         assert_eq!(git(None).level, Level::Fail);
         assert_eq!(node(found("v18.0.0")).level, Level::Warn);
-        assert_eq!(engine(&ENGINES[0], None).level, Level::Warn);
+    }
+
+    #[test]
+    fn engines_that_are_absent_share_a_line_and_one_is_enough() {
+        let version = orx_engines::Version { major: 2, minor: 1, patch: 0 };
+        let path = Path::new("/bin/claude");
+        assert_eq!(engine(EngineKind::Claude, path, Ok(version)).level, Level::Ok);
+        assert_eq!(engine(EngineKind::Pi, path, Err("it printed 3.14".to_owned())).level, Level::Warn);
+        assert_eq!(missing(&[], true), None);
+        let absent = [EngineKind::Claude, EngineKind::Codex];
+        assert_eq!(missing(&absent, false).unwrap().level, Level::Ok);
+        let shown = serde_json::to_value(missing(&absent, true).unwrap()).unwrap();
+        assert_eq!((&shown["level"], &shown["message"]), (&"warn".into(), &"not on PATH: claude, codex".into()));
+        assert!(shown["fix"].as_str().unwrap().contains("npm i -g @anthropic-ai/claude-code"), "{shown}");
     }
 
     #[tokio::test]
