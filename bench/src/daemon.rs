@@ -36,6 +36,9 @@ pub fn floor(kind: &str, socket: &Path, next: Option<&Path>) -> Result<Process> 
     Ok(Process(command.spawn()?))
 }
 
+/// No HTTP.
+const OFF: &str = "off";
+
 /// A running daemon with a home of its own.
 pub struct Daemon {
     pub process: Process,
@@ -47,7 +50,12 @@ impl Daemon {
     /// Starts a daemon in `home` with `settings` as its file and waits for its first answer.
     pub fn start_in(home: TempDir, settings: &str) -> Result<Self> {
         std::fs::write(home.path().join("settings.yaml"), settings)?;
-        let (process, ready) = launch(&home)?;
+        Self::start_at(home, OFF)
+    }
+
+    /// Starts a daemon in `home`, whose settings are written, with HTTP at this address.
+    pub fn start_at(home: TempDir, http: &str) -> Result<Self> {
+        let (process, ready) = launch(&home, http)?;
         Ok(Self { process, home, ready })
     }
 
@@ -55,7 +63,7 @@ impl Daemon {
     pub fn kill_and_restart(&mut self) -> Result<()> {
         self.process.0.kill()?;
         self.process.0.wait()?;
-        let (process, ready) = launch(&self.home)?;
+        let (process, ready) = launch(&self.home, OFF)?;
         self.process = process;
         self.ready = ready;
         Ok(())
@@ -76,12 +84,12 @@ impl Daemon {
 }
 
 /// A daemon in `home`, and how long it took to its first answer.
-fn launch(home: &TempDir) -> Result<(Process, Duration)> {
+fn launch(home: &TempDir, http: &str) -> Result<(Process, Duration)> {
     let log = std::fs::File::options().create(true).append(true).open(home.path().join("log"))?;
     let socket = home.path().join("run/d.sock");
     let started = Instant::now();
     let child = Command::new(binaries()?.join("orchestratord"))
-        .args(["--http", "off", "--home"])
+        .args(["--http", http, "--home"])
         .arg(home.path())
         .arg("--socket")
         .arg(&socket)

@@ -11,6 +11,9 @@ use crate::wire::framed;
 
 /// Serves a floor until it is ended.
 pub fn serve(kind: &str, socket: &Path, next: Option<&Path>) -> Result<()> {
+    if kind == "provider" {
+        return crate::gateway::provider::serve(socket);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match (kind, next) {

@@ -6,6 +6,7 @@
 mod daemon;
 mod durable;
 mod floor;
+mod gateway;
 mod ipc;
 mod memory;
 mod pty;
@@ -44,6 +45,8 @@ enum What {
     Start,
     /// Resident memory.
     Memory,
+    /// Calls of models through the gateway: what they cost more than direct ones.
+    Gateway,
     /// Holders of terminals side by side: orx, tmux, screen, dtach, shpool, zellij.
     Pty(pty::Arguments),
     /// A server of a floor, started by this program itself.
@@ -88,12 +91,14 @@ fn main() -> Result<()> {
             terminal::measure(&mut report, rounds)?;
             start::measure(&mut report, rounds)?;
             memory::measure(&mut report)?;
+            gateway::measure(&mut report, rounds)?;
         }
         What::Ipc => ipc::measure(&mut report, rounds)?,
         What::Durable => durable::measure(&mut report, rounds)?,
         What::Terminal => terminal::measure(&mut report, rounds)?,
         What::Start => start::measure(&mut report, rounds)?,
         What::Memory => memory::measure(&mut report)?,
+        What::Gateway => gateway::measure(&mut report, rounds)?,
     }
     report.print(arguments.json)
 }

@@ -205,8 +205,7 @@ const PROVIDERS: &str = "providers.yaml";
 const INSTANCES: u32 = 64;
 
 impl Settings {
-    /// The same, with the engines led to the gateway where that is wished and an HTTP address is there. An endpoint that the operator
-    /// named stands before it.
+    /// The same, with the engines led to the gateway where that is wished and an HTTP address is there.
     #[must_use]
     pub fn led_through(mut self, address: Option<SocketAddr>) -> Self {
         if self.gateway_sessions == Sessions::Routed
@@ -273,6 +272,15 @@ impl Settings {
             Some(value) if (least..=most).contains(&value) => Ok(value),
             Some(value) => Err(bad(name, format!("is {value}, it must be {least} to {most}"))),
         };
+        if file.gateway.sessions == Sessions::Routed {
+            if http == Http::Off {
+                return Err(bad("gateway.sessions", "is `routed`, and HTTP is off: the gateway is reached over HTTP"));
+            }
+            if file.engines.endpoint.is_some() {
+                let why = "is `routed`, and `engines.endpoint` names another address: leave one of them out";
+                return Err(bad("gateway.sessions", why));
+            }
+        }
         Ok(Self {
             http,
             log: flags.log.clone().or_else(|| set(variable::LOG)).or(file.log).unwrap_or_else(|| "info".to_owned()),
@@ -384,6 +392,19 @@ fn binaries(binaries: BTreeMap<String, String>) -> Result<BTreeMap<String, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sessions_are_led_to_one_place() {
+        let flags = Flags::default();
+        let routed = load(Some("gateway: {sessions: routed}"), &[], &flags).unwrap();
+        let led = routed.led_through(Some("127.0.0.1:8090".parse().unwrap()));
+        assert_eq!(led.endpoint.unwrap().url, "http://127.0.0.1:8090");
+        let off = load(Some("gateway: {sessions: routed}\nhttp: 'off'"), &[], &flags).unwrap_err();
+        assert!(off.contains("gateway.sessions") && off.contains("HTTP is off"), "{off}");
+        let two = "gateway: {sessions: routed}\nengines: {endpoint: {url: 'http://h', key: k}}";
+        let two = load(Some(two), &[], &flags).unwrap_err();
+        assert!(two.contains("leave one of them out"), "{two}");
+    }
 
     fn load(file: Option<&str>, set: &[(&str, &str)], flags: &Flags) -> Result<Settings, String> {
         let directory = tempfile::tempdir().unwrap();

@@ -167,6 +167,8 @@ pub struct Control {
     retries: HashMap<ProviderId, retry::Budget>,
     fares: HashMap<Route, Fare>,
     quotas: HashMap<ProviderId, Quota>,
+    /// Caps and subjects for which people were told that nothing is left, by the beginning of the period.
+    reached: HashMap<(String, String), u64>,
 }
 
 impl Control {
@@ -183,6 +185,7 @@ impl Control {
             retries: HashMap::new(),
             fares: HashMap::new(),
             quotas: HashMap::new(),
+            reached: HashMap::new(),
         })
     }
 
@@ -287,6 +290,13 @@ impl Control {
             budget.deposit(now.monotonic_ms);
         }
         policy.again(sofar, budget, random, now.monotonic_ms)
+    }
+
+    /// Whether a refusal by a cap is the first of its period: people are told once.
+    pub fn is_first_refusal(&mut self, error: &BudgetError) -> bool {
+        let (BudgetError::Money { standing, .. } | BudgetError::Tokens { standing, .. }) = error else { return false };
+        let of = (standing.cap.clone(), standing.subject.clone());
+        self.reached.insert(of, standing.since_ms) != Some(standing.since_ms)
     }
 
     /// Whether the provider was called since the daemon began.

@@ -20,6 +20,23 @@ pub enum Ask {
     Models,
     /// What one model is.
     Model,
+    /// A piece of work in S0's words.
+    Work(Work),
+}
+
+/// A piece of work (S0).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// A task of any type.
+    Execute,
+    /// Code by its description.
+    Generate,
+    /// What is to be said of code.
+    Review,
+    /// What code does.
+    Explain,
+    /// An answer to a message.
+    Chat,
 }
 
 /// A door.
@@ -65,6 +82,11 @@ pub fn find<'p>(method: &str, path: &'p str, query: Option<&str>) -> Option<Door
         ("POST", "/api/chat") => door(Dialect::Ollama, Ask::Generate),
         ("POST", "/api/generate") => Door { generate: true, ..door(Dialect::Ollama, Ask::Generate) },
         ("POST", "/api/embed") => door(Dialect::Ollama, Ask::Embed),
+        ("POST", "/execute") => door(Dialect::Chat, Ask::Work(Work::Execute)),
+        ("POST", "/generate") => door(Dialect::Chat, Ask::Work(Work::Generate)),
+        ("POST", "/review") => door(Dialect::Chat, Ask::Work(Work::Review)),
+        ("POST", "/explain") => door(Dialect::Chat, Ask::Work(Work::Explain)),
+        ("POST", "/chat") => door(Dialect::Chat, Ask::Work(Work::Chat)),
         ("GET", "/api/tags") => door(Dialect::Ollama, Ask::Models),
         ("GET", "/v1/models") => door(Dialect::Chat, Ask::Models),
         ("GET", "/v1beta/models") => door(Dialect::Gemini, Ask::Models),

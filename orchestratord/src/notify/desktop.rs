@@ -39,7 +39,7 @@ async fn send(notification: &Notification, address: &str) -> zbus::Result<u32> {
     // Critical ones stay until somebody looks at them.
     let urgency: u8 = match notification.topic {
         Topic::Approval | Topic::Question | Topic::Failed => 2,
-        Topic::Done | Topic::RateLimited | Topic::Test => 1,
+        Topic::Done | Topic::RateLimited | Topic::Budget | Topic::Test => 1,
     };
     let hints: HashMap<&str, Variant<'_>> =
         [("urgency", Variant::from(urgency)), ("desktop-entry", Variant::from("orx"))].into();

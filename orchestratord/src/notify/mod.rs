@@ -160,6 +160,8 @@ impl Notifier {
             kind::SESSION_ENDED,
             kind::SESSION_LOST,
             kind::RUN_ENDED,
+            kind::BUDGET_ALERT,
+            kind::BUDGET_REACHED,
         ]
         .map(str::to_owned);
         let newest = *self.0.store.head().borrow();

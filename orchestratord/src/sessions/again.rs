@@ -5,7 +5,7 @@
 use orx_engines::channel::ChannelKind;
 use orx_engines::{Context, EngineKind, Launch, ResumeRequest};
 use orx_protocol::api::life::{Again, AgainParams};
-use orx_protocol::api::session::{CreateParams, SessionState};
+use orx_protocol::api::session::{CreateParams, Session, SessionState};
 use orx_protocol::event::kind;
 use orx_protocol::hold::file;
 use orx_protocol::launch;
@@ -203,7 +203,9 @@ impl Sessions {
         }
         let known = self.find_conversation(row, engines).await?;
         if let Some(conversation) = known.clone().filter(|_| !params.fresh) {
-            check_kept(session.session, kind, conversation, &params_again, engines).await?;
+            if keeps_files(session) {
+                check_kept(session.session, kind, conversation, &params_again, engines).await?;
+            }
         }
         match known.filter(|_| orx_engines::can_resume(kind) && !params.fresh) {
             Some(conversation) => {
@@ -239,6 +241,12 @@ impl Sessions {
             }
         }
     }
+}
+
+/// Whether a session's conversation is in files of its engine that are known. An agent on pipes may be an adapter, which keeps what it
+/// likes where it likes, and says itself when it has nothing to take up.
+pub(super) fn keeps_files(session: &Session) -> bool {
+    session.channel.as_deref() != Some(ChannelKind::Acp.name())
 }
 
 /// Refuses a conversation of which its engine keeps nothing: it would end at once, or begin another.

@@ -25,6 +25,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::again::keeps_files;
 use super::wish::Wish;
 use super::{Sessions, holder};
 
@@ -174,7 +175,7 @@ impl Sessions {
             keeper: row.holder.as_ref().and_then(|holder| holder.keeper).is_some_and(identity::is_alive),
             daemon: self.0.kept.has(session),
             recording: row.session.state.is_final() && self.directory(session).join(file::RECORDING).exists(),
-            silent: row.session.state.is_final() && self.is_silent(&row.session),
+            silent: row.session.state.is_final() && keeps_files(&row.session) && self.is_silent(&row.session),
         };
         row.session.survival = survival(&row.session, left);
         row.session

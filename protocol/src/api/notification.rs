@@ -18,13 +18,16 @@ pub enum Topic {
     Done,
     /// An agent's provider refuses calls until a time.
     RateLimited,
+    /// A cap on what calls of models cost is near its end, or reached.
+    Budget,
     /// A person asked for a trial.
     Test,
 }
 
 impl Topic {
     /// Every topic that happens by itself.
-    pub const ALL: [Self; 5] = [Self::Approval, Self::Question, Self::Failed, Self::Done, Self::RateLimited];
+    pub const ALL: [Self; 6] =
+        [Self::Approval, Self::Question, Self::Failed, Self::Done, Self::RateLimited, Self::Budget];
 
     /// The word in settings and records.
     #[must_use]
@@ -35,6 +38,7 @@ impl Topic {
             Self::Failed => "failed",
             Self::Done => "done",
             Self::RateLimited => "rate_limited",
+            Self::Budget => "budget",
             Self::Test => "test",
         }
     }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use orx_protocol::clock;
 use orx_router::Tokens;
+use orx_router::capability::Capability;
 use orx_router::complexity::Kind;
+use orx_router::strategy::Priority;
 
 use super::unreadable;
 use crate::answer::{self, Answer, own};
@@ -61,6 +63,10 @@ pub(super) struct Asked {
     pub(super) conversation: Option<Arc<str>>,
     /// An estimate of its prompt.
     pub(super) prompt: Tokens,
+    /// Its type, where it says so.
+    pub(super) task: Option<Capability>,
+    /// How much it matters, where it says so.
+    pub(super) priority: Option<Priority>,
     /// When it came.
     pub(super) began: Instant,
     /// The same in milliseconds since the epoch.
@@ -95,7 +101,7 @@ pub(super) async fn read(
     let kind = match door.ask {
         Ask::Generate => features::kind(door.dialect, &body, &found, prompt),
         Ask::Count => Kind::Count,
-        Ask::Embed | Ask::Rerank | Ask::Models | Ask::Model => Kind::Main,
+        Ask::Embed | Ask::Rerank | Ask::Models | Ask::Model | Ask::Work(_) => Kind::Main,
     };
     let conversation = match kind {
         Kind::Main if door.ask == Ask::Generate => {
@@ -122,12 +128,56 @@ pub(super) async fn read(
         kind,
         conversation,
         prompt,
+        task: None,
+        priority: None,
         began,
         at_ms: clock::now_ms(),
     })
 }
 
-async fn whole(body: Incoming, headers: &HeaderMap, limit: usize) -> Result<Bytes, ApiError> {
+/// A request that the gateway makes itself, in OpenAI's chat dialect.
+///
+/// # Errors
+/// The error that its caller is told; it would be a defect here.
+pub(super) fn made(
+    caller: Caller,
+    call: &str,
+    model: &str,
+    body: Bytes,
+    task: Option<Capability>,
+    priority: Option<Priority>,
+) -> Result<Asked, ApiError> {
+    let found = peek::peek(&body).map_err(|error| unreadable(&error))?;
+    Ok(Asked {
+        call: call.to_owned(),
+        caller,
+        dialect: Dialect::Chat,
+        ask: Ask::Generate,
+        model: model.to_owned(),
+        path_model: None,
+        path_stream: None,
+        stream: false,
+        array: false,
+        generate: false,
+        query: None,
+        headers: HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
+        prompt: bill::prompt(body.len(), None),
+        body,
+        found,
+        kind: Kind::Main,
+        conversation: None,
+        task,
+        priority,
+        began: Instant::now(),
+        at_ms: clock::now_ms(),
+    })
+}
+
+/// The whole body of a request.
+///
+/// # Errors
+/// The error that its caller is told.
+pub(super) async fn whole(body: Incoming, headers: &HeaderMap, limit: usize) -> Result<Bytes, ApiError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("application/json") {
@@ -179,6 +229,6 @@ pub(super) fn counted_here(config: &Config, asked: &Asked) -> Option<Response<An
         _ => format!(r#"{{"input_tokens":{tokens}}}"#),
     };
     let mut response = answer::json(StatusCode::OK, body);
-    response.headers_mut().insert("x-orx-estimate", http::HeaderValue::from_static("true"));
+    response.headers_mut().insert("x-orx-estimate", HeaderValue::from_static("true"));
     Some(response)
 }

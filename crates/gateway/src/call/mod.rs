@@ -4,6 +4,7 @@ mod ask;
 mod plan;
 mod send;
 mod settle;
+mod work;
 
 use std::sync::Arc;
 
@@ -53,6 +54,11 @@ async fn dispatch(
     match door.ask {
         Ask::Models => Ok(models::list(&gateway.config(), dialect)),
         Ask::Model => models::one(&gateway.config(), dialect, door.model.as_deref().unwrap_or_default()),
+        Ask::Work(kind) => {
+            let config = gateway.config();
+            let body = ask::whole(body, &head.headers, config.body_bytes).await?;
+            Ok(work::serve(gateway, config, kind, caller, call, &body).await)
+        }
         Ask::Generate | Ask::Count | Ask::Embed | Ask::Rerank => {
             let config = gateway.config();
             let query = head.uri.query();

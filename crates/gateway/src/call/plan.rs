@@ -1,6 +1,6 @@
 //! Which providers a call is sent to, in which order. What is decided is the router's; this gives it what it decides by.
 
-use orx_router::budget::Expected;
+use orx_router::budget::{BudgetError, Expected};
 use orx_router::catalogue::ModelIndex;
 use orx_router::chain::{Step, Tier, Walk};
 use orx_router::complexity::Band;
@@ -23,6 +23,8 @@ use crate::settings::Config;
 const ALTERNATIVES: usize = 2;
 /// Providers that are asked for one call at most (S0: three tiers).
 const MOST: usize = 5;
+/// The name of all models that the catalogue does not know.
+const UNLISTED: &str = "(unlisted)";
 /// Tokens that an answer is taken to have where its caller does not say.
 const USUAL_OUTPUT: u64 = 1_024;
 
@@ -64,7 +66,7 @@ pub(super) fn way(gateway: &Inner, config: &Config, asked: &Asked, now: Clocks) 
         named: &asked.model,
         stage: asked.caller.stage.as_deref(),
         kind: asked.kind,
-        task: None,
+        task: asked.task,
         band: Band::of(asked.prompt),
     };
     let ruled = config.rules.apply(&config.catalogue, facts).map_err(|unknown| {
@@ -80,7 +82,7 @@ pub(super) fn way(gateway: &Inner, config: &Config, asked: &Asked, now: Clocks) 
         input: asked.prompt,
         output: Tokens(asked.found.max_tokens.unwrap_or(USUAL_OUTPUT).min(USUAL_OUTPUT)),
         needs: if is_named { Default::default() } else { crate::features::needs(&asked.body, &asked.found) },
-        priority: ruled.priority.unwrap_or_default(),
+        priority: asked.priority.or(ruled.priority).unwrap_or_default(),
         max_latency_ms: None,
         min_quality: ruled.min_quality,
         left: if is_named { None } else { control.budget.left(&asked.caller.payer, now) },
@@ -134,8 +136,10 @@ fn own_way(config: &Config, asked: &Asked) -> Result<Way, ApiError> {
             .copied()
             .find(|index| config.catalogue.get(*index).is_some_and(|model| model.route.provider == vendor))
     });
-    // The vendor knows names that the catalogue does not: what the caller wrote is what it is told.
-    let route = Route::new(&vendor, &asked.model);
+    // The vendor knows names that the catalogue does not: what the caller wrote is what it is told. Here they have one name
+    // together, so that no caller makes up breakers and labels.
+    let known_route = known.and_then(|model| config.catalogue.get(model)).map(|model| model.route.clone());
+    let route = known_route.unwrap_or_else(|| Route::new(&vendor, UNLISTED));
     let steps = known.map(|model| Step { model, tier: Tier::Route }).into_iter().collect();
     Ok(Way {
         why: "the caller's own login".to_owned(),
@@ -249,7 +253,10 @@ impl Way {
     }
 
     /// The cap that stood in the way.
-    pub(super) fn reached(&self) -> Option<&Barrier> {
-        self.barriers.iter().map(|(_, barrier)| barrier).find(|barrier| matches!(barrier, Barrier::Budget(_)))
+    pub(super) fn reached(&self) -> Option<&BudgetError> {
+        self.barriers.iter().find_map(|(_, barrier)| match barrier {
+            Barrier::Budget(error) => Some(error),
+            Barrier::NoKey { .. } | Barrier::Breaker(_) | Barrier::Limited(_) => None,
+        })
     }
 }

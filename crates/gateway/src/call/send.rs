@@ -125,8 +125,10 @@ pub(super) async fn along(
         }
     }
     let Some(failed) = last else {
-        if let Some(barrier) = way.reached() {
-            let data = serde_json::json!({"message": barrier.to_string(), "call": asked.call});
+        if let Some(error) = way.reached()
+            && gateway.control().is_first_refusal(error)
+        {
+            let data = serde_json::json!({"message": error.to_string(), "call": asked.call});
             gateway.note(kind::BUDGET_REACHED, asked.caller.name().to_owned(), data);
         }
         return Err(way.nobody());

@@ -33,7 +33,7 @@ impl Draft {
             kind: match asked.ask {
                 Ask::Embed => "embedding".to_owned(),
                 Ask::Rerank => "rerank".to_owned(),
-                Ask::Generate | Ask::Count | Ask::Models | Ask::Model => asked.kind.to_string(),
+                Ask::Generate | Ask::Count | Ask::Models | Ask::Model | Ask::Work(_) => asked.kind.to_string(),
             },
             streamed: asked.stream,
             first: way.first.as_ref().map(|route| (route.provider.to_string(), route.model.to_string())),

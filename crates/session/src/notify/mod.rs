@@ -42,6 +42,8 @@ pub fn news(event: &str, data: &Value) -> Option<News> {
             let by_order = text("reason") == "stopped";
             if went_well || by_order { None } else { news(Topic::Failed, format!("it ended: {}", said(data))) }
         }
+        kind::BUDGET_ALERT => news(Topic::Budget, format!("is nearly spent: {}", text("message"))),
+        kind::BUDGET_REACHED => news(Topic::Budget, format!("its calls are refused: {}", text("message"))),
         kind::RUN_ENDED => match text("state").as_str() {
             "done" => news(Topic::Done, "the run is done".to_owned()),
             "failed" => news(Topic::Failed, format!("the run failed: {}", text("error"))),
@@ -151,6 +153,8 @@ mod tests {
             ),
             (kind::SESSION_ACTIVITY, json!({"state": "splendid"}), None),
             (kind::SESSION_LOST, json!({"message": "gone"}), Some(Topic::Failed)),
+            (kind::BUDGET_ALERT, json!({"message": "the cap `day` is $5.00"}), Some(Topic::Budget)),
+            (kind::BUDGET_REACHED, json!({"message": "the cap `day` is $5.00"}), Some(Topic::Budget)),
             (kind::SESSION_ENDED, json!({"exit": {"code": 0}, "reason": "exited"}), None),
             (kind::SESSION_ENDED, json!({"exit": {"code": 1}, "reason": "exited"}), Some(Topic::Failed)),
             (kind::SESSION_ENDED, json!({"exit": {"signal": 15}, "reason": "stopped"}), None),

@@ -119,6 +119,7 @@ async fn a_login_of_the_callers_own_goes_to_its_vendor_alone_and_costs_no_money(
     );
     let line = &ledger(&daemon)[0];
     assert_eq!((line["input"].as_u64(), line["unpriced"].as_u64()), (Some(12), Some(1)));
+    assert_eq!(line["name"], "anthropic/(unlisted)", "a caller makes up no names here");
 }
 
 #[tokio::test]

@@ -151,3 +151,35 @@ async fn an_embedding_passes_to_a_provider_of_its_dialect() {
     let other = http.send("POST", "/v1/embeddings", &[JSON], r#"{"model":"alpha","input":["a","b"]}"#).await;
     assert!(text(&other).contains("does not speak the dialect"), "{}", text(&other));
 }
+
+#[tokio::test]
+async fn work_in_the_words_of_s0_is_done_by_whoever_can_and_told_in_its_shape() {
+    let (first, second) = (Provider::start(vec![Does::Drops]).await, Provider::start(vec![Does::Drops]).await);
+    let chat = Provider::start(vec![Does::Answers(200, "", chat_answer("here it is", 12, 3))]).await;
+    let (daemon, http) = start(&first, &second, &chat, quick());
+    for (path, body, member) in [
+        ("/generate", json!({"description": "a function", "preferredAgent": "gamma"}), "code"),
+        ("/review", json!({"code": "fn a() {}", "preferredAgent": "gamma"}), "review"),
+        ("/explain", json!({"code": "fn a() {}", "preferredAgent": "gamma"}), "explanation"),
+        ("/chat", json!({"message": "hi", "preferredAgent": "gamma"}), "response"),
+    ] {
+        let reply = http.send("POST", path, &[JSON], &body.to_string()).await;
+        let told = reply.json();
+        assert_eq!(
+            (reply.status.as_u16(), told[member].as_str(), told["tokensUsed"].as_u64()),
+            (200, Some("here it is"), Some(15)),
+            "{path}: {told}"
+        );
+        assert_eq!((told["success"].as_bool(), told["agentUsed"].as_str()), (Some(true), Some("talk/gamma")));
+    }
+    let task = json!({"type": "code_review", "description": "look", "priority": "critical", "preferredAgent": "gamma"});
+    let told = http.send("POST", "/execute", &[JSON], &task.to_string()).await.json();
+    assert_eq!((told["result"]["output"].as_str(), told["attempts"].as_u64()), (Some("here it is"), Some(1)), "{told}");
+    let missing = http.send("POST", "/execute", &[JSON], "{}").await;
+    assert_eq!((missing.status.as_u16(), missing.json()["error"].as_str()), (400, Some("`type` is required")));
+    let failed =
+        http.send("POST", "/chat", &[JSON], &json!({"message": "hi", "preferredAgent": "alpha"}).to_string()).await;
+    assert_eq!((failed.status.as_u16(), failed.json()["success"].as_bool()), (500, Some(false)), "{}", text(&failed));
+    assert_eq!(http.send_bare("POST", "/chat", &[JSON], "{}").await.status, 401);
+    assert_eq!(ledger(&daemon)[0]["calls"], 5);
+}

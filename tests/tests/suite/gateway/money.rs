@@ -45,6 +45,13 @@ async fn a_hundred_calls_at_once_at_the_end_of_a_cap_overshoot_by_no_more_than_t
     assert_eq!(first.came().len() as u64, 99 + let_in, "what is refused is sent nowhere");
     let alerts = daemon.call("event.list", &json!({"kinds": ["budget.alert"], "limit": 10}));
     assert_eq!(alerts["events"].as_array().unwrap().len(), 1, "people are told once: {alerts}");
+    let told = eventually_async("both notifications", PATIENCE, async || {
+        let told = daemon.call("notification.list", &json!({}))["notifications"].as_array().unwrap().clone();
+        (told.len() >= 2).then_some(told)
+    })
+    .await;
+    let topics: Vec<&str> = told.iter().filter_map(|one| one["topic"].as_str()).collect();
+    assert_eq!(topics, ["budget", "budget"], "near its end, and reached; each once: {told:?}");
 }
 
 #[tokio::test]
