@@ -202,10 +202,8 @@ impl Sessions {
             return Ok(Way { params: params_again, kind, launch, resumed: None, conversation: None, outside: None });
         }
         let known = self.find_conversation(row, engines).await?;
-        if let Some(conversation) = known.clone().filter(|_| !params.fresh) {
-            if keeps_files(session) {
-                check_kept(session.session, kind, conversation, &params_again, engines).await?;
-            }
+        if let Some(conversation) = known.clone().filter(|_| !params.fresh && keeps_files(session)) {
+            check_kept(session.session, kind, conversation, &params_again, engines).await?;
         }
         match known.filter(|_| orx_engines::can_resume(kind) && !params.fresh) {
             Some(conversation) => {
