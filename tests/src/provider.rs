@@ -27,6 +27,8 @@ pub enum Does {
     Drops,
     /// Writes just this.
     Says(Vec<u8>),
+    /// Writes this and then says nothing more.
+    Stalls(Vec<u8>),
 }
 
 /// A request that came.
@@ -153,6 +155,12 @@ async fn behave(stream: &mut BufReader<TcpStream>, does: &Does, seen: &Seen) -> 
         Does::Says(bytes) => {
             // Whoever cannot read it may close before all of it is written.
             let _ = stream.write_all(bytes).await;
+            return false;
+        }
+        Does::Stalls(bytes) => {
+            if stream.write_all(bytes).await.is_ok() {
+                waits_until_left(stream, seen).await;
+            }
             return false;
         }
         Does::Drops => return false,

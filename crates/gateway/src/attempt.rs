@@ -2,6 +2,7 @@
 //! attempt that is dropped ended because its caller went away.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use orx_protocol::clock;
@@ -29,6 +30,8 @@ pub enum Ended {
     Counted,
     /// Before that: it costs nothing. Another attempt may follow.
     Failed(Failure),
+    /// Before anything was sent: it says nothing of the provider.
+    Unsent,
 }
 
 /// An attempt.
@@ -44,8 +47,10 @@ pub struct Attempt {
     conversation: Option<Arc<str>>,
     prompt: Tokens,
     is_ours: bool,
+    is_login: bool,
     began: Instant,
     first_byte_ms: Option<u64>,
+    is_open: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Attempt {
@@ -72,15 +77,20 @@ pub struct Begun {
     pub prompt: Tokens,
     /// Whether the operator pays.
     pub is_ours: bool,
+    /// Whether the provider gets the caller's own login.
+    pub is_login: bool,
     /// When the call came.
     pub began: Instant,
+    /// Whether the call's end is still to be written: whoever ends it writes it, once.
+    pub is_open: Arc<AtomicBool>,
 }
 
 impl Attempt {
     /// Begins.
     #[must_use]
     pub fn new(begun: Begun) -> Self {
-        let Begun { gateway, config, leave, model, row, conversation, prompt, is_ours, began } = begun;
+        let Begun { gateway, config, leave, model, row, conversation, prompt, is_ours, is_login, began, is_open } =
+            begun;
         Self {
             gateway,
             config,
@@ -90,8 +100,10 @@ impl Attempt {
             conversation,
             prompt,
             is_ours,
+            is_login,
             began,
             first_byte_ms: None,
+            is_open,
         }
     }
 
@@ -122,6 +134,12 @@ impl Attempt {
                 "answered",
             ),
             Ended::Failed(failure) => (failure.outcome(), None, "failed"),
+            Ended::Unsent => ((Outcome::Neutral, Concerns::Model), None, "unsent"),
+        };
+        // The limit of a caller's own account says nothing of the operator's.
+        let outcome = match outcome {
+            (Outcome::Throttled { .. }, concerns) if self.is_login => (Outcome::Neutral, concerns),
+            other => other,
         };
         let end = End {
             outcome,
@@ -156,7 +174,7 @@ impl Attempt {
         self.gateway.tell(tell, &leave.route);
         self.gateway.metrics.ended(&self.row);
         // A failed attempt is not the end of its call: whoever makes the attempts writes how that ended.
-        if bill.is_some() {
+        if bill.is_some() && self.is_open.swap(false, Ordering::AcqRel) {
             self.gateway.ledger.close((*self.row).clone());
         }
     }

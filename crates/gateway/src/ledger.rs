@@ -2,6 +2,8 @@
 //! written when many calls come goes into one transaction; a call that began and ended in between is written once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use orx_store::{CallRow, Store, StoreError, calls};
 use tokio::sync::mpsc;
@@ -9,6 +11,8 @@ use tokio_util::task::TaskTracker;
 
 /// Rows that may wait; a call that finds no room waits before it is sent, so that none is forgotten.
 const QUEUE: usize = 16_384;
+/// Pause before a store that failed is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Most rows of one transaction.
 const BATCH: usize = 1_024;
 
@@ -81,9 +85,19 @@ async fn write(store: Store, mut entries: mpsc::Receiver<Entry>) {
     let mut batch = Vec::with_capacity(BATCH);
     while entries.recv_many(&mut batch, BATCH).await > 0 {
         let mut waiting = Vec::new();
-        let rest = newest(std::mem::take(&mut batch), &mut waiting);
-        if let Err(error) = store.write(move |tx| rest.iter().try_for_each(|entry| put(tx, entry))).await {
-            tracing::error!(%error, "Rows of the ledger could not be written: what was spent is counted until the next start alone.");
+        let rest = Arc::new(newest(std::mem::take(&mut batch), &mut waiting));
+        loop {
+            let entries = Arc::clone(&rest);
+            match store.write(move |tx| entries.iter().try_for_each(|entry| put(tx, entry))).await {
+                Ok(()) => break,
+                Err(error @ StoreError::Closed) => {
+                    tracing::error!(%error, "Rows of the ledger were not written.");
+                    return;
+                }
+                // A disk that is full may have room again; until then calls wait once the queue is full, and none is forgotten.
+                Err(error) => tracing::error!(%error, "The ledger cannot be written; it is tried again."),
+            }
+            tokio::time::sleep(AGAIN).await;
         }
         for reply in waiting {
             // Whoever asked may have gone.

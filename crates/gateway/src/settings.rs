@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use orx_router::ProviderId;
-use orx_router::budget::Cap;
+use orx_router::budget::{AtLimit, Cap, Of};
 use orx_router::catalogue::{Catalogue, CatalogueError, Provider};
 use orx_router::chain::{Chains, Links};
 use orx_router::limits::Rate;
@@ -57,7 +57,7 @@ pub enum Sessions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
-    /// For a connection.
+    /// For a connection; a change comes into force at the next start.
     pub connect_ms: u64,
     /// For the beginning of an answer.
     pub first_byte_ms: u64,
@@ -106,6 +106,14 @@ pub enum SettingsError {
     /// A provider cannot be asked.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// A cap that would hold nothing, or do what it cannot.
+    #[error("`gateway.caps`: the cap `{cap}`: {why}")]
+    Cap {
+        /// Its name.
+        cap: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A figure is out of bounds.
     #[error("`gateway.{name}` is {value}, it must be {least} to {most}")]
     Bounds {
@@ -163,6 +171,19 @@ impl Config {
         let (links, flaws) = file.fallbacks.resolve(&catalogue);
         if let Some(flaw) = flaws.first() {
             return Err(SettingsError::Chain(flaw.to_string()));
+        }
+        for cap in &file.caps {
+            let wrong = |why| SettingsError::Cap { cap: cap.name.clone(), why };
+            if cap.at_limit == AtLimit::Park {
+                return Err(wrong(
+                    "`at_limit: park` is not there yet: leave it out, and calls are refused at the limit",
+                ));
+            }
+            if cap.of == Of::Key {
+                return Err(wrong(
+                    "`of: key` bounds nothing, since there are no keys with names yet: use session, user or all",
+                ));
+            }
         }
         let bounds = |name, value: u64, least, most| match (least..=most).contains(&value) {
             true => Ok(value),

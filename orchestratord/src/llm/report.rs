@@ -148,7 +148,7 @@ pub fn providers(gateway: &Gateway) -> Providers {
     let inner = gateway.inner();
     let config = inner.config();
     let now = inner.time.now();
-    let control = inner.control();
+    let mut control = inner.control();
     let providers = config.catalogue.providers().iter().map(|provider| {
         let whole = Route { provider: provider.id.clone(), model: ModelId::from("") };
         let standing = control.breakers.standing(&whole, now.monotonic_ms);
@@ -166,17 +166,27 @@ pub fn providers(gateway: &Gateway) -> Providers {
                 is_up: control.breakers.standing(&model.route, now.monotonic_ms).admits(),
             }
         });
-        let (state, why) = told(standing);
+        let models: Vec<Model> = models.collect();
+        let is_configured = config.upstreams.get(&provider.id).is_some_and(|upstream| upstream.is_configured());
+        let (state, mut why) = match standing {
+            // A breaker of which nothing was asked says nothing of its provider.
+            Standing::Closed if !is_configured => ("no_key", String::new()),
+            Standing::Closed if !provider.local && !control.was_called(&provider.id) => ("untried", String::new()),
+            standing => told(standing),
+        };
+        if let Some(reason) = control.breakers.breaker(&provider.id, None).down_reason(now.monotonic_ms) {
+            why = format!("{why}: {reason}");
+        }
         Provider {
             provider: provider.id.to_string(),
             title: provider.title.clone(),
             dialect: shown(&provider.dialect),
             base_url: provider.base_url.clone(),
-            is_configured: config.upstreams.get(&provider.id).is_some_and(|upstream| upstream.is_configured()),
+            is_configured,
             key_variable: provider.key_variable.clone(),
             state: state.to_owned(),
             why,
-            models: models.collect(),
+            models,
         }
     });
     Providers { providers: providers.collect() }

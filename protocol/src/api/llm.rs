@@ -134,7 +134,7 @@ pub struct Provider {
     pub is_configured: bool,
     /// The variable that holds its key; `None` where it needs none.
     pub key_variable: Option<String>,
-    /// What its breaker is: `closed`, `open`, `half_open`, `down`.
+    /// What it is: `no_key`, `untried` since the daemon began, else what its breaker is: `closed`, `open`, `half_open`, `down`.
     pub state: String,
     /// Why, and for how long, in words; empty while it is closed.
     pub why: String,

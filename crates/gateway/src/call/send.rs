@@ -96,7 +96,9 @@ pub(super) async fn along(
                 conversation: asked.conversation.clone(),
                 prompt: asked.prompt,
                 is_ours: draft.row.billing == "key",
+                is_login: asked.caller.login == Login::Own,
                 began: asked.began,
+                is_open: Arc::clone(&draft.is_open),
             });
             let failed = match once(&gateway, &config, &asked, &hop, attempt).await {
                 Ok(response) => {
@@ -177,11 +179,11 @@ async fn once(
     let route = hop.route.to_string();
     let outgoing = match outgoing(config, asked, hop) {
         Ok(outgoing) => outgoing,
-        Err(error) => {
-            // Nothing was sent: the provider is not to blame, and another one might take what this one cannot be told.
-            let failure = if error.status == 400 { Failure::Caller { status: 400 } } else { Failure::Malformed };
-            attempt.end(Ended::Failed(Failure::Caller { status: 400 }));
-            return Err(Box::new(Failed { failure, error, words: None }));
+        Err(unsent) => {
+            attempt.end(Ended::Unsent);
+            // Another provider might take what this one cannot be told; what is wrong in itself none takes.
+            let failure = if unsent.is_elsewhere { Failure::Malformed } else { Failure::Caller { status: 400 } };
+            return Err(Box::new(Failed { failure, error: unsent.error, words: None }));
         }
     };
     let Outgoing { request, dialect, caller, is_kept, hides_usage } = outgoing;
@@ -193,7 +195,10 @@ async fn once(
             return Err(Box::new(Failed::own(failure, &route, &why)));
         }
     };
-    note_quota(gateway, hop, &response);
+    // What an account of the caller's own has left says nothing of the operator's.
+    if asked.caller.login == Login::Operator {
+        note_quota(gateway, hop, &response);
+    }
     let owner = if asked.caller.login == Login::Own { KeyOwner::Caller } else { KeyOwner::Operator };
     let (head, body) = response.into_parts();
     if !head.status.is_success() {
@@ -247,9 +252,23 @@ async fn once(
     }
 }
 
+/// What was not sent.
+struct Unsent {
+    error: ApiError,
+    /// Whether another provider might be told it.
+    is_elsewhere: bool,
+}
+
+impl From<DialectError> for Unsent {
+    fn from(error: DialectError) -> Self {
+        Self { is_elsewhere: matches!(error, DialectError::Impossible { .. }), error: unreadable(&error) }
+    }
+}
+
 /// Makes what goes to a provider.
-fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, ApiError> {
-    let missing = || own(ErrorKind::Internal, &format!("{} is not set up", hop.route), "");
+fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, Unsent> {
+    let elsewhere = |error: ApiError| Unsent { error, is_elsewhere: true };
+    let missing = || elsewhere(own(ErrorKind::Internal, &format!("{} is not set up", hop.route), ""));
     let upstream = config.upstreams.get(&hop.route.provider).ok_or_else(missing)?;
     let dialect = upstream.dialect_for(asked.dialect);
     let is_kept = dialect == asked.dialect;
@@ -268,7 +287,7 @@ fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, ApiEr
     };
     let mut hides_usage = false;
     let (body, headers) = if is_kept {
-        let body = edited(asked, hop, &mut hides_usage).map_err(|error| unreadable(&error))?;
+        let body = edited(asked, hop, &mut hides_usage)?;
         (body, headers::passed(&asked.headers, key, asked.caller.login == Login::Own))
     } else if asked.ask == Ask::Generate {
         let target = target(config, upstream, hop, dialect);
@@ -279,7 +298,7 @@ fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, ApiEr
             request_id: &asked.call,
             created: asked.at_ms / 1000,
         };
-        let translated = translate::request(&call, &target, &asked.body).map_err(|error| unreadable(&error))?;
+        let translated = translate::request(&call, &target, &asked.body)?;
         for loss in &translated.losses {
             tracing::debug!(call = asked.call, ?loss, "A part of a request could not be said to its provider.");
         }
@@ -288,7 +307,7 @@ fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, ApiEr
         (Bytes::from(translated.body), headers::fresh(dialect, asked.stream, key))
     } else {
         let message = format!("{} does not speak the dialect in which this is asked", hop.route);
-        return Err(own(ErrorKind::BadGateway, &message, "name a model whose provider does"));
+        return Err(elsewhere(own(ErrorKind::BadGateway, &message, "name a model whose provider does")));
     };
     let shape = Shape {
         stream: asked.stream,
@@ -296,7 +315,8 @@ fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, ApiEr
         query: asked.query.as_deref().filter(|_| is_kept && dialect != Dialect::Gemini),
     };
     let ask = if is_kept { asked.ask } else { Ask::Generate };
-    let unbuilt = |error: http::Error| own(ErrorKind::InvalidRequest, &format!("{}: {error}", hop.route), "");
+    let unbuilt =
+        |error: http::Error| elsewhere(own(ErrorKind::InvalidRequest, &format!("{}: {error}", hop.route), ""));
     let uri = upstream.uri(dialect, ask, &hop.name, shape).map_err(unbuilt)?;
     let mut request = Request::builder().method(Method::POST).uri(uri).body(Full::new(body)).map_err(unbuilt)?;
     *request.headers_mut() = headers;

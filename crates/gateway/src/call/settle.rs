@@ -1,6 +1,7 @@
 //! The row of a call from its first attempt to its end. A call whose caller goes away between two attempts ends here.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use orx_router::budget::Expected;
 use orx_store::CallRow;
@@ -17,7 +18,9 @@ pub(super) struct Draft {
     gateway: Arc<Inner>,
     /// What is known of the call.
     pub(super) row: CallRow,
-    is_open: bool,
+    /// Whether the call's end is still to be written: whoever ends it writes it, once.
+    pub(super) is_open: Arc<AtomicBool>,
+    is_handed_over: bool,
 }
 
 impl Draft {
@@ -46,7 +49,7 @@ impl Draft {
             outcome: "open".to_owned(),
             ..CallRow::default()
         };
-        Self { gateway, row, is_open: false }
+        Self { gateway, row, is_open: Arc::default(), is_handed_over: false }
     }
 
     /// Notes that the call goes to `hop`, before it does.
@@ -63,12 +66,12 @@ impl Draft {
         self.row.reserved_microusd = expected.cost.map(|cost| cost.0);
         self.row.reserved_tokens = expected.tokens.0;
         self.gateway.ledger.open(self.row.clone()).await;
-        self.is_open = true;
+        self.is_open.store(true, Ordering::Release);
     }
 
     /// The call was answered; whoever answers writes its row.
     pub(super) fn answered(&mut self) {
-        self.is_open = false;
+        self.is_handed_over = true;
     }
 
     /// The call failed for good, and its caller gets `status`.
@@ -78,7 +81,7 @@ impl Draft {
     }
 
     fn close(&mut self, outcome: &str) {
-        if std::mem::take(&mut self.is_open) {
+        if !self.is_handed_over && self.is_open.swap(false, Ordering::AcqRel) {
             let now_ms = self.gateway.time.now().wall_ms;
             self.row.outcome = outcome.to_owned();
             self.row.ended_ms = Some(now_ms);

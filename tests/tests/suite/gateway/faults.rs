@@ -324,7 +324,73 @@ async fn a_local_provider_that_does_not_answer_is_passed_over_by_the_router() {
     let of = |name: &str| {
         providers["providers"].as_array().unwrap().iter().find(|one| one["provider"] == name).unwrap().clone()
     };
-    assert_eq!((of("ollama")["state"].as_str(), of("second")["state"].as_str()), (Some("down"), Some("closed")));
+    assert_eq!((of("ollama")["state"].as_str(), of("second")["state"].as_str()), (Some("down"), Some("untried")));
+    assert_eq!(of("openai")["state"], "no_key");
     let reply = ask(&http, &messages("auto", true)).await;
     assert_eq!((reply.status.as_u16(), reply.header("x-orx-attempts")), (200, ""), "{}", text(&reply));
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_a_half_read_answer_pays_for_it_in_the_ledger_as_under_its_cap() {
+    let half = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"id\":".to_vec();
+    let (first, second) = (Provider::start(vec![Does::Stalls(half)]).await, Provider::start(vec![Does::Drops]).await);
+    let chat = Provider::start(vec![Does::Drops]).await;
+    let mut gateway = quick();
+    gateway["timeouts"] = json!({"first_byte_ms": 60000, "idle_ms": 60000});
+    gateway["caps"] = json!([{"name": "today", "of": "all", "micro_dollars": 1_000_000}]);
+    let (daemon, http) = start(&first, &second, &chat, gateway);
+    let stream = begin(&http, "/v1/messages", &messages("alpha", false)).await;
+    // The answer has begun once the gateway counts a first byte; the provider wrote it before it waits.
+    eventually_async("the request at the provider", PATIENCE, async || (!first.came().is_empty()).then_some(())).await;
+    tokio::task::yield_now().await;
+    let spent = |daemon: &orx_tests::harness::Daemon| daemon.call("llm.budget", &json!({}))["caps"][0].clone();
+    assert!(spent(&daemon)["reserved_microusd"].as_u64().unwrap() > 0);
+    drop(stream);
+    first.left(1).await;
+    let row = eventually_async("the row", PATIENCE, async || ledger(&daemon).first().cloned()).await;
+    let cap = spent(&daemon);
+    assert_eq!(row["cost_microusd"], cap["spent_microusd"], "the ledger has what the cap counts: {row} {cap}");
+    assert_eq!(cap["reserved_microusd"], 0);
+}
+
+#[tokio::test]
+async fn the_limit_of_a_callers_own_account_closes_nothing_to_others() {
+    let limited = Does::Answers(
+        429,
+        "anthropic-ratelimit-requests-remaining: 0\r\nanthropic-ratelimit-requests-reset: 2099-01-01T00:00:00Z\r\nretry-after: 3600\r\n",
+        ERROR.to_owned(),
+    );
+    let vendor = Provider::start(vec![limited, good()]).await;
+    let (second, chat) = (Provider::start(vec![Does::Drops]).await, Provider::start(vec![Does::Drops]).await);
+    let (_daemon, http) = super::start_with(&vendor, &second, &chat, quick(), |settings| {
+        let path = settings.config.with_file_name("providers.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}  anthropic:\n    base_url: {}\n", vendor.url())).unwrap();
+        settings.environment.push(("ANTHROPIC_API_KEY".to_owned(), "the-operators".to_owned()));
+    });
+    let key = http.token.clone();
+    let own = [
+        ("content-type", "application/json"),
+        ("authorization", "Bearer sk-ant-oat01-mine"),
+        ("x-orx-key", key.as_str()),
+    ];
+    let body = messages("claude-opus-5-5", true);
+    assert_eq!(http.send_bare("POST", "/v1/messages", &own, &body).await.status, 429);
+    let operators = ask(&http, &body).await;
+    assert_eq!(operators.status, 200, "{}", text(&operators));
+}
+
+#[tokio::test]
+async fn what_one_provider_cannot_be_told_goes_to_the_next_and_says_nothing_of_the_first() {
+    let (first, second) = (Provider::start(vec![good()]).await, Provider::start(vec![good()]).await);
+    let answer = orx_tests::provider::chat_answer("from the third", 12, 3);
+    let chat = Provider::start(vec![Does::Answers(200, "", answer)]).await;
+    let mut gateway = quick();
+    gateway["fallbacks"] = json!({"after": {"alpha": ["gamma"]}});
+    let (daemon, http) = start(&first, &second, &chat, gateway);
+    let body = json!({"model": "alpha", "messages": [{"role": "system", "content": "hi"}]}).to_string();
+    let reply = http.send("POST", "/v1/chat/completions", &[super::JSON], &body).await;
+    assert_eq!((reply.status.as_u16(), reply.header("x-orx-provider")), (200, "talk"), "{}", text(&reply));
+    assert!(first.came().is_empty(), "nothing was sent to it");
+    assert_eq!(ledger(&daemon).len(), 1);
 }
