@@ -51,6 +51,8 @@ pub(crate) fn money(micro_dollars: Option<u64>) -> String {
     match micro_dollars {
         None => UNKNOWN.to_owned(),
         Some(micro) if micro >= 1_000_000 => format!("${}.{:02}", micro / 1_000_000, micro % 1_000_000 / 10_000),
+        // What costs something is never said to cost nothing.
+        Some(1..100) => "<$0.0001".to_owned(),
         Some(micro) => format!("$0.{:04}", micro / 100),
     }
 }

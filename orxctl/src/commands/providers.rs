@@ -66,6 +66,9 @@ pub(crate) async fn run(context: &Context, arguments: &Providers) -> Result<Stat
         return Ok(Status::Done);
     }
     context.output.text(&render::money::providers(&list, context.output))?;
+    for reason in render::money::reasons(&list) {
+        context.output.note(&reason);
+    }
     if arguments.models {
         context.output.text(&format!("\n{}", render::money::models(&list, context.output)))?;
     }

@@ -5,6 +5,7 @@ use orx_protocol::api::llm::{Cap, Providers, Usage, UsageLine};
 use crate::figures;
 use crate::output::Output;
 use crate::table::{Cell, Table};
+use crate::text;
 
 /// What calls cost, a line a name, and all of them together.
 pub(crate) fn usage(usage: &Usage, output: Output) -> String {
@@ -69,23 +70,22 @@ pub(crate) fn caps(caps: &[Cap], output: Output) -> String {
 
 /// The providers.
 pub(crate) fn providers(list: &Providers, output: Output) -> String {
-    let mut table = Table::new(&["PROVIDER", "STATE", "KEY", "SPEAKS", "MODELS", "ADDRESS"]);
+    let mut table = Table::new(&["PROVIDER", "STATE", "KEY", "MODELS", "ADDRESS"]);
     for provider in &list.providers {
         let key = match (&provider.key_variable, provider.is_configured) {
-            (None, _) => "not needed".to_owned(),
-            (Some(_), true) => "set".to_owned(),
-            (Some(variable), false) => format!("set {variable}"),
-        };
-        let state = match provider.state.as_str() {
-            "closed" => "up".to_owned(),
-            other if provider.why.is_empty() => other.to_owned(),
-            other => format!("{other}: {}", provider.why),
+            (None, _) => "not needed",
+            (Some(_), true) => "set",
+            (Some(variable), false) => variable,
         };
         table.row(vec![
             Cell::new(&provider.provider),
-            Cell::word(state),
+            Cell::word(match provider.state.as_str() {
+                "closed" => "up",
+                "half_open" => "on trial",
+                "no_key" => "no key",
+                other => other,
+            }),
             Cell::new(key),
-            Cell::new(&provider.dialect),
             Cell::new(provider.models.len().to_string()),
             Cell::new(provider.base_url.as_deref().unwrap_or("-")),
         ]);
@@ -93,15 +93,21 @@ pub(crate) fn providers(list: &Providers, output: Output) -> String {
     table.render(output)
 }
 
+/// Why providers are not asked, a line each.
+pub(crate) fn reasons(list: &Providers) -> impl Iterator<Item = String> + '_ {
+    let told = list.providers.iter().filter(|provider| !provider.why.is_empty());
+    told.map(|provider| text::clean_line(&format!("{} is {} {}", provider.provider, provider.state, provider.why)))
+}
+
 /// The models of all providers.
 pub(crate) fn models(list: &Providers, output: Output) -> String {
-    let mut table = Table::new(&["PROVIDER", "MODEL", "STATE", "CONTEXT", "IN/M", "OUT/M", "PRICED ON"]);
+    let mut table = Table::new(&["PROVIDER", "MODEL", "BREAKER", "CONTEXT", "IN/M", "OUT/M", "PRICED ON"]);
     for provider in &list.providers {
         for model in &provider.models {
             table.row(vec![
                 Cell::new(&provider.provider),
                 Cell::new(&model.model),
-                Cell::word(if model.is_up { "up" } else { "down" }),
+                Cell::word(if model.is_up { "closed" } else { "open" }),
                 Cell::new(model.context.map_or_else(|| figures::UNKNOWN.to_owned(), figures::count)),
                 Cell::new(figures::money(model.input_microusd)),
                 Cell::new(figures::money(model.output_microusd)),
@@ -110,4 +116,95 @@ pub(crate) fn models(list: &Providers, output: Output) -> String {
         }
     }
     table.render(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orx_protocol::api::llm::{Model, Provider};
+
+    fn list() -> Providers {
+        let provider = |name: &str, state: &str, key: Option<&str>, is_configured, url: &str, why: &str| Provider {
+            provider: name.to_owned(),
+            state: state.to_owned(),
+            key_variable: key.map(str::to_owned),
+            is_configured,
+            base_url: Some(url.to_owned()),
+            why: why.to_owned(),
+            models: vec![Model {
+                model: format!("{name}-large"),
+                context: Some(200_000),
+                input_microusd: Some(3_000_000),
+                priced_on: Some("2026-11-20".to_owned()),
+                is_up: state == "closed",
+                ..Model::default()
+            }],
+            ..Provider::default()
+        };
+        let refused = "for another 240 s: it does not answer: Connection refused";
+        Providers {
+            providers: vec![
+                provider("anthropic", "closed", Some("ANTHROPIC_API_KEY"), true, "https://api.anthropic.com", ""),
+                provider("openai", "no_key", Some("OPENAI_API_KEY"), false, "https://api.openai.com/v1", ""),
+                provider(
+                    "google",
+                    "untried",
+                    Some("GEMINI_API_KEY"),
+                    true,
+                    "https://generativelanguage.googleapis.com",
+                    "",
+                ),
+                provider("ollama", "down", None, true, "http://127.0.0.1:11434", refused),
+            ],
+        }
+    }
+
+    #[test]
+    fn providers_say_what_is_known_of_them() {
+        insta::assert_snapshot!(providers(&list(), Output::plain(Some(80))));
+        insta::assert_snapshot!(models(&list(), Output::plain(Some(100))));
+        assert_eq!(
+            reasons(&list()).collect::<Vec<_>>(),
+            ["ollama is down for another 240 s: it does not answer: Connection refused"]
+        );
+    }
+
+    #[test]
+    fn costs_mark_what_is_estimated_and_what_has_no_price() {
+        let line = |name: Option<&str>, cost_microusd, estimated, unpriced| UsageLine {
+            name: name.map(str::to_owned),
+            calls: 12,
+            failed: estimated,
+            input: 34_567,
+            output: 890,
+            cache_read: 1_200_000,
+            cost_microusd,
+            estimated,
+            unpriced,
+            mean_ms: 2_345,
+            ..UsageLine::default()
+        };
+        let lines = vec![line(Some("anthropic/claude-opus-5-5"), 2_345_678, 0, 0), line(None, 45, 1, 2)];
+        let all = Usage { lines, total: line(None, 2_345_723, 1, 2), ..Usage::default() };
+        insta::assert_snapshot!(usage(&all, Output::plain(Some(80))));
+    }
+
+    #[test]
+    fn caps_say_how_near_they_are() {
+        let cap = |name: &str, subject: &str, per_mille| Cap {
+            cap: name.to_owned(),
+            of: if subject.is_empty() { "all" } else { "session" }.to_owned(),
+            subject: subject.to_owned(),
+            per: "day".to_owned(),
+            limit_microusd: Some(5_000_000),
+            spent_microusd: per_mille * 5_000,
+            reserved_microusd: 20_000,
+            spent_per_mille: per_mille,
+            ..Cap::default()
+        };
+        let tokens =
+            Cap { limit_microusd: None, limit_tokens: Some(1_000_000), spent_tokens: 1_234, ..cap("tokens", "", 1) };
+        let list = [cap("day", "", 421), cap("session", "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV", 1000), tokens];
+        insta::assert_snapshot!(caps(&list, Output::plain(Some(100))));
+    }
 }
