@@ -4,16 +4,17 @@
 
 mod support;
 
-use std::io::IoSlice;
+use std::io::{IoSlice, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
+use bytes::BytesMut;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use orx_protocol::hold::{Status, TerminalSize, file, method};
 use orx_protocol::process::Exit;
 use orx_protocol::terminal::{FromViewer, ToViewer};
-use orx_protocol::{ErrorKind, codec};
+use orx_protocol::{ErrorKind, codec, frame};
 use pty_proxy::terminal::emulator::Emulator;
 use serde_json::{Value, json};
 use support::{Client, SIZE, Session, Viewer, eventually};
@@ -251,16 +252,21 @@ fn a_flood_of_descriptors_leaves_none_open() {
         client.answer().unwrap().1.unwrap();
     }
     assert!(session.descriptors() <= before + 2, "{} descriptors, {before} before", session.descriptors());
-    let mut viewer = client.attach(SIZE, "view");
+    let mut viewer = client.attach(SIZE, "control");
     viewer.told_control();
+    let mut typed = BytesMut::new();
+    frame::encode(&codec::encode(&FromViewer::Input(b"typed\r".to_vec())).unwrap(), &mut typed).unwrap();
+    let (part, rest) = typed.split_at(2);
+    let stream = &mut viewer.client.stream;
     sendmsg::<()>(
-        viewer.client.stream.as_raw_fd(),
-        &[IoSlice::new(&[0, 0])],
+        stream.as_raw_fd(),
+        &[IoSlice::new(part)],
         &[ControlMessage::ScmRights(&flood)],
         MsgFlags::empty(),
         None,
     )
     .unwrap();
-    session.call(method::STATUS, json!({}));
+    stream.write_all(rest).unwrap();
+    viewer.until_shown("typed", SIZE);
     assert!(session.descriptors() <= before + 2);
 }

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use crate::environment::Environment;
 use crate::{confine, descriptors, identity};
@@ -52,6 +53,25 @@ pub enum SpawnError {
 /// Largest core file of a child: none, since a core holds what the process knew.
 const CORE_LIMIT: u64 = 0;
 
+/// How often, and how long apart, the start of a program that is just being written is tried: for 0.2 s in all.
+const BUSY: (u32, Duration) = (40, Duration::from_millis(5));
+
+/// Tries a start again while the program's file is open for writing: an engine that updates itself is for a moment, and so
+/// is what another thread has written while a third one was between its fork and its exec.
+///
+/// # Errors
+/// What the last try gave.
+pub fn once_written<T>(mut start: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    let (times, pause) = BUSY;
+    for _ in 1..times {
+        match start() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::sleep(pause),
+            done => return done,
+        }
+    }
+    start()
+}
+
 /// Puts a command together: exact environment, no core dumps.
 fn command(argv: &[String], cwd: &Path, environment: &Environment) -> Result<Command, SpawnError> {
     let (program, arguments) = argv.split_first().ok_or(SpawnError::Empty)?;
@@ -87,7 +107,7 @@ pub(crate) fn grouped(argv: &[String], cwd: &Path, environment: &Environment) ->
 
 pub(crate) fn start(argv: &[String], mut command: Command) -> Result<Child, SpawnError> {
     let program = || argv.first().cloned().unwrap_or_default();
-    command.spawn().map_err(|source| SpawnError::Refused { program: program(), source })
+    once_written(|| command.spawn()).map_err(|source| SpawnError::Refused { program: program(), source })
 }
 
 /// Starts a program on the given streams. The caller reaps it.
@@ -189,7 +209,8 @@ pub fn supervised_with(
     }
     let mut command = tokio::process::Command::from(command);
     command.kill_on_drop(true);
-    command.spawn().map_err(|source| SpawnError::Refused { program: argv.first().cloned().unwrap_or_default(), source })
+    once_written(|| command.spawn())
+        .map_err(|source| SpawnError::Refused { program: argv.first().cloned().unwrap_or_default(), source })
 }
 
 /// How a process ended, from its wait status.
@@ -199,5 +220,32 @@ pub fn exit(status: ExitStatus) -> Exit {
         (Some(code), _) => Exit::Code(code),
         (None, Some(signal)) => Exit::Signal(signal),
         (None, None) => Exit::Code(-1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Error, ErrorKind};
+
+    #[test]
+    fn a_program_that_is_being_written_is_started_when_it_is_done() {
+        let mut tries = 0;
+        let started = once_written(|| {
+            tries += 1;
+            if tries < 3 { Err(Error::from(ErrorKind::ExecutableFileBusy)) } else { Ok(tries) }
+        });
+        assert_eq!(started.unwrap(), 3);
+        let scratch = tempfile::tempdir().unwrap();
+        let program = scratch.path().join("program");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        let open = File::options().append(true).open(&program).unwrap();
+        let argv = [program.display().to_string()];
+        let start = || on_streams(&argv, scratch.path(), &Environment::new(), [(); 3].map(|()| Stdio::null()));
+        let refused = start().unwrap_err();
+        assert!(refused.to_string().contains("busy"), "{refused}");
+        drop(open);
+        assert!(start().unwrap().wait().unwrap().success());
     }
 }

@@ -158,8 +158,12 @@ pub fn on_terminal(spec: &HoldSpec, size: TerminalSize, directory: &Path) -> Res
             command.env(name, value);
         }
     }
-    let child = with_usual_mask(|| pair.slave.spawn_command(command))
-        .map_err(|error| StartError::Refused { program: name.to_owned(), why: format!("{error:#}") })?;
+    let start = || {
+        let started = pair.slave.spawn_command(command.clone());
+        started.map_err(|error| error.downcast().unwrap_or_else(|error| io::Error::other(format!("{error:#}"))))
+    };
+    let child = with_usual_mask(|| spawn::once_written(start))
+        .map_err(|error| StartError::Refused { program: name.to_owned(), why: error.to_string() })?;
     let pid = child.process_id().and_then(|pid| i32::try_from(pid).ok());
     let pid =
         pid.ok_or_else(|| StartError::Refused { program: name.to_owned(), why: "it has no process id".to_owned() })?;
