@@ -18,7 +18,7 @@ use crate::config::{ConfigError, Flags, Http, Settings};
 use crate::daemon::{Daemon, Parts, confinement, engines};
 use crate::hooks::install::Place;
 use crate::listen::unix::{BindError, Bound};
-use crate::listen::{activation, http, unix};
+use crate::listen::{activation, http, lane, unix};
 use crate::llm::callers::SessionCallers;
 use crate::runs::Runs;
 use crate::sessions::Sessions;
@@ -274,7 +274,10 @@ fn serve(
         let address =
             listener.local_addr().map_err(|source| StartError::System { what: "where HTTP is served", source })?;
         daemon.set_http_address(address);
-        daemon.tasks.spawn(http::serve(Arc::clone(daemon), listener, token, hosts, stop.clone()));
+        let unserved = |source| StartError::System { what: "HTTP on a thread of its own", source };
+        let listener = listener.into_std().map_err(unserved)?;
+        let serving = http::serve(Arc::clone(daemon), listener, token, hosts, stop.clone());
+        lane::run(&daemon.tasks, serving).map_err(unserved)?;
     }
     daemon.supervise(supervisor);
     // Last, so that whoever is answered finds the roles and the HTTP address known; the socket's backlog holds who came before.

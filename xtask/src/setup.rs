@@ -14,7 +14,7 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_DENY_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Programs of the machine, with the package that has them on Debian.
-const TOOLS: [(&str, &str); 8] = [
+const TOOLS: [(&str, &str); 9] = [
     ("python3", "python3"),
     ("git", "git"),
     ("node", "nodejs"),
@@ -23,6 +23,7 @@ const TOOLS: [(&str, &str); 8] = [
     ("bwrap", "bubblewrap"),
     ("dbus-daemon", "dbus-daemon"),
     ("tmux", "tmux"),
+    ("redis-server", "redis-server"),
 ];
 
 /// Fetches and checks everything.

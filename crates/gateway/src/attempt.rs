@@ -175,7 +175,7 @@ impl Attempt {
         self.gateway.metrics.ended(&self.row);
         // A failed attempt is not the end of its call: whoever makes the attempts writes how that ended.
         if bill.is_some() && self.is_open.swap(false, Ordering::AcqRel) {
-            self.gateway.ledger.close((*self.row).clone());
+            self.gateway.ledger.close(std::mem::take(&mut self.row));
         }
     }
 }

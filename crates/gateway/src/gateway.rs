@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::Answer;
+use crate::cache::Cache;
 use crate::call;
 use crate::caller::Callers;
 use crate::control::{Control, Time};
@@ -31,6 +32,9 @@ use crate::settings::Config;
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
+    /// The cache cannot be kept so.
+    #[error("`gateway.cache`: {0}")]
+    Cache(String),
     /// A cap makes no sense.
     #[error("`gateway.caps`: {0}")]
     Cap(#[from] CapError),
@@ -79,10 +83,12 @@ impl Gateway {
         // What an older version kept and this one cannot read is forgotten: a breaker that is closed by mistake opens again.
         let saved: Vec<SavedRoute> = saved.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
         let control = Control::new(&config, &saved, time.now())?;
+        let keys = Keys::new(&token);
+        let cache = cache_of(&config, &keys)?;
         let client = Client::new(Duration::from_millis(config.timeouts.connect_ms));
         let (ledger, writing) = Ledger::new(store.clone(), tasks.clone());
         let gateway = Self(Arc::new(Inner {
-            keys: Keys::new(&token),
+            keys,
             callers,
             client,
             ledger,
@@ -92,6 +98,7 @@ impl Gateway {
             tasks,
             doubt: Notify::new(),
             config: RwLock::new(config),
+            cache: RwLock::new(cache),
             control: Mutex::new(control),
         }));
         gateway.recall().await?;
@@ -120,11 +127,13 @@ impl Gateway {
         Ok(())
     }
 
-    /// Puts other settings in force. Nothing is changed when a cap makes no sense.
+    /// Puts other settings in force, with an empty cache: models may answer to other names now. Nothing is changed when a cap
+    /// makes no sense.
     ///
     /// # Errors
     /// [`GatewayError`].
     pub async fn reload(&self, config: Arc<Config>) -> Result<(), GatewayError> {
+        let cache = cache_of(&config, &self.0.keys)?;
         let new = {
             let mut control = self.0.control();
             let new = control.budget.configure(config.caps.clone())?;
@@ -132,6 +141,7 @@ impl Gateway {
             new
         };
         *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        *self.0.cache.write().unwrap_or_else(PoisonError::into_inner) = cache;
         if !new.is_empty() {
             self.0.ledger.flush().await;
             self.recall().await?;
@@ -164,6 +174,12 @@ impl Gateway {
         let door = door::find(method.as_str(), uri.path(), uri.query())?;
         Some(call::serve(Arc::clone(&self.0), door, request).await)
     }
+}
+
+fn cache_of(config: &Config, keys: &Keys) -> Result<Option<Arc<Cache>>, GatewayError> {
+    let Some(settings) = config.cache.clone() else { return Ok(None) };
+    let cache = Cache::new(settings, keys.seal_for(b"orx gateway cache 1")).map_err(GatewayError::Cache)?;
+    Ok(Some(Arc::new(cache)))
 }
 
 const fn subject(of: Of) -> Subject {

@@ -9,6 +9,7 @@ use orx_store::{Store, events};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use crate::cache::Cache;
 use crate::caller::Callers;
 use crate::control::{Control, Tell, Time};
 use crate::key::Keys;
@@ -38,6 +39,7 @@ pub struct Inner {
     /// A provider was found gone: it is looked at soon.
     pub(crate) doubt: Notify,
     pub(crate) config: RwLock<Arc<Config>>,
+    pub(crate) cache: RwLock<Option<Arc<Cache>>>,
     pub(crate) control: Mutex<Control>,
 }
 
@@ -46,6 +48,12 @@ impl Inner {
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Answers that were given before, where the operator wants them kept.
+    #[must_use]
+    pub fn cache(&self) -> Option<Arc<Cache>> {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The shared state. It is never held across a wait.

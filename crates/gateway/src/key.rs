@@ -50,6 +50,12 @@ impl Keys {
         Self { seal: hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes()), user: token.to_owned() }
     }
 
+    /// A seal for another purpose, of this user's and void with the token too.
+    #[must_use]
+    pub fn seal_for(&self, purpose: &[u8]) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&self.seal, purpose).as_ref())
+    }
+
     /// The key of a session.
     #[must_use]
     pub fn of_session(&self, session: SessionId) -> String {

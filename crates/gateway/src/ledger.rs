@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orx_store::{CallRow, Store, StoreError, calls};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
 
 /// Rows that may wait; a call that finds no room waits before it is sent, so that none is forgotten.
@@ -15,6 +15,9 @@ const QUEUE: usize = 16_384;
 const AGAIN: Duration = Duration::from_secs(1);
 /// Most rows of one transaction.
 const BATCH: usize = 1_024;
+/// How long rows wait for others to be written with: a transaction is a sync of the disk, and a call that is over within this time
+/// is written once. What a kill may cost is the rows of this time.
+const GATHERING: Duration = Duration::from_millis(2);
 
 /// What is to be written.
 #[derive(Debug)]
@@ -35,13 +38,16 @@ enum Entry {
 pub struct Ledger {
     queue: mpsc::Sender<Entry>,
     tasks: TaskTracker,
+    /// Somebody waits for what is gathered.
+    hurry: Arc<Notify>,
 }
 
 impl Ledger {
     /// A ledger and the task that writes it, which ends when the last handle is gone and everything is written.
     pub fn new(store: Store, tasks: TaskTracker) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, entries) = mpsc::channel(QUEUE);
-        (Self { queue, tasks }, write(store, entries))
+        let hurry = Arc::new(Notify::new());
+        (Self { queue, tasks, hurry: Arc::clone(&hurry) }, write(store, entries, hurry))
     }
 
     /// Notes that a call is sent. It waits for room.
@@ -51,8 +57,8 @@ impl Ledger {
     }
 
     /// Notes how a call ended. It does not wait: where there is no room, a task does.
-    pub fn close(&self, row: CallRow) {
-        self.put(Entry::Row(Box::new(row)));
+    pub fn close(&self, row: Box<CallRow>) {
+        self.put(Entry::Row(row));
     }
 
     /// Notes that people were told of a cap.
@@ -69,6 +75,7 @@ impl Ledger {
     pub async fn flush(&self) {
         let (reply, answer) = tokio::sync::oneshot::channel();
         if self.queue.send(Entry::Flush(reply)).await.is_ok() {
+            self.hurry.notify_one();
             drop(answer.await);
         }
     }
@@ -81,9 +88,16 @@ impl Ledger {
     }
 }
 
-async fn write(store: Store, mut entries: mpsc::Receiver<Entry>) {
+async fn write(store: Store, mut entries: mpsc::Receiver<Entry>, hurry: Arc<Notify>) {
     let mut batch = Vec::with_capacity(BATCH);
     while entries.recv_many(&mut batch, BATCH).await > 0 {
+        // A hurry of before is no harm: fewer rows go into this transaction.
+        let _ = tokio::time::timeout(GATHERING, hurry.notified()).await;
+        while batch.len() < BATCH
+            && let Ok(entry) = entries.try_recv()
+        {
+            batch.push(entry);
+        }
         let mut waiting = Vec::new();
         let rest = Arc::new(newest(std::mem::take(&mut batch), &mut waiting));
         loop {
@@ -148,7 +162,7 @@ mod tests {
         let row =
             |outcome: &str| CallRow { call: "req_1".to_owned(), outcome: outcome.to_owned(), ..CallRow::default() };
         ledger.open(row("open")).await;
-        ledger.close(CallRow { ended_ms: Some(1), ..row("answered") });
+        ledger.close(Box::new(CallRow { ended_ms: Some(1), ..row("answered") }));
         ledger.flush().await;
         let kept = store.read(|reader| calls::get(reader, "req_1")).await.unwrap().unwrap();
         assert_eq!(kept.outcome, "answered");

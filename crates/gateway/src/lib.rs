@@ -9,6 +9,7 @@
 pub mod answer;
 pub mod attempt;
 pub mod bill;
+pub mod cache;
 mod call;
 pub mod caller;
 pub mod control;

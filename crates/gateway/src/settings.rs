@@ -14,6 +14,8 @@ use orx_router::retry::Policy;
 use orx_router::strategy::rules::{RuleError, Rules, Ruleset};
 use serde::Deserialize;
 
+use crate::cache::remote;
+use crate::cache::settings::CacheSettings;
 use crate::provider::upstream::{Upstream, UpstreamError};
 
 /// `gateway` of `orchestratord.yaml`.
@@ -40,6 +42,26 @@ pub struct FileGateway {
     pub timeouts: Timeouts,
     /// The largest body of a request, in bytes.
     pub body_bytes: Option<usize>,
+    /// Answers that are given again; none where absent.
+    pub cache: Option<CacheSettings>,
+    /// What is left out of prompts that would not fit; nothing where absent.
+    pub compress: Option<Compress>,
+}
+
+/// `gateway.compress`: old results of tools are left out of prompts that would not fit their model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Compress {
+    /// How much of a model's context the prompt and its answer may fill, in percent.
+    pub at_percent: u64,
+    /// How many of the last messages stay as they are.
+    pub keep_recent: usize,
+}
+
+impl Default for Compress {
+    fn default() -> Self {
+        Self { at_percent: 90, keep_recent: 8 }
+    }
 }
 
 /// Whether sessions are led through the gateway.
@@ -114,6 +136,9 @@ pub enum SettingsError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The cache cannot be kept so.
+    #[error("`gateway.cache`: {0}")]
+    Cache(String),
     /// A figure is out of bounds.
     #[error("`gateway.{name}` is {value}, it must be {least} to {most}")]
     Bounds {
@@ -151,6 +176,10 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// The largest body of a request, in bytes.
     pub body_bytes: usize,
+    /// Answers that are given again.
+    pub cache: Option<CacheSettings>,
+    /// What is left out of prompts that would not fit.
+    pub compress: Option<Compress>,
 }
 
 impl Config {
@@ -193,6 +222,28 @@ impl Config {
         bounds("timeouts.first_byte_ms", file.timeouts.first_byte_ms, 10, 3_600_000)?;
         bounds("timeouts.idle_ms", file.timeouts.idle_ms, 10, 3_600_000)?;
         let body = bounds("body_bytes", file.body_bytes.unwrap_or(BODY) as u64, 1024, 1 << 30)?;
+        if let Some(compress) = &file.compress {
+            bounds("compress.at_percent", compress.at_percent, 10, 100)?;
+            bounds("compress.keep_recent", compress.keep_recent as u64, 1, 10_000)?;
+        }
+        if let Some(cache) = &file.cache {
+            bounds("cache.ttl_s", cache.ttl_s, 1, 30 * 86_400)?;
+            bounds("cache.bytes", cache.bytes, 1 << 20, 64 << 30)?;
+            if cache.of == Of::All {
+                let why =
+                    "`of: all` would give every caller everybody's answers: use project, session, run, user or key";
+                return Err(SettingsError::Cache(why.to_owned()));
+            }
+            if let Some(address) = &cache.redis {
+                remote::check(address).map_err(SettingsError::Cache)?;
+            }
+            if let Some(semantic) = &cache.semantic {
+                bounds("cache.semantic.threshold_per_mille", semantic.threshold_per_mille.into(), 500, 1_000)?;
+                if let Err(unknown) = catalogue.find(&semantic.model) {
+                    return Err(SettingsError::Cache(format!("`semantic.model`: {unknown}")));
+                }
+            }
+        }
         let upstreams = catalogue
             .providers()
             .iter()
@@ -208,6 +259,8 @@ impl Config {
             callers: file.callers,
             timeouts: file.timeouts,
             body_bytes: usize::try_from(body).unwrap_or(BODY),
+            cache: file.cache.clone(),
+            compress: file.compress,
             catalogue,
         })
     }

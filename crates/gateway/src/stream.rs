@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::attempt::{Attempt, Ended};
 use crate::bill::Seen;
+use crate::cache::keeping::Keeping;
 use crate::dialect::hide_usage::UsageHider;
 use crate::dialect::meter::{Ending, StreamMeter};
 use crate::dialect::stream::{StreamTranslator, UpstreamEnd};
@@ -21,6 +22,8 @@ use crate::dialect::translate::Caller;
 use crate::dialect::{Dialect, Usage};
 use crate::provider::client::innermost;
 
+/// Bytes that are passed on at once, where so many are there.
+const TOGETHER: usize = 16 * 1024;
 /// How long the last words before a broken end have to reach their caller.
 const LAST_WORDS: Duration = Duration::from_millis(25);
 
@@ -61,6 +64,10 @@ pub struct Passing {
     alarm: Pin<Box<Sleep>>,
     bytes: u64,
     rest: Rest,
+    keeping: Option<Keeping>,
+    /// What is there to be passed on, and whether more of it was looked for.
+    gathered: Vec<u8>,
+    has_looked: bool,
 }
 
 /// What an answer passes by.
@@ -74,6 +81,8 @@ pub struct Passage {
     pub hides_usage: bool,
     /// How long the next piece is waited for.
     pub idle: Duration,
+    /// What keeps the answer for those who ask the same.
+    pub keeping: Option<Keeping>,
 }
 
 impl Passing {
@@ -98,15 +107,63 @@ impl Passing {
             alarm: Box::pin(tokio::time::sleep(passage.idle)),
             bytes: 0,
             rest: Rest::More,
+            keeping: passage.keeping,
+            gathered: Vec::new(),
+            has_looked: false,
         }
     }
 
-    /// The next piece.
+    /// The next piece. What has come meanwhile goes with it: a write a piece costs more than all else.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        loop {
+            match self.next(cx) {
+                Poll::Ready(Some(Ok(piece))) => {
+                    self.has_looked = false;
+                    if self.gathered.is_empty() && piece.len() >= TOGETHER {
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
+                    self.gathered.extend_from_slice(&piece);
+                    if self.gathered.len() >= TOGETHER {
+                        return Poll::Ready(Some(Ok(self.take_gathered())));
+                    }
+                }
+                Poll::Pending if self.gathered.is_empty() => return Poll::Pending,
+                // The provider's connection is another task, which may have more once it had its turn.
+                Poll::Pending if !self.has_looked => {
+                    self.has_looked = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Pending => {
+                    self.has_looked = false;
+                    return Poll::Ready(Some(Ok(self.take_gathered())));
+                }
+                end if self.gathered.is_empty() => return end,
+                // The end is still there when it is looked for again.
+                Poll::Ready(end) => {
+                    if let Some(Err(Broken(why))) = end {
+                        self.rest = Rest::Break(why);
+                    }
+                    return Poll::Ready(Some(Ok(self.take_gathered())));
+                }
+            }
+        }
+    }
+
+    fn take_gathered(&mut self) -> Bytes {
+        std::mem::take(&mut self.gathered).into()
+    }
+
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         loop {
             match std::mem::replace(&mut self.rest, Rest::End) {
                 Rest::More => self.rest = Rest::More,
-                Rest::End => return Poll::Ready(None),
+                Rest::End => {
+                    if let Some(keeping) = self.keeping.take() {
+                        keeping.finish();
+                    }
+                    return Poll::Ready(None);
+                }
                 Rest::Break(why) => {
                     // What was said last is on its way to the caller, and would be lost with the connection.
                     if self.alarm.as_mut().poll(cx).is_pending() {
@@ -145,6 +202,7 @@ impl Passing {
                 None => self.ended(),
             };
             if !out.is_empty() {
+                self.keeping = self.keeping.take().and_then(|keeping| keeping.with(&out));
                 return Poll::Ready(Some(Ok(out)));
             }
         }
@@ -258,6 +316,13 @@ impl Passing {
     fn end(&mut self, failure: Option<Failure>, is_whole: bool) {
         let seen = Seen { usage: self.usage(), is_whole, is_stream: true, bytes: self.bytes };
         if let Some(mut attempt) = self.attempt.take() {
+            match (&mut self.keeping, failure) {
+                (Some(keeping), None) => {
+                    let cost = attempt.bill(&seen).cost.map(|cost| cost.0);
+                    keeping.ends(&attempt.row.provider, &attempt.row.model, cost);
+                }
+                (keeping, _) => *keeping = None,
+            }
             attempt.end(match failure {
                 None => Ended::Answered(seen),
                 Some(failure) => Ended::Cut(failure, seen),

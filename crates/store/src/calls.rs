@@ -41,13 +41,13 @@ pub struct CallRow {
     pub user: Option<String>,
     /// The key.
     pub key: Option<String>,
-    /// Who is billed: `key` for the operator's, `login` for the caller's own, `local` where nobody is.
+    /// Who is billed: `key` for the operator's, `login` for the caller's own, `local` and `cache` where nobody is.
     pub billing: String,
     /// Attempts, over all providers.
     pub attempts: u64,
     /// The status that the caller got; `None` while there is none.
     pub status: Option<u64>,
-    /// How it ended: `open`, `answered`, `failed`, `refused`, `cut`, `gone`, `lost`.
+    /// How it ended: `open`, `answered`, `cached`, `failed`, `refused`, `cut`, `gone`, `lost`.
     pub outcome: String,
     /// Tokens of the prompt that no cache had; `None` where the provider did not say.
     pub input: Option<u64>,
@@ -73,6 +73,10 @@ pub struct CallRow {
     pub first_byte_ms: Option<u64>,
     /// How long it took in all, in milliseconds.
     pub total_ms: Option<u64>,
+    /// What an answer out of the cache had cost when it was given first, in micro-dollars.
+    pub saved_microusd: Option<u64>,
+    /// Tokens that were left out of a prompt that did not fit, an estimate.
+    pub left_out_tokens: Option<u64>,
 }
 
 /// Whose spending is summed up.
@@ -105,7 +109,8 @@ pub struct Sum {
 
 const COLUMNS: &str = "call, at_ms, ended_ms, asked, dialect, kind, streamed, provider, model, first_provider, first_model, session, run, \
      stage, project, user, key, billing, attempts, status, outcome, input, output, cache_read, cache_write_5m, cache_write_1h, \
-     reasoning, cost_microusd, is_estimate, reserved_microusd, reserved_tokens, first_byte_ms, total_ms";
+     reasoning, cost_microusd, is_estimate, reserved_microusd, reserved_tokens, first_byte_ms, total_ms, saved_microusd, \
+     left_out_tokens";
 
 /// Made once: it is what every call is written with.
 static PUT: LazyLock<String> = LazyLock::new(|| {
@@ -155,6 +160,8 @@ pub fn put(tx: &mut Transaction<'_>, row: &CallRow) -> Result<(), StoreError> {
             row.reserved_tokens.into(),
             row.first_byte_ms.into(),
             row.total_ms.into(),
+            row.saved_microusd.into(),
+            row.left_out_tokens.into(),
         ],
     )?;
     Ok(())
@@ -301,6 +308,8 @@ fn read(row: &Row<'_>) -> Result<CallRow, StoreError> {
         reserved_tokens: row.unsigned(30)?,
         first_byte_ms: row.optional_unsigned(31)?,
         total_ms: row.optional_unsigned(32)?,
+        saved_microusd: row.optional_unsigned(33)?,
+        left_out_tokens: row.optional_unsigned(34)?,
     })
 }
 

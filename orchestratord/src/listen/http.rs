@@ -36,8 +36,9 @@ use crate::daemon::{Daemon, VERSION};
 use crate::llm;
 use crate::reply::{self, Outcome, ReplyTo};
 
-/// How long a client may take to send its headers.
-const HEADERS: Duration = Duration::from_secs(5);
+/// How long a client may take to send its headers, and a connection be idle. Clients of models give an idle connection up after four or
+/// five seconds: where both close at once, a request is lost.
+const HEADERS: Duration = Duration::from_secs(8);
 /// How long a client may take to send its body.
 const BODY: Duration = Duration::from_secs(10);
 
@@ -60,11 +61,18 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Serves until `stop`; connections that are open then may finish what they have.
 pub async fn serve(
     daemon: Arc<Daemon>,
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     token: Token,
     further_hosts: Vec<String>,
     stop: CancellationToken,
 ) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "HTTP is not served: its socket could not be taken over.");
+            return;
+        }
+    };
     let port = listener.local_addr().map_or(0, |address| address.port());
     let hosts = Arc::new(Hosts::new(port, &further_hosts));
     let router = router(Http { daemon: Arc::clone(&daemon), token, hosts: Arc::clone(&hosts) });

@@ -4,6 +4,7 @@ pub mod activation;
 pub mod connection;
 pub mod connections;
 pub mod http;
+pub mod lane;
 pub mod outbox;
 pub mod unix;
 pub mod websocket;

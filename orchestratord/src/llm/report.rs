@@ -42,6 +42,9 @@ pub async fn usage(gateway: &Gateway, params: UsageParams) -> Result<Usage, RpcE
         params.session.as_ref().is_none_or(|session| row.session.as_ref() == Some(session))
             && params.run.as_ref().is_none_or(|run| row.run.as_ref() == Some(run))
     };
+    let cached = found.iter().filter(is_wanted).filter(|row| row.outcome == "cached");
+    let (from_cache, saved) =
+        cached.fold((0, 0), |(count, saved), row| (count + 1, saved + row.saved_microusd.unwrap_or(0)));
     let rows: Vec<Row> = found.iter().filter(is_wanted).map(|row| row_of(row, &config.zone)).collect();
     let against = against.and_then(|found| found.models.first().copied()).map_or(Against::First, Against::Model);
     let savings = report::savings(&rows, &config.catalogue, against);
@@ -53,6 +56,8 @@ pub async fn usage(gateway: &Gateway, params: UsageParams) -> Result<Usage, RpcE
         lines: report::spend(&rows, by).into_iter().map(line).collect(),
         total: line(report::total(&rows)),
         is_partial,
+        from_cache,
+        saved_by_cache_microusd: saved,
         savings: (savings.compared > 0 && savings.saved() != 0).then(|| savings.to_string()),
         advice: advice.iter().map(ToString::to_string).collect(),
     })
@@ -93,7 +98,7 @@ fn row_of(row: &CallRow, zone: &TimeZone) -> Row {
             _ => row.cost_microusd.map(MicroDollars),
         },
         is_estimate: row.is_estimate,
-        succeeded: row.outcome == "answered",
+        succeeded: matches!(row.outcome.as_str(), "answered" | "cached"),
         latency_ms: row.total_ms.unwrap_or(0),
     }
 }

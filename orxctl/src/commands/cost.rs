@@ -63,6 +63,10 @@ pub(crate) async fn run(context: &Context, arguments: &Cost) -> Result<Status, F
             .output
             .note("there were more calls than are counted at once: the newest are missing; ask for a shorter time");
     }
+    if usage.from_cache > 0 {
+        let saved = figures::money(Some(usage.saved_by_cache_microusd));
+        context.output.note(&format!("{} of these came out of the cache, which saved {saved}", usage.from_cache));
+    }
     for line in usage.savings.iter().chain(&usage.advice) {
         context.output.note(line);
     }

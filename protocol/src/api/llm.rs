@@ -59,6 +59,12 @@ pub struct Usage {
     pub total: UsageLine,
     /// Whether there were more calls than are counted at once; the newest are missing then.
     pub is_partial: bool,
+    /// Calls that were answered out of the cache; they are among the others.
+    #[serde(default)]
+    pub from_cache: u64,
+    /// What those had cost when they were answered first, in micro-dollars.
+    #[serde(default)]
+    pub saved_by_cache_microusd: u64,
     /// What was saved against another model, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savings: Option<String>,

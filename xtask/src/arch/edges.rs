@@ -49,12 +49,14 @@ const ALLOWED: [(&str, &[&str]); 17] = [
 pub const OUTSIDE: [&str; 3] = ["orx-tests", "orx-bench", "xtask"];
 
 /// Libraries that belong to one room: package, and who may use it.
-const OWNED: [(&str, &[&str]); 7] = [
+const OWNED: [(&str, &[&str]); 9] = [
     ("rusqlite", &["orx-store", "orx-index"]),
     ("bincode", &["orx-protocol"]),
     ("portable-pty", &["pty-proxy"]),
     ("axum", &["orchestratord"]),
     ("hyper-rustls", &["orx-gateway"]),
+    ("moka", &["orx-gateway"]),
+    ("redis", &["orx-gateway"]),
     ("ring", &["orx-gateway"]),
     ("rustls", &["orx-gateway"]),
 ];

@@ -16,6 +16,7 @@ use orx_router::strategy::Priority;
 use super::unreadable;
 use crate::answer::{self, Answer, own};
 use crate::bill;
+use crate::cache::Slot;
 use crate::caller::Caller;
 use crate::dialect::error::{ApiError, ErrorKind};
 use crate::dialect::peek::{self, Peek};
@@ -26,6 +27,9 @@ use crate::settings::Config;
 
 /// How long a caller may take to send its body, in seconds.
 const BODY_SECONDS: u64 = 60;
+
+/// The largest body whose tokens are taken from its bytes.
+const COUNTED: usize = 256 * 1024;
 
 /// What a caller asks.
 pub(super) struct Asked {
@@ -67,6 +71,8 @@ pub(super) struct Asked {
     pub(super) task: Option<Capability>,
     /// How much it matters, where it says so.
     pub(super) priority: Option<Priority>,
+    /// Where its answer is to be kept.
+    pub(super) slot: Option<Slot>,
     /// When it came.
     pub(super) began: Instant,
     /// The same in milliseconds since the epoch.
@@ -97,7 +103,7 @@ pub(super) async fn read(
     // Ollama streams unless it is told not to; everybody else the other way round.
     let usual = door.dialect == Dialect::Ollama;
     let stream = door.ask == Ask::Generate && door.stream.unwrap_or_else(|| found.stream.unwrap_or(usual));
-    let prompt = bill::prompt(body.len(), None);
+    let prompt = estimate(door, &body);
     let kind = match door.ask {
         Ask::Generate => features::kind(door.dialect, &body, &found, prompt),
         Ask::Count => Kind::Count,
@@ -130,9 +136,20 @@ pub(super) async fn read(
         prompt,
         task: None,
         priority: None,
+        slot: None,
         began,
         at_ms: clock::now_ms(),
     })
+}
+
+/// How long a prompt is. By its bytes, which is quick and never too little; where that is much it is counted, since most of it may be
+/// pictures.
+fn estimate(door: &Door<'_>, body: &Bytes) -> Tokens {
+    let by_bytes = bill::prompt(body.len(), None);
+    if body.len() <= COUNTED || door.ask != Ask::Generate {
+        return by_bytes;
+    }
+    json::parse(body).map_or(by_bytes, |tree| by_bytes.min(Tokens(count::request(door.dialect, &tree).total())))
 }
 
 /// A request that the gateway makes itself, in OpenAI's chat dialect.
@@ -168,6 +185,7 @@ pub(super) fn made(
         conversation: None,
         task,
         priority,
+        slot: None,
         began: Instant::now(),
         at_ms: clock::now_ms(),
     })

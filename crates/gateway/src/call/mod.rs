@@ -1,7 +1,10 @@
 //! One call of a model: read, planned, sent along its chain of providers until one answers, answered.
 
 mod ask;
+mod cached;
+mod fit;
 mod plan;
+mod preload;
 mod send;
 mod settle;
 mod work;
@@ -12,6 +15,8 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use orx_protocol::CallId;
 use orx_router::budget::BudgetError;
+
+use cached::Found;
 
 use crate::answer::{self, Answer, own};
 use crate::caller::{self, Unknown};
@@ -62,11 +67,22 @@ async fn dispatch(
         Ask::Generate | Ask::Count | Ask::Embed | Ask::Rerank => {
             let config = gateway.config();
             let query = head.uri.query();
-            let asked = ask::read(&config, door, query, &head.headers, body, caller, call).await?;
+            let mut asked = ask::read(&config, door, query, &head.headers, body, caller, call).await?;
             if let Some(counted) = ask::counted_here(&config, &asked) {
                 return Ok(counted);
             }
-            send::along(gateway, config, asked).await
+            if preload::is_wanted(&asked.headers, asked.ask) {
+                let asked = preload::shorten(asked).map_err(|error| unreadable(&error))?;
+                return send::along(gateway, config, asked).await;
+            }
+            match cached::find(&gateway, &config, &asked).await {
+                Found::Answer(answer) => return Ok(answer),
+                Found::Missed(slot) => asked.slot = Some(slot),
+                Found::Passed => return send::along(gateway, config, asked).await,
+            }
+            let mut response = send::along(gateway, config, asked).await?;
+            cached::missed(&mut response);
+            Ok(response)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which providers a call is sent to, in which order. What is decided is the router's; this gives it what it decides by.
 
 use orx_router::budget::{BudgetError, Expected};
-use orx_router::catalogue::ModelIndex;
+use orx_router::catalogue::{Model, ModelIndex};
 use orx_router::chain::{Step, Tier, Walk};
 use orx_router::complexity::Band;
 use orx_router::strategy::rules::{Because, Facts};
@@ -88,17 +88,25 @@ pub(super) fn way(gateway: &Inner, config: &Config, asked: &Asked, now: Clocks) 
         left: if is_named { None } else { control.budget.left(&asked.caller.payer, now) },
         strategy: ruled.strategy,
     };
-    let mut decision = choose(
-        &config.catalogue,
-        ruled.pool,
-        &ask,
-        |_, model| {
-            let health = control.health(model, config, now);
-            // A model that is named leads its chain even when it is down: what follows it is found through it.
-            if is_named { Health { configured: true, admitted: true, has_quota: true, ..health } } else { health }
-        },
-        now.wall_ms,
-    );
+    let decide = |ask: &Ask| {
+        choose(
+            &config.catalogue,
+            ruled.pool,
+            ask,
+            |_, model| {
+                let health = control.health(model, config, now);
+                // A model that is named leads its chain even when it is down: what follows it is found through it.
+                if is_named { Health { configured: true, admitted: true, has_quota: true, ..health } } else { health }
+            },
+            now.wall_ms,
+        )
+    };
+    let of_any_length = Ask { input: ask.input.min(least_context(config, ruled.pool)), ..ask };
+    // Whether a prompt fits is an estimate: of a model that is named, its provider has the last word.
+    let mut decision = decide(if is_named { &of_any_length } else { &ask });
+    if decision.ranked.is_empty() && config.compress.is_some() {
+        decision = decide(&of_any_length);
+    }
     if let Some(conversation) = &asked.conversation
         && let Some(route) = control.stickies.get(conversation, now.monotonic_ms)
         && let Some(index) = config.catalogue.index_of(&route.provider, &route.model)
@@ -121,6 +129,16 @@ pub(super) fn way(gateway: &Inner, config: &Config, asked: &Asked, now: Clocks) 
         first,
         barriers: Vec::new(),
     })
+}
+
+/// The least that a model of the pool reads.
+fn least_context(config: &Config, pool: Option<&[ModelIndex]>) -> Tokens {
+    let reads = |model: Option<&Model>| model.and_then(|model| model.context);
+    let least = match pool {
+        Some(pool) => pool.iter().filter_map(|index| reads(config.catalogue.get(*index))).min(),
+        None => config.catalogue.models().filter_map(|(_, model)| reads(Some(model))).min(),
+    };
+    least.unwrap_or(Tokens(u64::MAX))
 }
 
 /// The way of a caller with a login of its own: to its vendor and nowhere else, known model or not.

@@ -14,12 +14,15 @@ use orx_router::quota::Quota;
 use orx_router::retry::{self, Again, Sofar};
 
 use super::ask::Asked;
+use super::fit::{self, Fitted};
 use super::plan::{self, Hop};
 use super::settle::Draft;
 use super::unreadable;
 use crate::answer::{self, Answer, Said, own};
 use crate::attempt::{Attempt, Begun, Ended};
 use crate::bill::Seen;
+use crate::cache::entry::Entry;
+use crate::cache::keeping::Keeping;
 use crate::caller::Login;
 use crate::dialect::error::{ApiError, ErrorKind};
 use crate::dialect::meter::{self, Ending, StreamMeter};
@@ -60,6 +63,15 @@ impl Failed {
         Self { failure, error: own(kind, &format!("{route}: {failure}: {why}"), ""), words: None }
     }
 
+    /// Without the operator's key, which some providers say again in their errors.
+    fn without_key(mut self, upstream: Option<&Upstream>) -> Self {
+        let Some(upstream) = upstream else { return self };
+        self.words = self.words.map(|(headers, words)| (headers, upstream.without_key(words)));
+        let message = upstream.without_key(std::mem::take(&mut self.error.message).into());
+        self.error.message = String::from_utf8_lossy(&message).into_owned();
+        self
+    }
+
     /// Of an error that stands in place of an answer.
     fn in_place(error: ApiError, owner: KeyOwner) -> Self {
         let failure = Failure::of_status(error.status, None, owner).unwrap_or(Failure::Malformed);
@@ -78,7 +90,7 @@ pub(super) async fn along(
 ) -> Result<Response<Answer>, ApiError> {
     let mut way = plan::way(&gateway, &config, &asked, gateway.time.now())?;
     tracing::debug!(call = asked.call, why = way.why, "A call is sent on.");
-    let mut draft = Draft::new(Arc::clone(&gateway), &asked, &way);
+    let mut draft = Draft::new(Arc::clone(&gateway), &asked, way.first.as_ref());
     let mut last: Option<Failed> = None;
     while let Some((hop, leave, expected)) = way.next(&gateway, &config, &asked, gateway.time.now()) {
         draft.goes_to(&config, &asked, &hop, expected).await;
@@ -105,7 +117,7 @@ pub(super) async fn along(
                     draft.answered();
                     return Ok(response);
                 }
-                Err(failed) => *failed,
+                Err(failed) => failed.without_key(config.upstreams.get(&hop.route.provider)),
             };
             let sofar = Sofar {
                 attempts: attempts_here,
@@ -166,6 +178,8 @@ struct Outgoing {
     /// Whether the request, and its answer, are of the caller's own dialect.
     is_kept: bool,
     hides_usage: bool,
+    /// Tokens that were left out, so that it fits.
+    left_out: u64,
 }
 
 /// One attempt.
@@ -186,7 +200,8 @@ async fn once(
             return Err(Box::new(Failed { failure, error: unsent.error, words: None }));
         }
     };
-    let Outgoing { request, dialect, caller, is_kept, hides_usage } = outgoing;
+    let Outgoing { request, dialect, caller, is_kept, hides_usage, left_out } = outgoing;
+    attempt.row.left_out_tokens = (left_out > 0).then_some(left_out);
     let sent = gateway.client.send(request, config.timeouts.first_byte()).await;
     let response = match sent {
         Ok(response) => response,
@@ -238,7 +253,18 @@ async fn once(
                 attempts: row.attempts,
                 cost: bill.map_or(Some(0), |bill| bill.cost.map(|cost| cost.0)),
             };
+            if let Some(slot) = asked.slot.as_ref().filter(|_| asked.ask != Ask::Count) {
+                slot.keep(Entry {
+                    provider: row.provider.clone(),
+                    model: row.model.clone(),
+                    content_type: text(&headers, header::CONTENT_TYPE),
+                    cost_microusd: said.cost,
+                    body: body.clone(),
+                    ..Entry::default()
+                });
+            }
             answer::say(&mut headers, said);
+            fit::say(&mut headers, left_out);
             attempt.row.status = Some(u64::from(head.status.as_u16()));
             attempt.end(if asked.ask == Ask::Count { Ended::Counted } else { Ended::Answered(seen) });
             let mut response = Response::new(Answer::Whole(Some(body)));
@@ -286,8 +312,9 @@ fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, Unsen
         prompt_estimate: Some(asked.prompt.0),
     };
     let mut hides_usage = false;
+    let fitted = fit::fit(config, asked, hop)?;
     let (body, headers) = if is_kept {
-        let body = edited(asked, hop, &mut hides_usage)?;
+        let body = edited(asked, &fitted, hop, &mut hides_usage)?;
         (body, headers::passed(&asked.headers, key, asked.caller.login == Login::Own))
     } else if asked.ask == Ask::Generate {
         let target = target(config, upstream, hop, dialect);
@@ -298,7 +325,7 @@ fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, Unsen
             request_id: &asked.call,
             created: asked.at_ms / 1000,
         };
-        let translated = translate::request(&call, &target, &asked.body)?;
+        let translated = translate::request(&call, &target, &fitted.body)?;
         for loss in &translated.losses {
             tracing::debug!(call = asked.call, ?loss, "A part of a request could not be said to its provider.");
         }
@@ -320,26 +347,27 @@ fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, Unsen
     let uri = upstream.uri(dialect, ask, &hop.name, shape).map_err(unbuilt)?;
     let mut request = Request::builder().method(Method::POST).uri(uri).body(Full::new(body)).map_err(unbuilt)?;
     *request.headers_mut() = headers;
-    Ok(Outgoing { request, dialect, caller, is_kept, hides_usage })
+    Ok(Outgoing { request, dialect, caller, is_kept, hides_usage, left_out: fitted.left_out })
 }
 
 /// The caller's body with another model's name in it, where that is another; every other byte as it came.
-fn edited(asked: &Asked, hop: &Hop, hides_usage: &mut bool) -> Result<Bytes, DialectError> {
+fn edited(asked: &Asked, fitted: &Fitted<'_>, hop: &Hop, hides_usage: &mut bool) -> Result<Bytes, DialectError> {
+    let Fitted { body, found, .. } = fitted;
     let names_it = asked.path_model.is_none() && hop.name != asked.model;
     let wants_usage = asked.dialect == Dialect::Chat && asked.stream && asked.ask == Ask::Generate;
     if !names_it && !wants_usage {
-        return Ok(asked.body.clone());
+        return Ok(body.clone());
     }
-    let mut splice = if names_it { splice::model(&asked.found, &hop.name) } else { splice::Splice::default() };
+    let mut splice = if names_it { splice::model(found, &hop.name) } else { splice::Splice::default() };
     if wants_usage {
         let before = splice.clone();
-        splice.include_usage(&asked.body, &asked.found)?;
+        splice.include_usage(body, found)?;
         *hides_usage = splice != before;
     }
     if splice == splice::Splice::default() {
-        return Ok(asked.body.clone());
+        return Ok(body.clone());
     }
-    Ok(splice.to_vec(&asked.body).into())
+    Ok(splice.to_vec(body).into())
 }
 
 fn target<'h>(config: &Config, upstream: &Upstream, hop: &'h Hop, dialect: Dialect) -> Target<'h> {
@@ -409,8 +437,12 @@ async fn refused(
     Failed { failure, error, words }
 }
 
+fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
 fn is_streamed(headers: &HeaderMap, dialect: Dialect) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let content_type = text(headers, header::CONTENT_TYPE);
     let essence = content_type.split(';').next().unwrap_or("").trim();
     essence.eq_ignore_ascii_case(dialect.stream_content_type())
 }
@@ -465,12 +497,14 @@ async fn streamed(
     let row = &attempt.row;
     let said = Said { call: &asked.call, route: (&row.provider, &row.model), attempts: row.attempts, cost: None };
     answer::say(&mut headers, said);
+    fit::say(&mut headers, attempt.row.left_out_tokens.unwrap_or(0));
     attempt.row.status = Some(200);
     let passage = Passage {
         from: passed.dialect,
         caller: passed.caller,
         hides_usage: passed.hides_usage,
         idle: config.timeouts.idle(),
+        keeping: asked.slot.clone().map(|slot| Keeping::new(slot, &text(&headers, header::CONTENT_TYPE))),
     };
     let mut response = Response::new(Answer::Stream(Box::new(Passing::new(body, first, passage, attempt))));
     *response.headers_mut() = headers;

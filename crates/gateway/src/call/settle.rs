@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use orx_router::Route;
 use orx_router::budget::Expected;
 use orx_store::CallRow;
 
 use super::ask::Asked;
-use super::plan::{Hop, Way};
+use super::plan::Hop;
+use crate::cache::entry::Entry;
 use crate::caller::Login;
 use crate::door::Ask;
 use crate::inner::Inner;
@@ -25,7 +27,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Of a call that was not sent yet.
-    pub(super) fn new(gateway: Arc<Inner>, asked: &Asked, way: &Way) -> Self {
+    pub(super) fn new(gateway: Arc<Inner>, asked: &Asked, first: Option<&Route>) -> Self {
         let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
         let payer = &asked.caller.payer;
         let row = CallRow {
@@ -39,7 +41,7 @@ impl Draft {
                 Ask::Generate | Ask::Count | Ask::Models | Ask::Model | Ask::Work(_) => asked.kind.to_string(),
             },
             streamed: asked.stream,
-            first: way.first.as_ref().map(|route| (route.provider.to_string(), route.model.to_string())),
+            first: first.map(|route| (route.provider.to_string(), route.model.to_string())),
             session: text(&payer.session),
             run: text(&payer.run),
             stage: text(&asked.caller.stage),
@@ -69,6 +71,22 @@ impl Draft {
         self.is_open.store(true, Ordering::Release);
     }
 
+    /// The call was answered out of the cache.
+    pub(super) fn cached(mut self, entry: &Entry) {
+        let now_ms = self.gateway.time.now().wall_ms;
+        self.row.provider.clone_from(&entry.provider);
+        self.row.model.clone_from(&entry.model);
+        self.row.billing = "cache".to_owned();
+        self.row.outcome = "cached".to_owned();
+        self.row.status = Some(200);
+        self.row.cost_microusd = Some(0);
+        self.row.saved_microusd = entry.cost_microusd;
+        self.row.ended_ms = Some(now_ms);
+        self.row.total_ms = Some(now_ms.saturating_sub(self.row.at_ms));
+        self.gateway.metrics.ended(&self.row);
+        self.gateway.ledger.close(Box::new(std::mem::take(&mut self.row)));
+    }
+
     /// The call was answered; whoever answers writes its row.
     pub(super) fn answered(&mut self) {
         self.is_handed_over = true;
@@ -86,7 +104,7 @@ impl Draft {
             self.row.outcome = outcome.to_owned();
             self.row.ended_ms = Some(now_ms);
             self.row.total_ms = Some(now_ms.saturating_sub(self.row.at_ms));
-            self.gateway.ledger.close(self.row.clone());
+            self.gateway.ledger.close(Box::new(self.row.clone()));
         }
     }
 }

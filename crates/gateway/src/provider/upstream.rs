@@ -1,5 +1,6 @@
 //! Where a provider is and with which key it is asked. An address comes from the operator alone, never from a call.
 
+use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
 use orx_router::ProviderId;
@@ -109,6 +110,25 @@ impl Upstream {
     #[must_use]
     pub const fn key(&self) -> Option<&(HeaderName, HeaderValue)> {
         self.key.as_ref()
+    }
+
+    /// A provider's words without the operator's key, which some say again in their errors.
+    #[must_use]
+    pub fn without_key(&self, words: Bytes) -> Bytes {
+        let key = self.key().map(|(_, value)| value.as_bytes()).unwrap_or_default();
+        let key = key.strip_prefix(b"Bearer ").unwrap_or(key);
+        if key.is_empty() || memchr::memmem::find(&words, key).is_none() {
+            return words;
+        }
+        let mut out = Vec::with_capacity(words.len());
+        let mut copied = 0;
+        for found in memchr::memmem::find_iter(&words, key) {
+            out.extend_from_slice(words.get(copied..found).unwrap_or_default());
+            out.extend_from_slice(b"[redacted]");
+            copied = found + key.len();
+        }
+        out.extend_from_slice(words.get(copied..).unwrap_or_default());
+        out.into()
     }
 
     /// The dialect in which a caller of `dialect` is best served.

@@ -285,6 +285,43 @@ async fn a_provider_that_speaks_no_tls_where_tls_is_asked_for_is_not_tried_again
     assert_eq!((reply.header("x-orx-provider"), reply.header("x-orx-attempts")), ("second", "2"), "{}", text(&reply));
 }
 
+#[tokio::test]
+async fn a_redirection_is_not_followed_and_no_key_goes_with_it() {
+    let elsewhere = Provider::start(vec![good()]).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location: &'static str =
+            Box::leak(format!("location: {}/v1/messages\r\n", elsewhere.url()).into_boxed_str());
+        let first = Provider::start(vec![Does::Answers(status, location, String::new())]).await;
+        let (second, chat) = (Provider::start(vec![Does::Drops]).await, Provider::start(vec![Does::Drops]).await);
+        let (_daemon, http) = start(&first, &second, &chat, quick());
+        let reply = ask(&http, &messages("alpha", true)).await;
+        assert_eq!(reply.status, 502, "{status}: {}", text(&reply));
+        assert_eq!(reply.header("location"), "", "nor is its caller sent there");
+    }
+    assert!(elsewhere.came().is_empty());
+}
+
+#[tokio::test]
+async fn a_key_that_a_provider_says_again_is_told_to_nobody() {
+    let echoed = |status: u16| {
+        let message = "header x-api-key: operators-secret is not what we want, operators-secret";
+        let body = json!({"type": "error", "error": {"type": "invalid_request_error", "message": message}});
+        Does::Answers(status, "", body.to_string())
+    };
+    let first = Provider::start(vec![echoed(400), echoed(401), echoed(403), echoed(422)]).await;
+    let (second, chat) = (Provider::start(vec![Does::Drops]).await, Provider::start(vec![Does::Drops]).await);
+    let (daemon, http) = start(&first, &second, &chat, quick());
+    for _ in 0..4 {
+        let reply = ask(&http, &messages("alpha", true)).await;
+        assert!(reply.status.as_u16() >= 400, "{}", text(&reply));
+        assert!(!text(&reply).contains("operators-secret"), "{}", text(&reply));
+    }
+    assert_eq!(first.came().len(), 4);
+    let told =
+        [daemon.log(), daemon.call("event.list", &json!({"limit": 100})).to_string(), ledger(&daemon)[0].to_string()];
+    assert!(told.iter().all(|text| !text.contains("operators-secret")), "{told:?}");
+}
+
 #[test]
 fn a_chain_that_goes_in_a_circle_is_refused_at_the_start() {
     let refused = orx_tests::harness::Daemon::try_start(|settings| {

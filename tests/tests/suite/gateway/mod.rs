@@ -1,6 +1,8 @@
 //! The gateway through the real daemon, against providers that behave and that do not.
 
+mod cache;
 mod callers;
+mod compress;
 mod dialects;
 mod faults;
 mod money;
@@ -29,6 +31,7 @@ fn providers(first: &str, second: &str, chat: &str) -> String {
     breaker: {{in_a_row: 3, failures: 3, cooldown_ms: 60000}}
     models:
       alpha: {{context: 200000, capabilities: [tools, chat], {price}}}
+      narrow: {{context: 20000, capabilities: [tools, chat], {price}}}
   second:
     dialect: anthropic
     base_url: {second}

@@ -69,6 +69,8 @@ async fn what_is_spent_is_known_after_a_kill_and_calls_at_work_are_taken_for_spe
         .await;
     let reserved = daemon.call("llm.budget", &json!({}))["caps"][0]["reserved_microusd"].as_u64().unwrap();
     assert!(reserved > 0);
+    // Whoever asks for the ledger gets what is on disk.
+    assert_eq!(ledger(&daemon)[0]["calls"], 1, "the second is at work");
     daemon.kill9();
     daemon.launch().unwrap();
     let cap = daemon.call("llm.budget", &json!({}))["caps"][0].clone();
