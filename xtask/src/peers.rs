@@ -1,5 +1,5 @@
-//! What `orx-bench pty` measures orx beside: tmux, screen and dtach from the system, shpool and zellij built once into the
-//! cache.
+//! What `orx-bench` measures orx beside: tmux, screen, dtach and nginx from the system, shpool and zellij built once into the cache,
+//! the gateways of LiteLLM and Portkey installed there.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,12 +7,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell;
+use crate::{engines, shell};
 
 /// Programs of the machine, which are packages of the same name on Debian.
-const PACKAGES: [&str; 3] = ["tmux", "screen", "dtach"];
+const PACKAGES: [&str; 4] = ["tmux", "screen", "dtach", "nginx"];
 /// Programs that are built from the registry, and their versions.
 const BUILT: [(&str, &str); 2] = [("shpool", "0.11.5"), ("zellij", "0.45.1")];
+/// LiteLLM's gateway, of the last version whose parts are all published.
+const LITELLM: &str = "litellm[proxy]==1.99.4";
+/// Portkey's.
+const PORTKEY: &str = "@portkey-ai/gateway@1.15.2";
 /// How long one may take to build; zellij is large.
 const LIMIT: Duration = Duration::from_secs(7200);
 
@@ -30,6 +34,17 @@ pub fn setup() -> Result<()> {
             format!("{name} could not be built; the benchmarks say so and measure the others without it")
         })?;
         println!("  {name} is built, {}", shell::seconds(started.elapsed()));
+    }
+    let (litellm, portkey) = (root.join("litellm"), root.join("portkey"));
+    let has_litellm = |directory: &Path| directory.join("bin/litellm").is_file();
+    if !has_litellm(&litellm) {
+        println!("  {LITELLM} is installed once into {} …", root.display());
+        engines::fetch_python(&[LITELLM.to_owned()], "3.11", &litellm, has_litellm)?;
+    }
+    let has_portkey = |directory: &Path| directory.join("node_modules/@portkey-ai/gateway").is_dir();
+    if !has_portkey(&portkey) {
+        println!("  {PORTKEY} is installed once into {} …", root.display());
+        engines::fetch("portkey", &[PORTKEY.to_owned()], &portkey, has_portkey)?;
     }
     let missing: Vec<&str> = PACKAGES.into_iter().filter(|name| shell::find(name).is_none()).collect();
     if !missing.is_empty() {

@@ -22,12 +22,12 @@ pub struct Caller {
 }
 
 impl Caller {
-    pub fn connect(address: SocketAddr, path: &str, body: &str, token: &str) -> Result<Self> {
+    pub fn connect(address: SocketAddr, path: &str, body: &str, headers: &str) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\n{headers}anthropic-version: 2023-06-01\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         Ok(Self { stream, request: request.into_bytes(), buffer: Vec::with_capacity(64 * 1024) })
@@ -67,10 +67,17 @@ fn is_whole(answer: &[u8]) -> Result<bool> {
 }
 
 /// Calls of many connections at once; how many a second.
-pub fn many(address: SocketAddr, path: &str, body: &str, token: &str, connections: usize, calls: usize) -> Result<f64> {
+pub fn many(
+    address: SocketAddr,
+    path: &str,
+    body: &str,
+    headers: &str,
+    connections: usize,
+    calls: usize,
+) -> Result<f64> {
     let each = calls / connections;
     let mut callers =
-        (0..connections).map(|_| Caller::connect(address, path, body, token)).collect::<Result<Vec<Caller>>>()?;
+        (0..connections).map(|_| Caller::connect(address, path, body, headers)).collect::<Result<Vec<Caller>>>()?;
     for caller in &mut callers {
         caller.call()?;
     }
@@ -93,10 +100,10 @@ pub fn many(address: SocketAddr, path: &str, body: &str, token: &str, connection
 }
 
 /// How many of so many streams that never end have begun while all others are open.
-pub fn hold(address: SocketAddr, path: &str, body: &str, token: &str, count: usize) -> Result<usize> {
+pub fn hold(address: SocketAddr, path: &str, body: &str, headers: &str, count: usize) -> Result<usize> {
     let mut open = Vec::with_capacity(count);
     for _ in 0..count {
-        let mut caller = Caller::connect(address, path, body, token)?;
+        let mut caller = Caller::connect(address, path, body, headers)?;
         caller.stream.write_all(&caller.request)?;
         open.push(caller);
     }

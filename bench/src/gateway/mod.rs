@@ -2,6 +2,7 @@
 //! processor, with caps, ledger, breakers and routing on.
 
 mod caller;
+mod peers;
 pub mod provider;
 mod relay;
 
@@ -17,10 +18,14 @@ use caller::{Caller, Timing};
 
 /// Calls of one measure at one connection.
 const CALLS: usize = 2_000;
+/// The same of gateways that take milliseconds.
+const CALLS_OF_PEERS: usize = 300;
 /// Connections of the measure of rates.
 const CONNECTIONS: usize = 32;
 /// Calls of that measure.
 const MANY: usize = 60_000;
+/// The same of gateways that take milliseconds.
+const MANY_OF_PEERS: usize = 3_200;
 /// Calls after which memory is looked at, twice.
 const LONG: usize = 150_000;
 /// Streams that are held at once.
@@ -67,16 +72,38 @@ pub fn measure(report: &mut Report, rounds: usize) -> Result<()> {
     let nginx = relay::start(scratch.path(), provider.address)?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let daemon = gateway(provider.address, port)?;
-    let token = std::fs::read_to_string(daemon.home.path().join("token"))?.trim().to_owned();
+    let token = std::fs::read_to_string(daemon.home.path().join("token"))?;
+    let headers = format!("authorization: Bearer {}\r\n", token.trim());
     let pid = i32::try_from(daemon.pid())?;
     for ask in asks() {
-        one(report, &ask, rounds, &provider, nginx.as_ref().map(|nginx| nginx.address), port, &token, pid)?;
+        one(report, &ask, rounds, &provider, nginx.as_ref().map(|nginx| nginx.address), port, &headers, pid)?;
     }
-    rate(report, &asks()[0], provider.address, nginx.as_ref().map(|nginx| nginx.address), port, &token, pid)?;
-    memory(report, &asks()[0], port, &token, pid)?;
-    held(report, port, &token)?;
+    rate(report, &asks()[0], provider.address, nginx.as_ref().map(|nginx| nginx.address), port, &headers, pid)?;
+    memory(report, &asks()[0], port, &headers, pid)?;
+    held(report, port, &headers)?;
+    beside(report, &asks()[0], scratch.path(), provider.address)?;
     if nginx.is_none() {
         eprintln!("nginx is not installed: its figures are missing");
+    }
+    Ok(())
+}
+
+/// What the gateways of others add to the same call, and how many they carry.
+fn beside(report: &mut Report, ask: &Ask, directory: &Path, provider: SocketAddr) -> Result<()> {
+    for (name, peer) in peers::start(directory, provider) {
+        let Some(peer) = peer else {
+            eprintln!("{name} is not installed: its figures are missing; `cargo xtask bench --setup-peers` brings it");
+            continue;
+        };
+        let peer = peer?;
+        let base = timed(provider, ask, "", CALLS_OF_PEERS)?;
+        let theirs = timed(peer.address, ask, &peer.headers, CALLS_OF_PEERS)?;
+        report.plain(&format!("{name}, small chat: added p50"), theirs.total.0 - base.total.0, "us", None);
+        report.plain(&format!("{name}, small chat: added p99"), theirs.total.1 - base.total.1, "us", None);
+        let rate = caller::many(peer.address, ask.path, &ask.body, &peer.headers, CONNECTIONS, MANY_OF_PEERS)?;
+        report.plain(&format!("{name}, 32 connections: rate"), rate, "/s", None);
+        let resident = usage::memory(i32::try_from(peer.process.0.id())?, "Rss:")?;
+        report.plain(&format!("{}: memory after that", peer.name), resident, "MiB", None);
     }
     Ok(())
 }
@@ -130,7 +157,7 @@ fn one(
     provider: &Started,
     nginx: Option<SocketAddr>,
     gateway: SocketAddr,
-    token: &str,
+    headers: &str,
     pid: i32,
 ) -> Result<()> {
     // A provider of the translated model is asked in its own dialect, which is what a direct call would be.
@@ -144,11 +171,11 @@ fn one(
     };
     let mut added: [Vec<f64>; 5] = Default::default();
     for _ in 0..rounds {
-        let base = timed(provider.address, &direct, token)?;
+        let base = timed(provider.address, &direct, headers, CALLS)?;
         let before = processor(pid);
-        let ours = timed(gateway, ask, token)?;
+        let ours = timed(gateway, ask, headers, CALLS)?;
         let spent = (processor(pid) - before) / CALLS as f64;
-        let relayed = nginx.map(|nginx| timed(nginx, &direct, token)).transpose()?;
+        let relayed = nginx.map(|nginx| timed(nginx, &direct, headers, CALLS)).transpose()?;
         added[0].push(ours.total.0 - base.total.0);
         added[1].push(ours.total.1 - base.total.1);
         added[2].push(ours.first.0 - base.first.0);
@@ -188,12 +215,12 @@ struct Timed {
     first: (f64, f64),
 }
 
-fn timed(address: SocketAddr, ask: &Ask, token: &str) -> Result<Timed> {
-    let mut caller = Caller::connect(address, ask.path, &ask.body, token)?;
-    for _ in 0..CALLS / 10 {
+fn timed(address: SocketAddr, ask: &Ask, headers: &str, calls: usize) -> Result<Timed> {
+    let mut caller = Caller::connect(address, ask.path, &ask.body, headers)?;
+    for _ in 0..calls / 10 {
         caller.call()?;
     }
-    let timings = (0..CALLS).map(|_| caller.call()).collect::<Result<Vec<Timing>>>()?;
+    let timings = (0..calls).map(|_| caller.call()).collect::<Result<Vec<Timing>>>()?;
     let of = |value: fn(&Timing) -> Duration| {
         let mut values: Vec<f64> = timings.iter().map(|timing| value(timing).as_secs_f64() * 1e6).collect();
         values.sort_by(f64::total_cmp);
@@ -209,12 +236,12 @@ fn rate(
     provider: SocketAddr,
     nginx: Option<SocketAddr>,
     gateway: SocketAddr,
-    token: &str,
+    headers: &str,
     pid: i32,
 ) -> Result<()> {
-    let direct = caller::many(provider, ask.path, &ask.body, token, CONNECTIONS, MANY)?;
+    let direct = caller::many(provider, ask.path, &ask.body, headers, CONNECTIONS, MANY)?;
     let before = processor(pid);
-    let ours = caller::many(gateway, ask.path, &ask.body, token, CONNECTIONS, MANY)?;
+    let ours = caller::many(gateway, ask.path, &ask.body, headers, CONNECTIONS, MANY)?;
     let spent = (processor(pid) - before) / MANY as f64;
     report.against(
         "32 connections: rate, to direct",
@@ -226,22 +253,22 @@ fn rate(
     report.plain("32 connections: rate", ours, "/s", Some((">= 25,000/s", ours >= 25_000.0)));
     report.plain("32 connections: processor a call", spent, "us", Some(("<= 40 us", spent <= 40.0)));
     if let Some(nginx) = nginx {
-        let relayed = caller::many(nginx, ask.path, &ask.body, token, CONNECTIONS, MANY)?;
+        let relayed = caller::many(nginx, ask.path, &ask.body, headers, CONNECTIONS, MANY)?;
         report.against("32 connections: rate, to nginx's", ours, relayed, "/s", None);
     }
     Ok(())
 }
 
 /// What is kept of many calls.
-fn memory(report: &mut Report, ask: &Ask, gateway: SocketAddr, token: &str, pid: i32) -> Result<()> {
+fn memory(report: &mut Report, ask: &Ask, gateway: SocketAddr, headers: &str, pid: i32) -> Result<()> {
     let fresh = Daemon::start("workers: {naming: 0, structure: 0, semantic: 0, manager: 0}\n")?;
     std::thread::sleep(Duration::from_secs(1));
     let idle = usage::memory(i32::try_from(fresh.pid())?, "Rss:")?;
     drop(fresh);
     let resident = || usage::memory(pid, "Rss:");
-    caller::many(gateway, ask.path, &ask.body, token, CONNECTIONS, LONG)?;
+    caller::many(gateway, ask.path, &ask.body, headers, CONNECTIONS, LONG)?;
     let half = resident()?;
-    caller::many(gateway, ask.path, &ask.body, token, CONNECTIONS, LONG)?;
+    caller::many(gateway, ask.path, &ask.body, headers, CONNECTIONS, LONG)?;
     let whole = resident()?;
     report.plain(
         "memory after 300,000 calls, above idle",
@@ -254,10 +281,10 @@ fn memory(report: &mut Report, ask: &Ask, gateway: SocketAddr, token: &str, pid:
 }
 
 /// Streams that are all under way at once.
-fn held(report: &mut Report, gateway: SocketAddr, token: &str) -> Result<()> {
+fn held(report: &mut Report, gateway: SocketAddr, headers: &str) -> Result<()> {
     let body =
         r#"{"model":"think","max_tokens":9,"stream":true,"hold":true,"messages":[{"role":"user","content":"hi"}]}"#;
-    let held = caller::hold(gateway, "/v1/messages", body, token, STREAMS).context("streams that are held")?;
+    let held = caller::hold(gateway, "/v1/messages", body, headers, STREAMS).context("streams that are held")?;
     report.plain("streams held at once", held as f64, "", Some(("1,000", held == STREAMS)));
     Ok(())
 }

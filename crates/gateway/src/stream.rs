@@ -24,6 +24,8 @@ use crate::provider::client::innermost;
 
 /// Bytes that are passed on at once, where so many are there.
 const TOGETHER: usize = 16 * 1024;
+/// Turns that the connection to the provider gets to bring more of what it has read already.
+const LOOKS: u8 = 4;
 /// How long the last words before a broken end have to reach their caller.
 const LAST_WORDS: Duration = Duration::from_millis(25);
 
@@ -65,9 +67,9 @@ pub struct Passing {
     bytes: u64,
     rest: Rest,
     keeping: Option<Keeping>,
-    /// What is there to be passed on, and whether more of it was looked for.
+    /// What is there to be passed on, and how often more of it was looked for since.
     gathered: Vec<u8>,
-    has_looked: bool,
+    looks: u8,
 }
 
 /// What an answer passes by.
@@ -109,7 +111,7 @@ impl Passing {
             rest: Rest::More,
             keeping: passage.keeping,
             gathered: Vec::new(),
-            has_looked: false,
+            looks: 0,
         }
     }
 
@@ -118,7 +120,7 @@ impl Passing {
         loop {
             match self.next(cx) {
                 Poll::Ready(Some(Ok(piece))) => {
-                    self.has_looked = false;
+                    self.looks = 0;
                     if self.gathered.is_empty() && piece.len() >= TOGETHER {
                         return Poll::Ready(Some(Ok(piece)));
                     }
@@ -129,13 +131,13 @@ impl Passing {
                 }
                 Poll::Pending if self.gathered.is_empty() => return Poll::Pending,
                 // The provider's connection is another task, which may have more once it had its turn.
-                Poll::Pending if !self.has_looked => {
-                    self.has_looked = true;
+                Poll::Pending if self.looks < LOOKS => {
+                    self.looks += 1;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 Poll::Pending => {
-                    self.has_looked = false;
+                    self.looks = 0;
                     return Poll::Ready(Some(Ok(self.take_gathered())));
                 }
                 end if self.gathered.is_empty() => return end,

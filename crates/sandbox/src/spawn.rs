@@ -7,7 +7,6 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use crate::environment::Environment;
 use crate::{confine, descriptors, identity};
@@ -53,8 +52,8 @@ pub enum SpawnError {
 /// Largest core file of a child: none, since a core holds what the process knew.
 const CORE_LIMIT: u64 = 0;
 
-/// How often, and how long apart, the start of a program that is just being written is tried: for 0.2 s in all.
-const BUSY: (u32, Duration) = (40, Duration::from_millis(5));
+/// How often, and how many milliseconds apart, the start of a program that is just being written is tried: for 0.2 s in all.
+const BUSY: (u32, u8) = (40, 5);
 
 /// Tries a start again while the program's file is open for writing: an engine that updates itself is for a moment, and so
 /// is what another thread has written while a third one was between its fork and its exec.
@@ -65,7 +64,10 @@ pub fn once_written<T>(mut start: impl FnMut() -> std::io::Result<T>) -> std::io
     let (times, pause) = BUSY;
     for _ in 1..times {
         match start() {
-            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::sleep(pause),
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                // The kernel tells nobody when it no longer is; a signal may end the pause early.
+                let _ = nix::poll::poll(&mut [], pause);
+            }
             done => return done,
         }
     }
