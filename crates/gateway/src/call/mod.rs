@@ -1,9 +1,13 @@
 //! One call of a model: read, planned, sent along its chain of providers until one answers, answered.
 
 mod ask;
+mod embed;
 mod plan;
+mod s4;
 mod send;
 mod settle;
+mod texts;
+mod tries;
 mod work;
 
 use std::sync::Arc;
@@ -28,6 +32,7 @@ pub(crate) async fn serve(gateway: Arc<Inner>, door: Door<'_>, request: Request<
     let dialect = spoken(&door, &request);
     let mut response = match dispatch(gateway, &door, dialect, &call, request).await {
         Ok(response) => response,
+        Err(error) if matches!(door.ask, Ask::S4(_)) => s4::refused(&error),
         Err(error) => answer::error(dialect, &error),
     };
     if !response.headers().contains_key("x-orx-request-id") {
@@ -59,10 +64,18 @@ async fn dispatch(
             let body = ask::whole(body, &head.headers, config.body_bytes).await?;
             Ok(work::serve(gateway, config, kind, caller, call, &body).await)
         }
+        Ask::S4(kind) => {
+            let config = gateway.config();
+            let body = ask::whole(body, &head.headers, config.body_bytes).await?;
+            s4::serve(gateway, config, kind, caller, call, &body).await
+        }
         Ask::Generate | Ask::Count | Ask::Embed | Ask::Rerank => {
             let config = gateway.config();
             let query = head.uri.query();
             let asked = ask::read(&config, door, query, &head.headers, body, caller, call).await?;
+            if matches!(door.ask, Ask::Embed | Ask::Rerank) {
+                return embed::along(gateway, config, asked).await;
+            }
             if let Some(counted) = ask::counted_here(&config, &asked) {
                 return Ok(counted);
             }

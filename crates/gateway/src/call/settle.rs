@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use orx_protocol::CallId;
 use orx_router::budget::Expected;
 use orx_store::CallRow;
 
@@ -36,7 +37,9 @@ impl Draft {
             kind: match asked.ask {
                 Ask::Embed => "embedding".to_owned(),
                 Ask::Rerank => "rerank".to_owned(),
-                Ask::Generate | Ask::Count | Ask::Models | Ask::Model | Ask::Work(_) => asked.kind.to_string(),
+                Ask::Generate | Ask::Count | Ask::Models | Ask::Model | Ask::Work(_) | Ask::S4(_) => {
+                    asked.kind.to_string()
+                }
             },
             streamed: asked.stream,
             first: way.first.as_ref().map(|route| (route.provider.to_string(), route.model.to_string())),
@@ -50,6 +53,14 @@ impl Draft {
             ..CallRow::default()
         };
         Self { gateway, row, is_open: Arc::default(), is_handed_over: false }
+    }
+
+    /// The row of the next part of a call that is sent in several requests: each of them is billed by itself, so that the ledger has
+    /// what its provider counts.
+    pub(super) fn next(&self) -> Self {
+        let at_ms = self.gateway.time.now().wall_ms;
+        let row = CallRow { call: CallId::generate().to_string(), at_ms, attempts: 0, ..self.row.clone() };
+        Self { gateway: Arc::clone(&self.gateway), row, is_open: Arc::default(), is_handed_over: false }
     }
 
     /// Notes that the call goes to `hop`, before it does.
