@@ -103,7 +103,9 @@ pub(super) async fn read(
     let kind = match door.ask {
         Ask::Generate => features::kind(door.dialect, &body, &found, prompt),
         Ask::Count => Kind::Count,
-        Ask::Embed | Ask::Rerank | Ask::Models | Ask::Model | Ask::Work(_) | Ask::S4(_) => Kind::Main,
+        Ask::Embed => Kind::Embedding,
+        Ask::Rerank => Kind::Rerank,
+        Ask::Models | Ask::Model | Ask::Work(_) | Ask::S4(_) => Kind::Main,
     };
     let conversation = match kind {
         Kind::Main if door.ask == Ask::Generate => {
@@ -168,7 +170,11 @@ pub(super) fn made(
         prompt: bill::prompt(body.len(), None),
         body,
         found,
-        kind: Kind::Main,
+        kind: match ask {
+            Ask::Embed => Kind::Embedding,
+            Ask::Rerank => Kind::Rerank,
+            _ => Kind::Main,
+        },
         conversation: None,
         task,
         priority,

@@ -10,7 +10,6 @@ use orx_store::CallRow;
 use super::ask::Asked;
 use super::plan::{Hop, Way};
 use crate::caller::Login;
-use crate::door::Ask;
 use crate::inner::Inner;
 use crate::settings::Config;
 
@@ -34,13 +33,7 @@ impl Draft {
             at_ms: asked.at_ms,
             asked: asked.model.chars().take(200).collect(),
             dialect: asked.dialect.name().to_owned(),
-            kind: match asked.ask {
-                Ask::Embed => "embedding".to_owned(),
-                Ask::Rerank => "rerank".to_owned(),
-                Ask::Generate | Ask::Count | Ask::Models | Ask::Model | Ask::Work(_) | Ask::S4(_) => {
-                    asked.kind.to_string()
-                }
-            },
+            kind: asked.kind.to_string(),
             streamed: asked.stream,
             first: way.first.as_ref().map(|route| (route.provider.to_string(), route.model.to_string())),
             session: text(&payer.session),

@@ -2,6 +2,8 @@
 
 mod callers;
 mod dialects;
+mod embed;
+mod embed_chains;
 mod faults;
 mod money;
 

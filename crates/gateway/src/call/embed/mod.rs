@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use orx_router::budget::Expected;
+use orx_router::complexity::Kind;
 use orx_router::failure::{Failure, KeyOwner};
 
 use self::requests::{Batch, Plan};
@@ -113,7 +114,7 @@ impl Errand<'_> {
         let Self { gateway, config, asked, wanted, hop, .. } = *self;
         let ranks = matches!(wanted, Wanted::Order(_)) && texts::reranks(config, hop);
         if matches!(wanted, Wanted::Order(_)) {
-            draft.row.kind = if ranks { "rerank" } else { "rerank_by_embeddings" }.to_owned();
+            draft.row.kind = if ranks { Kind::Rerank } else { Kind::RerankByEmbeddings }.to_string();
         }
         draft.goes_to(config, asked, hop, expected).await;
         let plan = match self.plan(ranks) {

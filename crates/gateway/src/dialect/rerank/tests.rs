@@ -31,14 +31,14 @@ fn vectors_give_an_order_and_only_what_was_asked_for_comes_back() {
     let request = read(&tree, &mut Losses::default()).unwrap();
     let asked = request.to_embed(Dialect::Ollama).unwrap();
     assert_eq!(asked.items.len(), 4);
-    let rows = [vec![1.0, 0.0], vec![0.0, 2.0], vec![3.0, 3.0], vec![0.5, 0.0]];
+    let rows = [vec![1.0, 0.0], vec![0.0, 2.0], vec![3.0, 4.0], vec![0.5, 0.0]];
     let ranked = by_vectors(&rows);
     let written = String::from_utf8(write(&request, &ranked, "req_1", "m", 9)).unwrap();
     assert_eq!(
         written,
         concat!(
             r#"{"id":"req_1","object":"list","model":"m","results":[{"index":2,"relevance_score":1.0,"document":{"text":"same"}},"#,
-            r#"{"index":1,"relevance_score":0.7071067811865475,"document":{"text":"near"}}],"usage":{"prompt_tokens":9,"total_tokens":9}}"#
+            r#"{"index":1,"relevance_score":0.6,"document":{"text":"near"}}],"usage":{"prompt_tokens":9,"total_tokens":9}}"#
         )
     );
     let (back, usage) = check(written.as_bytes(), 3).unwrap();
