@@ -194,7 +194,7 @@ fn chat(root: &Node<'_, '_>, writer: &mut Writer) -> Result<(Option<Capability>,
             ("reasoning", Capability::Reasoning),
         ],
     )?;
-    Ok((task, count))
+    Ok((Some(task.unwrap_or(Capability::Chat)), count))
 }
 
 /// The answer of a call in S4's shape.

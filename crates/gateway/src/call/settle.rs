@@ -48,6 +48,11 @@ impl Draft {
         Self { gateway, row, is_open: Arc::default(), is_handed_over: false }
     }
 
+    /// Whether its end is written.
+    pub(super) const fn is_answered(&self) -> bool {
+        self.is_handed_over
+    }
+
     /// The row of the next part of a call that is sent in several requests: each of them is billed by itself, so that the ledger has
     /// what its provider counts.
     pub(super) fn next(&self) -> Self {

@@ -107,7 +107,7 @@ const MODELS: [(&str, &str); 4] = [
     ("qwen3-embedding-4b", "mlx/mlx-community/Qwen3-Embedding-4B-4bit-DWQ"),
 ];
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_caller_gets_the_vectors_of_every_provider() {
     let (mlx, ollama, openai, google) = (good().await, good().await, good().await, good().await);
     let places = Places { mlx: &mlx.url(), ollama: &ollama.url(), openai: &openai.url(), google: &google.url() };
@@ -137,7 +137,7 @@ async fn every_caller_gets_the_vectors_of_every_provider() {
     assert_eq!(google.calls()[0].header("x-goog-api-key"), "operators-secret");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_caller_of_openai_asks_besides_reaches_other_providers() {
     let answer = json!({"model": "nomic-embed-text", "embeddings": [[0.5, -1.0]], "prompt_eval_count": 4}).to_string();
     // The first request is a look at whether it is there.
@@ -159,7 +159,7 @@ async fn what_a_caller_of_openai_asks_besides_reaches_other_providers() {
     assert!(text(&wrong).contains("vectors of 2 numbers came where 3 were asked for"), "{}", text(&wrong));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_that_is_larger_than_its_provider_takes_is_sent_in_parts() {
     let (openai, google, ollama) = (good().await, good().await, good().await);
     let places = Places { mlx: NOBODY, ollama: &ollama.url(), openai: &openai.url(), google: &google.url() };
@@ -167,7 +167,7 @@ async fn a_batch_that_is_larger_than_its_provider_takes_is_sent_in_parts() {
     let texts = some(300);
     for (path, body) in doors("gemini-embedding-2", &texts) {
         let reply = http.send("POST", &path, &[JSON], &body.to_string()).await;
-        assert_eq!(vectors(&reply), expected(&texts), "{path}");
+        assert!(vectors(&reply) == expected(&texts), "{path}: {:.300}", text(&reply));
         assert_eq!((reply.header("x-orx-batches"), reply.header("x-orx-attempts")), ("3", ""), "{path}");
         assert_eq!(reply.header("x-orx-cost-usd"), "0.000300", "each part is rounded up by itself: {path}");
     }
@@ -177,17 +177,18 @@ async fn a_batch_that_is_larger_than_its_provider_takes_is_sent_in_parts() {
     assert_eq!(line(&daemon, "google/gemini-embedding-2"), (9, 3 * counted(&texts), 900, 0));
     let whole = json!({"model": "nomic-embed-text", "input": texts}).to_string();
     let reply = http.send("POST", "/v1/embeddings", &[JSON], &whole).await;
-    assert_eq!((vectors(&reply), ollama.calls().len()), (expected(&texts), 1), "no limit of it is known");
+    assert!(vectors(&reply) == expected(&texts), "{:.300}", text(&reply));
+    assert_eq!(ollama.calls().len(), 1, "no limit of it is known");
     let texts = some(2049);
     let body = json!({"model": "text-embedding-3-small", "input": texts, "user": "u"}).to_string();
     let reply = http.send("POST", "/v1/embeddings", &[JSON], &body).await;
-    assert_eq!(vectors(&reply), expected(&texts));
+    assert!(vectors(&reply) == expected(&texts), "{:.300}", text(&reply));
     let asked: Vec<usize> = openai.calls().iter().map(|came| came.json()["input"].as_array().unwrap().len()).collect();
     assert_eq!((asked, openai.calls()[1].json()["user"].as_str()), (vec![2048, 1], Some("u")));
     assert_eq!(line(&daemon, "openai/text-embedding-3-small").1, counted(&texts));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_part_that_failed_is_sent_again() {
     let overloaded =
         Does::Answers(503, "", r#"{"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}"#.to_owned());
@@ -197,7 +198,7 @@ async fn only_the_part_that_failed_is_sent_again() {
     let texts = some(150);
     let body = json!({"model": "gemini-embedding-2", "input": texts}).to_string();
     let reply = http.send("POST", "/v1/embeddings", &[JSON], &body).await;
-    assert_eq!(vectors(&reply), expected(&texts), "{}", text(&reply));
+    assert!(vectors(&reply) == expected(&texts), "{:.300}", text(&reply));
     let sizes: Vec<usize> =
         google.calls().iter().map(|came| came.json()["requests"].as_array().unwrap().len()).collect();
     assert_eq!((sizes, reply.header("x-orx-attempts")), (vec![100, 50, 50], "2"));
@@ -205,7 +206,7 @@ async fn only_the_part_that_failed_is_sent_again() {
     assert_eq!((calls, input, estimated), (2, counted(&texts), 0), "as its provider counted");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn vectors_that_are_not_what_was_asked_for_are_never_passed_on() {
     let google = good().await;
     for (answer, words) in [
@@ -234,11 +235,11 @@ async fn vectors_that_are_not_what_was_asked_for_are_never_passed_on() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_names_the_field_and_is_sent_nowhere() {
     let openai = good().await;
     let places = Places { mlx: NOBODY, ollama: NOBODY, openai: &openai.url(), google: NOBODY };
-    let (daemon, http) = start(&places, quick(), "");
+    let (_daemon, http) = start(&places, quick(), "");
     let small = "text-embedding-3-small";
     for (path, body, status, words) in [
         ("/v1/embeddings", json!({"model": small}), 400, "`input`: it is missing"),
@@ -272,17 +273,16 @@ async fn bad_input_names_the_field_and_is_sent_nowhere() {
         assert!(text(&reply).contains(words), "{path} {body}: {}", text(&reply));
     }
     // Tokens are of the model that is named, and of no other.
-    let own =
-        http.send("POST", "/v1/embeddings", &[JSON], &json!({"model": small, "input": [[1, 2], [3]]}).to_string());
-    assert_eq!(own.await.status, 200);
+    let own = json!({"model": small, "input": [[1, 2], [3]]}).to_string();
+    assert_eq!(http.send("POST", "/v1/embeddings", &[JSON], &own).await.status, 200);
     let other = json!({"model": "gemini-embedding-2", "input": [1, 2, 3]}).to_string();
     let other = http.send("POST", "/v1/embeddings", &[JSON], &other).await;
     assert_eq!(other.status, 400);
     assert!(text(&other).contains("tokens of one model mean nothing to another"), "{}", text(&other));
-    assert_eq!((openai.calls().len(), ledger(&daemon).len()), (1, 1), "{:?}", ledger(&daemon));
+    assert_eq!(openai.calls().len(), 1, "nothing else was sent");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn caps_and_the_callers_limits_hold_for_vectors() {
     let (openai, google) = (good().await, good().await);
     let places = Places { mlx: NOBODY, ollama: NOBODY, openai: &openai.url(), google: &google.url() };

@@ -15,7 +15,7 @@ fn chained() -> Value {
         "glm-4.5": ["llama3.2:3b"],
         "llama3.2:3b": ["gpt-5"],
     }});
-    gateway["rules"] = json!({"types": {"chat": {"models": ["glm-4.5"]}}});
+    gateway["rules"] = json!({"types": {"chat": {"models": ["glm-4.5", "llama3.2:3b", "gpt-5"], "strategy": "cost"}}});
     gateway
 }
 
@@ -23,7 +23,7 @@ fn embeddings(model: &str) -> String {
     json!({"model": model, "input": some(2)}).to_string()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn vectors_of_another_model_come_only_along_a_chain_that_somebody_wrote() {
     let (ollama, openai) = (good().await, good().await);
     let (ollama_url, openai_url) = (ollama.url(), openai.url());
@@ -66,7 +66,7 @@ async fn vectors_of_another_model_come_only_along_a_chain_that_somebody_wrote() 
     assert_eq!((ledger(&daemon)[0]["calls"].as_u64(), ledger(&daemon)[0]["input"].as_u64()), (Some(3), Some(counted)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_dies_later_is_left_along_the_chain_too() {
     let mlx = Provider::start(vec![Does::Answers(200, "", "{}".to_owned()), Does::Drops]).await;
     let (ollama, openai) = (good().await, good().await);
@@ -78,7 +78,7 @@ async fn a_provider_that_dies_later_is_left_along_the_chain_too() {
     assert_eq!(reply.json()["data"][1]["embedding"], expected(&some(2))[1]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rule_says_which_model_embeds_where_none_is_named() {
     let (ollama, google) = (good().await, good().await);
     let places = Places { mlx: NOBODY, ollama: &ollama.url(), openai: NOBODY, google: &google.url() };
@@ -104,7 +104,7 @@ fn cosine(one: &str, other: &str) -> f64 {
     product(&one, &other) / (product(&one, &one).sqrt() * product(&other, &other).sqrt())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn texts_are_put_in_order_by_vectors_where_a_provider_has_no_rerank() {
     let (mlx, ollama, openai, google) = (good().await, good().await, good().await, good().await);
     let places = Places { mlx: &mlx.url(), ollama: &ollama.url(), openai: &openai.url(), google: &google.url() };
@@ -142,7 +142,7 @@ async fn texts_are_put_in_order_by_vectors_where_a_provider_has_no_rerank() {
     assert_eq!(mlx.calls()[0].line, "POST /v1/embeddings", "it has no `/rerank`");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_puts_texts_in_order_is_asked_to_and_another_stands_in_for_it() {
     let (judge, ollama) = (good().await, good().await);
     let more = |url: &str| {
@@ -179,7 +179,7 @@ async fn a_provider_that_puts_texts_in_order_is_asked_to_and_another_stands_in_f
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn questions_in_the_words_of_s4_are_answered_along_its_chain_in_its_shape() {
     let (ollama, openai) = (good().await, good().await);
     let (ollama_url, openai_url) = (ollama.url(), openai.url());
@@ -222,7 +222,7 @@ async fn questions_in_the_words_of_s4_are_answered_along_its_chain_in_its_shape(
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_of_s4_has_its_own_status_and_shape() {
     let openai = Provider::start(vec![Does::Answers(
         429,

@@ -113,6 +113,10 @@ impl Errand<'_> {
     ) -> Result<Response<Answer>, Box<Failed>> {
         let Self { gateway, config, asked, wanted, hop, .. } = *self;
         let ranks = matches!(wanted, Wanted::Order(_)) && texts::reranks(config, hop);
+        if draft.is_answered() {
+            // Parts were answered by a model that then gave out.
+            *draft = draft.next();
+        }
         if matches!(wanted, Wanted::Order(_)) {
             draft.row.kind = if ranks { Kind::Rerank } else { Kind::RerankByEmbeddings }.to_string();
         }
