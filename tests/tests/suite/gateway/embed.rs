@@ -163,7 +163,10 @@ async fn what_a_caller_of_openai_asks_besides_reaches_other_providers() {
 async fn a_batch_that_is_larger_than_its_provider_takes_is_sent_in_parts() {
     let (openai, google, ollama) = (good().await, good().await, good().await);
     let places = Places { mlx: NOBODY, ollama: &ollama.url(), openai: &openai.url(), google: &google.url() };
-    let (daemon, http) = start(&places, quick(), "");
+    let mut gateway = quick();
+    // Two thousand texts take their time on a machine with other work.
+    gateway["timeouts"] = json!({"first_byte_ms": 20000, "idle_ms": 20000});
+    let (daemon, http) = start(&places, gateway, "");
     let texts = some(300);
     for (path, body) in doors("gemini-embedding-2", &texts) {
         let reply = http.send("POST", &path, &[JSON], &body.to_string()).await;
