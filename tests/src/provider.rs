@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 pub enum Does {
     /// Answers with a status, further header lines, and a body.
     Answers(u16, &'static str, String),
+    /// Makes a vector of each text, and tells tokens and orders of texts by [`vector`] and [`tokens`].
+    Embeds,
     /// Streams these pieces and ends as it should.
     Streams(Vec<String>),
     /// Streams these pieces and breaks the connection off.
@@ -107,6 +109,12 @@ impl Provider {
         format!("http://{}", self.address)
     }
 
+    /// The calls that came: looks at whether it is there are left out.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Came> {
+        self.came().into_iter().filter(|came| came.line.starts_with("POST ")).collect()
+    }
+
     /// The requests that came.
     #[must_use]
     pub fn came(&self) -> Vec<Came> {
@@ -127,7 +135,14 @@ async fn serve(stream: TcpStream, does: Arc<Vec<Does>>, next: Arc<Mutex<usize>>,
     let _ = stream.set_nodelay(true);
     let mut stream = BufReader::new(stream);
     while let Some(came) = read(&mut stream).await {
-        locked(&seen.came).push(came);
+        locked(&seen.came).push(came.clone());
+        if came.line.starts_with("GET ") && does.iter().any(|one| matches!(one, Does::Embeds)) {
+            // A look at whether it is there is none of its calls.
+            if !behave(&mut stream, &Does::Answers(200, "", "{}".to_owned()), &came, &seen).await {
+                return;
+            }
+            continue;
+        }
         let at = {
             let mut next = locked(&next);
             let at = *next;
@@ -135,15 +150,23 @@ async fn serve(stream: TcpStream, does: Arc<Vec<Does>>, next: Arc<Mutex<usize>>,
             at
         };
         let Some(behaviour) = does.get(at).or_else(|| does.last()) else { return };
-        if !behave(&mut stream, behaviour, &seen).await {
+        if !behave(&mut stream, behaviour, &came, &seen).await {
             return;
         }
     }
 }
 
 /// Whether the connection can be used for another request.
-async fn behave(stream: &mut BufReader<TcpStream>, does: &Does, seen: &Seen) -> bool {
+async fn behave(stream: &mut BufReader<TcpStream>, does: &Does, came: &Came, seen: &Seen) -> bool {
+    let embedded;
+    let does = if matches!(does, Does::Embeds) {
+        embedded = Does::Answers(200, "", embed(came));
+        &embedded
+    } else {
+        does
+    };
     let pieces = match does {
+        Does::Embeds => return false,
         Does::Answers(status, headers, body) => {
             let head = format!(
                 "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n",
@@ -247,4 +270,68 @@ pub fn chat_answer(text: &str, input: u64, output: u64) -> String {
         "usage": {"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output},
     })
     .to_string()
+}
+
+/// The vector that a provider which embeds makes of a text: one of its own for each, in numbers that need no rounding.
+#[must_use]
+pub fn vector(text: &str) -> Vec<f64> {
+    let of = |letter: char| text.chars().filter(|one| *one == letter).count() as f64;
+    let number: String = text.chars().filter(char::is_ascii_digit).collect();
+    vec![of('a'), of('b'), of('c'), number.parse().unwrap_or(0.0), 0.5]
+}
+
+/// The tokens that it counts of a text: its words.
+#[must_use]
+pub fn tokens(text: &str) -> u64 {
+    text.split_whitespace().count() as u64
+}
+
+/// What it answers at the path that came, in the dialect that is spoken there.
+fn embed(came: &Came) -> String {
+    let body: Value = serde_json::from_slice(&came.body).unwrap_or_default();
+    let strings = |value: &Value| -> Vec<String> {
+        match value {
+            Value::String(text) => vec![text.clone()],
+            Value::Array(list) => list.iter().map(|one| one.as_str().unwrap_or_default().to_owned()).collect(),
+            _ => Vec::new(),
+        }
+    };
+    let of_content = |content: &Value| content["parts"][0]["text"].as_str().unwrap_or_default().to_owned();
+    let sum = |texts: &[String]| texts.iter().map(|text| tokens(text)).sum::<u64>();
+    let vectors = |texts: &[String]| texts.iter().map(|text| vector(text)).collect::<Vec<_>>();
+    let values = |text: &String| serde_json::json!({"values": vector(text)});
+    let path = came.line.split(' ').nth(1).unwrap_or_default();
+    let answer = if path.ends_with("/api/embed") {
+        let texts = strings(&body["input"]);
+        serde_json::json!({"model": body["model"], "embeddings": vectors(&texts), "prompt_eval_count": sum(&texts)})
+    } else if path.ends_with("/api/embeddings") {
+        serde_json::json!({"embedding": vector(body["prompt"].as_str().unwrap_or_default())})
+    } else if path.ends_with(":batchEmbedContents") {
+        let requests = body["requests"].as_array().cloned().unwrap_or_default();
+        let texts: Vec<String> = requests.iter().map(|request| of_content(&request["content"])).collect();
+        let embeddings: Vec<Value> = texts.iter().map(values).collect();
+        serde_json::json!({"embeddings": embeddings, "usageMetadata": {"promptTokenCount": sum(&texts)}})
+    } else if path.ends_with(":embedContent") {
+        let text = of_content(&body["content"]);
+        serde_json::json!({"embedding": values(&text), "usageMetadata": {"promptTokenCount": tokens(&text)}})
+    } else if path.ends_with("/rerank") {
+        let texts = strings(&body["documents"]);
+        let results: Vec<Value> = (0..texts.len())
+            .rev()
+            .map(|index| serde_json::json!({"index": index, "relevance_score": index as f64 / 10.0}))
+            .collect();
+        serde_json::json!({"model": body["model"], "results": results, "usage": {"total_tokens": sum(&texts)}})
+    } else if path.ends_with("/chat/completions") {
+        return chat_answer("hello", 12, 3);
+    } else {
+        let texts = strings(&body["input"]);
+        let data: Vec<Value> = texts
+            .iter()
+            .enumerate()
+            .map(|(index, text)| serde_json::json!({"object": "embedding", "index": index, "embedding": vector(text)}))
+            .collect();
+        let usage = serde_json::json!({"prompt_tokens": sum(&texts), "total_tokens": sum(&texts)});
+        serde_json::json!({"object": "list", "data": data, "model": body["model"], "usage": usage})
+    };
+    answer.to_string()
 }

@@ -107,6 +107,14 @@ impl Attempt {
         }
     }
 
+    /// Makes it an attempt at a part of the call, of so many tokens, that begins only now.
+    #[must_use]
+    pub fn of_part(mut self, tokens: Tokens) -> Self {
+        self.prompt = tokens;
+        self.began = Instant::now();
+        self
+    }
+
     /// The answer began.
     pub fn answers(&mut self) {
         self.first_byte_ms = Some(milliseconds(self.began));

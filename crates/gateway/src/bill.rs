@@ -74,6 +74,17 @@ pub fn expected(
     Expected { cost, tokens }
 }
 
+/// What is held back for a request for vectors of texts, or for their order: there is no answer of tokens, and each text is read by
+/// itself, so that all of them together may be longer than what the model reads at once.
+#[must_use]
+pub fn expected_of_texts(model: Option<&Model>, input: Tokens, is_ours: bool, now_ms: u64) -> Expected {
+    if !is_ours {
+        return Expected { cost: Some(MicroDollars::ZERO), tokens: input };
+    }
+    let usage = price::Usage { input, ..price::Usage::default() };
+    Expected { cost: model.and_then(|model| price::cost(model, &usage, now_ms).ok()), tokens: input }
+}
+
 fn caching(dialect: Dialect, body: &[u8]) -> Caching {
     let has = |needle: &[u8]| memchr::memmem::find(body, needle).is_some();
     if dialect != Dialect::Anthropic || !has(b"\"cache_control\"") {
@@ -175,6 +186,10 @@ providers:
         let held = |body: &[u8], most, ours| expected(model, body, Dialect::Anthropic, most, ours, 0);
         let plain = held(&[b' '; 3_000], Some(64_000), true);
         assert_eq!(plain.cost, Some(MicroDollars(1_000 + 8_192 * 5)));
+        let vectors = expected_of_texts(model, Tokens(300_000), true, 0);
+        assert_eq!((vectors.cost, vectors.tokens), (Some(MicroDollars(300_000)), Tokens(300_000)), "above the context");
+        assert_eq!(expected_of_texts(model, Tokens(7), false, 0).cost, Some(MicroDollars::ZERO));
+        assert_eq!(expected_of_texts(None, Tokens(7), true, 0).cost, None);
         let cached = held(b"{\"cache_control\": {}}", Some(1), true);
         assert_eq!(cached.cost, Some(MicroDollars(7 * 1_250_000 / 1_000_000 + 1 + 5)));
         assert_eq!(held(&[b' '; 3_000], None, false).cost, Some(MicroDollars(0)), "a login of the caller's own");

@@ -22,6 +22,19 @@ pub enum Ask {
     Model,
     /// A piece of work in S0's words.
     Work(Work),
+    /// A question in S4's words.
+    S4(S4),
+}
+
+/// What S4 asks of models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum S4 {
+    /// Vectors of texts.
+    Embeddings,
+    /// An answer to messages.
+    Chat,
+    /// Which of some texts fit a question.
+    Rerank,
 }
 
 /// A piece of work (S0).
@@ -54,6 +67,8 @@ pub struct Door<'p> {
     pub events: bool,
     /// Whether it is Ollama's `/api/generate`.
     pub generate: bool,
+    /// Whether vectors are asked in the form for one text: Gemini's `embedContent`, Ollama's older `/api/embeddings`.
+    pub one: bool,
     /// The key that stands in the path before the door's own: for callers that can be given no header.
     pub key: Option<&'p str>,
     /// The path without that.
@@ -70,8 +85,17 @@ pub fn find<'p>(method: &str, path: &'p str, query: Option<&str>) -> Option<Door
         Some((key, path)) => (Some(key), path),
         None => (None, path),
     };
-    let door =
-        |dialect, ask| Door { dialect, ask, model: None, stream: None, events: true, generate: false, key, path };
+    let door = |dialect, ask| Door {
+        dialect,
+        ask,
+        model: None,
+        stream: None,
+        events: true,
+        generate: false,
+        one: false,
+        key,
+        path,
+    };
     let found = match (method, path) {
         ("POST", "/v1/messages") => door(Dialect::Anthropic, Ask::Generate),
         ("POST", "/v1/messages/count_tokens") => door(Dialect::Anthropic, Ask::Count),
@@ -82,6 +106,10 @@ pub fn find<'p>(method: &str, path: &'p str, query: Option<&str>) -> Option<Door
         ("POST", "/api/chat") => door(Dialect::Ollama, Ask::Generate),
         ("POST", "/api/generate") => Door { generate: true, ..door(Dialect::Ollama, Ask::Generate) },
         ("POST", "/api/embed") => door(Dialect::Ollama, Ask::Embed),
+        ("POST", "/api/embeddings") => Door { one: true, ..door(Dialect::Ollama, Ask::Embed) },
+        ("POST", "/api/v1/models/embeddings") => door(Dialect::Chat, Ask::S4(S4::Embeddings)),
+        ("POST", "/api/v1/models/chat") => door(Dialect::Chat, Ask::S4(S4::Chat)),
+        ("POST", "/api/v1/models/rerank") => door(Dialect::Chat, Ask::S4(S4::Rerank)),
         ("POST", "/execute") => door(Dialect::Chat, Ask::Work(Work::Execute)),
         ("POST", "/generate") => door(Dialect::Chat, Ask::Work(Work::Generate)),
         ("POST", "/review") => door(Dialect::Chat, Ask::Work(Work::Review)),
@@ -117,7 +145,8 @@ fn in_path<'p>(
         "embedContent" | "batchEmbedContents" => (Ask::Embed, Some(false)),
         _ => return None,
     };
-    Some(Door { model: Some(decoded(model)?), stream, events, ..door(Dialect::Gemini, ask) })
+    let one = verb == "embedContent";
+    Some(Door { model: Some(decoded(model)?), stream, events, one, ..door(Dialect::Gemini, ask) })
 }
 
 /// A name without its percent signs; `None` for what is no text then.
@@ -163,6 +192,7 @@ mod tests {
             ("POST", "/v1/models/a%2Fb:countTokens", None, Dialect::Gemini, Ask::Count, Some("a/b"), Some(false)),
             ("POST", "/api/generate", None, Dialect::Ollama, Ask::Generate, None, None),
             ("GET", "/api/tags", None, Dialect::Ollama, Ask::Models, None, None),
+            ("POST", "/api/v1/models/rerank", None, Dialect::Chat, Ask::S4(S4::Rerank), None, None),
         ] {
             let door = find(method, path, query).unwrap_or_else(|| panic!("{path}"));
             assert_eq!(
@@ -174,6 +204,16 @@ mod tests {
         let keyed = find("POST", "/key/orx-abc/v1/messages", None).unwrap();
         assert_eq!((keyed.key, keyed.path), (Some("orx-abc"), "/v1/messages"));
         assert!(!find("POST", "/v1beta/models/m:streamGenerateContent", Some("alt=json")).unwrap().events);
+        for (path, one) in [
+            ("/v1beta/models/m:embedContent", true),
+            ("/v1beta/models/m:batchEmbedContents", false),
+            ("/api/embeddings", true),
+            ("/api/embed", false),
+            ("/v1/embeddings", false),
+        ] {
+            let door = find("POST", path, None).unwrap();
+            assert_eq!((door.ask, door.one), (Ask::Embed, one), "{path}");
+        }
     }
 
     #[test]
@@ -185,6 +225,8 @@ mod tests {
             ("POST", "/v1beta/models/m%zz:generateContent"),
             ("POST", "/v1beta/models/%ff:generateContent"),
             ("GET", "/v1/models/"),
+            ("GET", "/api/v1/models/chat"),
+            ("POST", "/api/v1/models/audio"),
             ("POST", "/key/abc"),
             ("GET", "/"),
         ] {

@@ -53,7 +53,11 @@ fn described(model: &Model, dialect: Dialect) -> Value {
             "displayName": model.title,
             "inputTokenLimit": model.context.map(|tokens| tokens.0),
             "outputTokenLimit": model.max_output.map(|tokens| tokens.0),
-            "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+            "supportedGenerationMethods": if model.writes_nothing() {
+                json!(["embedContent", "batchEmbedContents"])
+            } else {
+                json!(["generateContent", "streamGenerateContent", "countTokens"])
+            },
         }),
         Dialect::Ollama => json!({
             "name": id, "model": id, "modified_at": "1970-01-01T00:00:00Z", "size": 0, "digest": "",

@@ -163,12 +163,18 @@ impl Links {
     /// then what follows each of them, then what follows everything.
     #[must_use]
     pub fn plan(&self, decision: &Decision, alternatives: usize) -> Vec<Step> {
+        let mut steps = self.plan_after(decision, alternatives);
+        for model in &self.last {
+            add(&mut steps, *model, Tier::Fallback);
+        }
+        steps
+    }
+
+    /// As [`Links::plan`] without what follows everything: where one model cannot stand in for any other, it follows only those after
+    /// which the operator wrote it.
+    #[must_use]
+    pub fn plan_after(&self, decision: &Decision, alternatives: usize) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::with_capacity(1 + alternatives + self.last.len());
-        let add = |steps: &mut Vec<Step>, model: ModelIndex, tier: Tier| {
-            if !steps.iter().any(|step| step.model == model) {
-                steps.push(Step { model, tier });
-            }
-        };
         for (at, candidate) in decision.ranked.iter().take(1 + alternatives).enumerate() {
             add(&mut steps, candidate.model, if at == 0 { Tier::Route } else { Tier::Alternative });
         }
@@ -180,10 +186,14 @@ impl Links {
             }
             at += 1;
         }
-        for model in &self.last {
-            add(&mut steps, *model, Tier::Fallback);
-        }
         steps
+    }
+}
+
+/// Adds a model that is not there yet.
+fn add(steps: &mut Vec<Step>, model: ModelIndex, tier: Tier) {
+    if !steps.iter().any(|step| step.model == model) {
+        steps.push(Step { model, tier });
     }
 }
 
@@ -336,6 +346,12 @@ last: [f, a]",
         let expected = [("a", Route), ("b", Alternative), ("c", Fallback), ("e", Fallback), ("f", Fallback)];
         assert_eq!(plan, expected.map(|(name, tier)| (name.to_owned(), tier)));
         assert_eq!(flaws, Vec::<String>::new());
+        let catalogue = catalogue();
+        let (links, _) = chains("after: {a: [c], c: [e]}\nlast: [f]").resolve(&catalogue);
+        let after = links.plan_after(&decision(&catalogue, &["a", "b"]), 0);
+        let names: Vec<_> =
+            after.iter().map(|step| catalogue.get(step.model).unwrap().route.model.to_string()).collect();
+        assert_eq!(names, ["a", "c", "e"], "what follows everything does not follow here");
         let (plan, _) = planned("last: [d]", &["a", "b", "c"], 1);
         assert_eq!(plan.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b", "d"]);
     }

@@ -63,13 +63,25 @@ pub enum Kind {
     Summary,
     /// A count of tokens.
     Count,
+    /// Vectors of texts.
+    Embedding,
+    /// Texts put in order.
+    Rerank,
+    /// Texts put in order by vectors, of a provider that does not do it itself.
+    RerankByEmbeddings,
 }
 
 impl Kind {
     /// Whether it is a call on the side.
     #[must_use]
     pub const fn is_side_call(self) -> bool {
-        !matches!(self, Self::Main)
+        matches!(self, Self::Title | Self::Classifier | Self::Summary | Self::Count)
+    }
+
+    /// Whether nothing is written for it.
+    #[must_use]
+    pub const fn is_of_texts(self) -> bool {
+        matches!(self, Self::Embedding | Self::Rerank | Self::RerankByEmbeddings)
     }
 }
 
@@ -81,6 +93,9 @@ impl fmt::Display for Kind {
             Self::Classifier => "classifier",
             Self::Summary => "summary",
             Self::Count => "count",
+            Self::Embedding => "embedding",
+            Self::Rerank => "rerank",
+            Self::RerankByEmbeddings => "rerank_by_embeddings",
         })
     }
 }

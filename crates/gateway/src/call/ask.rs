@@ -53,6 +53,8 @@ pub(super) struct Asked {
     pub(super) array: bool,
     /// Whether it is Ollama's `/api/generate`.
     pub(super) generate: bool,
+    /// Whether vectors are asked in the form for one text.
+    pub(super) one: bool,
     /// The query of the address.
     pub(super) query: Option<String>,
     /// The headers.
@@ -107,7 +109,9 @@ pub(super) async fn read(
     let kind = match door.ask {
         Ask::Generate => features::kind(door.dialect, &body, &found, prompt),
         Ask::Count => Kind::Count,
-        Ask::Embed | Ask::Rerank | Ask::Models | Ask::Model | Ask::Work(_) => Kind::Main,
+        Ask::Embed => Kind::Embedding,
+        Ask::Rerank => Kind::Rerank,
+        Ask::Models | Ask::Model | Ask::Work(_) | Ask::S4(_) => Kind::Main,
     };
     let conversation = match kind {
         Kind::Main if door.ask == Ask::Generate => {
@@ -127,6 +131,7 @@ pub(super) async fn read(
         stream,
         array: stream && door.dialect == Dialect::Gemini && !door.events,
         generate: door.generate,
+        one: door.one,
         query: query.map(str::to_owned),
         headers: headers.clone(),
         body,
@@ -152,15 +157,15 @@ fn estimate(door: &Door<'_>, body: &Bytes) -> Tokens {
     json::parse(body).map_or(by_bytes, |tree| by_bytes.min(Tokens(count::request(door.dialect, &tree).total())))
 }
 
-/// A request that the gateway makes itself, in OpenAI's chat dialect.
+/// A request that the gateway makes itself, in OpenAI's dialect.
 ///
 /// # Errors
 /// The error that its caller is told; it would be a defect here.
 pub(super) fn made(
     caller: Caller,
     call: &str,
-    model: &str,
-    body: Bytes,
+    ask: Ask,
+    (model, body): (&str, Bytes),
     task: Option<Capability>,
     priority: Option<Priority>,
 ) -> Result<Asked, ApiError> {
@@ -169,19 +174,24 @@ pub(super) fn made(
         call: call.to_owned(),
         caller,
         dialect: Dialect::Chat,
-        ask: Ask::Generate,
+        ask,
         model: model.to_owned(),
         path_model: None,
         path_stream: None,
         stream: false,
         array: false,
         generate: false,
+        one: false,
         query: None,
         headers: HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
         prompt: bill::prompt(body.len(), None),
         body,
         found,
-        kind: Kind::Main,
+        kind: match ask {
+            Ask::Embed => Kind::Embedding,
+            Ask::Rerank => Kind::Rerank,
+            _ => Kind::Main,
+        },
         conversation: None,
         task,
         priority,

@@ -9,7 +9,7 @@ use orx_protocol::{CallId, clock};
 use serde::Deserialize;
 
 use super::ask::{self, Asked};
-use super::send;
+use super::embed;
 use super::settle::Draft;
 use crate::answer::{self, Answer, Said};
 use crate::cache::alike::Vector;
@@ -17,7 +17,6 @@ use crate::cache::entry::Entry;
 use crate::cache::key::{self, Shape};
 use crate::cache::{Cache, Slot};
 use crate::caller::{Caller, Login};
-use crate::dialect::Dialect;
 use crate::door::Ask;
 use crate::inner::Inner;
 use crate::settings::Config;
@@ -89,7 +88,7 @@ pub(super) async fn find(gateway: &Arc<Inner>, config: &Arc<Config>, asked: &Ask
     let mut alike = None;
     if let Some(semantic) = cache.settings.semantic.as_ref().filter(|_| asked.ask == Ask::Generate)
         && let Some((bucket, text)) = key::question(shape, asked.dialect, &asked.body, &asked.found)
-        && let Some(vector) = embed(gateway, config, &asked.caller, &semantic.model, &text).await
+        && let Some(vector) = vector_of(gateway, config, &asked.caller, &semantic.model, &text).await
     {
         if wish == Wish::Any
             && let Some(entry) = cache.near(bucket, &vector)
@@ -139,7 +138,7 @@ fn answer(gateway: &Arc<Inner>, asked: &Asked, entry: &Entry, word: &'static str
 }
 
 /// The vector of a text: a call of its own, metered and capped as every other. Without one the call goes on.
-async fn embed(gateway: &Arc<Inner>, config: &Arc<Config>, caller: &Caller, model: &str, text: &str) -> Option<Vector> {
+async fn vector_of(gateway: &Arc<Inner>, config: &Arc<Config>, caller: &Caller, model: &str, text: &str) -> Option<Vector> {
     #[derive(Deserialize)]
     struct Embedded {
         data: Vec<One>,
@@ -150,9 +149,8 @@ async fn embed(gateway: &Arc<Inner>, config: &Arc<Config>, caller: &Caller, mode
     }
     let body = serde_json::to_vec(&serde_json::json!({"model": model, "input": text})).ok()?;
     let call = CallId::generate().to_string();
-    let asked = ask::made(caller.clone(), &call, model, body.into(), None, None).ok()?;
-    let asked = Asked { dialect: Dialect::Chat, ask: Ask::Embed, ..asked };
-    let why = match send::along(Arc::clone(gateway), Arc::clone(config), asked).await {
+    let asked = ask::made(caller.clone(), &call, Ask::Embed, (model, body.into()), None, None).ok()?;
+    let why = match embed::along(Arc::clone(gateway), Arc::clone(config), asked).await {
         Ok(response) if response.status().is_success() => {
             let bytes = response.into_body().collect().await.ok()?.to_bytes();
             match serde_json::from_slice::<Embedded>(&bytes) {

@@ -2,11 +2,15 @@
 
 mod ask;
 mod cached;
+mod embed;
 mod fit;
 mod plan;
 mod preload;
+mod s4;
 mod send;
 mod settle;
+mod texts;
+mod tries;
 mod work;
 
 use std::sync::Arc;
@@ -33,6 +37,7 @@ pub(crate) async fn serve(gateway: Arc<Inner>, door: Door<'_>, request: Request<
     let dialect = spoken(&door, &request);
     let mut response = match dispatch(gateway, &door, dialect, &call, request).await {
         Ok(response) => response,
+        Err(error) if matches!(door.ask, Ask::S4(_)) => s4::refused(&error),
         Err(error) => answer::error(dialect, &error),
     };
     if !response.headers().contains_key("x-orx-request-id") {
@@ -64,6 +69,11 @@ async fn dispatch(
             let body = ask::whole(body, &head.headers, config.body_bytes).await?;
             Ok(work::serve(gateway, config, kind, caller, call, &body).await)
         }
+        Ask::S4(kind) => {
+            let config = gateway.config();
+            let body = ask::whole(body, &head.headers, config.body_bytes).await?;
+            s4::serve(gateway, config, kind, caller, call, &body).await
+        }
         Ask::Generate | Ask::Count | Ask::Embed | Ask::Rerank => {
             let config = gateway.config();
             let query = head.uri.query();
@@ -78,12 +88,20 @@ async fn dispatch(
             match cached::find(&gateway, &config, &asked).await {
                 Found::Answer(answer) => return Ok(answer),
                 Found::Missed(slot) => asked.slot = Some(slot),
-                Found::Passed => return send::along(gateway, config, asked).await,
+                Found::Passed => return sent(gateway, config, asked).await,
             }
-            let mut response = send::along(gateway, config, asked).await?;
+            let mut response = sent(gateway, config, asked).await?;
             cached::missed(&mut response);
             Ok(response)
         }
+    }
+}
+
+/// Sends a call on, by what is asked.
+async fn sent(gateway: Arc<Inner>, config: Arc<Config>, asked: Asked) -> Result<Response<Answer>, ApiError> {
+    match asked.ask {
+        Ask::Embed | Ask::Rerank => embed::along(gateway, config, asked).await,
+        _ => send::along(gateway, config, asked).await,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::bill;
 use crate::caller::Login;
 use crate::control::{Barrier, Entrance, Leave};
 use crate::dialect::error::{ApiError, ErrorKind};
+use crate::door;
 use crate::inner::Inner;
 use crate::provider::upstream::vendor_of;
 use crate::settings::Config;
@@ -22,7 +23,7 @@ use crate::settings::Config;
 /// Alternatives of a decision that are tried after it (S0).
 const ALTERNATIVES: usize = 2;
 /// Providers that are asked for one call at most (S0: three tiers).
-const MOST: usize = 5;
+pub(super) const MOST: usize = 5;
 /// The name of all models that the catalogue does not know.
 const UNLISTED: &str = "(unlisted)";
 /// Tokens that an answer is taken to have where its caller does not say.
@@ -38,6 +39,14 @@ pub(super) struct Hop {
     /// What the provider is told: the route's model, or a snapshot of it that the caller named.
     pub(super) name: String,
     step: Option<Step>,
+}
+
+/// What is entered: a model at its provider, for all of the call's tokens or a share of them.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    route: &'a Route,
+    model: Option<ModelIndex>,
+    share: Option<Tokens>,
 }
 
 /// A call's way.
@@ -87,6 +96,7 @@ pub(super) fn way(gateway: &Inner, config: &Config, asked: &Asked, now: Clocks) 
         min_quality: ruled.min_quality,
         left: if is_named { None } else { control.budget.left(&asked.caller.payer, now) },
         strategy: ruled.strategy,
+        writes: !is_named,
     };
     let decide = |ask: &Ask| {
         choose(
@@ -142,7 +152,7 @@ fn least_context(config: &Config, pool: Option<&[ModelIndex]>) -> Tokens {
 }
 
 /// The way of a caller with a login of its own: to its vendor and nowhere else, known model or not.
-fn own_way(config: &Config, asked: &Asked) -> Result<Way, ApiError> {
+pub(super) fn own_way(config: &Config, asked: &Asked) -> Result<Way, ApiError> {
     let vendor = vendor_of(asked.dialect).filter(|vendor| config.upstreams.contains_key(vendor)).ok_or_else(|| {
         own(ErrorKind::Authentication, "no vendor of this dialect takes a login of yours", "use a key of orx alone")
     })?;
@@ -170,6 +180,11 @@ fn own_way(config: &Config, asked: &Asked) -> Result<Way, ApiError> {
 }
 
 impl Way {
+    /// A way along `steps`.
+    pub(super) fn along(steps: Vec<Step>, first: Option<Route>, snapshot: Option<String>, why: String) -> Self {
+        Self { walk: Walk::new(steps, MOST), unlisted: None, snapshot, first, barriers: Vec::new(), why }
+    }
+
     /// The next hop that may be asked, with leave to ask it.
     pub(super) fn next(
         &mut self,
@@ -179,14 +194,16 @@ impl Way {
         now: Clocks,
     ) -> Option<(Hop, Leave, Expected)> {
         if let Some(route) = self.unlisted.take() {
-            let (leave, expected) = self.enter(gateway, config, asked, &route, None, now)?;
+            let place = Place { route: &route, model: None, share: None };
+            let (leave, expected) = self.enter(gateway, config, asked, place, now)?;
             return Some((Hop { name: asked.model.clone(), route, model: None, step: None }, leave, expected));
         }
         let mut entered = None;
         let mut walk = std::mem::replace(&mut self.walk, Walk::new(Vec::new(), 0));
         let step = walk.next(|index| {
             let Some(model) = config.catalogue.get(index) else { return Err("it is of another catalogue".to_owned()) };
-            match self.enter(gateway, config, asked, &model.route, Some(index), now) {
+            let place = Place { route: &model.route, model: Some(index), share: None };
+            match self.enter(gateway, config, asked, place, now) {
                 Some(leave) => {
                     entered = Some(leave);
                     Ok(())
@@ -208,8 +225,7 @@ impl Way {
         gateway: &Inner,
         config: &Config,
         asked: &Asked,
-        route: &Route,
-        model: Option<ModelIndex>,
+        Place { route, model, share }: Place<'_>,
         now: Clocks,
     ) -> Option<(Leave, Expected)> {
         let is_ours = asked.caller.login == Login::Operator;
@@ -221,14 +237,13 @@ impl Way {
             return None;
         }
         let model = model.and_then(|model| config.catalogue.get(model));
-        let expected = bill::expected(
-            model,
-            &asked.body,
-            upstream.dialect_for(asked.dialect),
-            asked.found.max_tokens,
-            is_ours && !provider.local,
-            now.wall_ms,
-        );
+        let is_paid = is_ours && !provider.local;
+        let expected = if matches!(asked.ask, door::Ask::Embed | door::Ask::Rerank) {
+            bill::expected_of_texts(model, share.unwrap_or(asked.prompt), is_paid, now.wall_ms)
+        } else {
+            let dialect = upstream.dialect_for(asked.dialect);
+            bill::expected(model, &asked.body, dialect, asked.found.max_tokens, is_paid, now.wall_ms)
+        };
         let entrance =
             Entrance { payer: &asked.caller.payer, caller: asked.caller.name(), rate: &config.callers, expected };
         let entered = gateway.control().enter(route, provider, entrance, now);
@@ -241,16 +256,25 @@ impl Way {
         }
     }
 
-    /// Leave to ask the same hop again.
+    /// Leave to ask the same hop again, for the whole call or a share of its tokens.
     pub(super) fn again(
         &mut self,
         gateway: &Inner,
         config: &Config,
         asked: &Asked,
         hop: &Hop,
+        share: Option<Tokens>,
         now: Clocks,
-    ) -> Option<Leave> {
-        self.enter(gateway, config, asked, &hop.route, hop.model, now).map(|(leave, _)| leave)
+    ) -> Option<(Leave, Expected)> {
+        self.enter(gateway, config, asked, Place { route: &hop.route, model: hop.model, share }, now)
+    }
+
+    /// What stood in the way last, as the caller is told it.
+    pub(super) fn stopped(&self) -> ApiError {
+        match self.barriers.last() {
+            Some((route, barrier)) => barred(route, barrier),
+            None => self.nobody(),
+        }
     }
 
     /// Notes that the attempts at a hop failed.

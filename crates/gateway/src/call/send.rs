@@ -2,30 +2,30 @@
 //! once the caller has had a byte.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use orx_protocol::event::kind;
-use orx_router::failure::{Failure, KeyOwner, Progress};
+use orx_router::failure::{Failure, KeyOwner};
 use orx_router::quota::Quota;
-use orx_router::retry::{self, Again, Sofar};
+use orx_router::retry;
 
 use super::ask::Asked;
-use super::fit::{self, Fitted};
+use super::fit;
 use super::plan::{self, Hop};
 use super::settle::Draft;
-use super::unreadable;
+use super::tries::{Failed, Tries, Unsent, unanswered};
 use crate::answer::{self, Answer, Said, own};
-use crate::attempt::{Attempt, Begun, Ended};
+use crate::attempt::{Attempt, Ended};
 use crate::bill::Seen;
 use crate::cache::entry::Entry;
 use crate::cache::keeping::Keeping;
 use crate::caller::Login;
 use crate::dialect::error::{ApiError, ErrorKind};
 use crate::dialect::meter::{self, Ending, StreamMeter};
+use crate::dialect::peek::Peek;
 use crate::dialect::translate::{self, Call, Caller, ReplyError, Target};
 use crate::dialect::{Dialect, DialectError, Usage, splice};
 use crate::door::Ask;
@@ -45,40 +45,6 @@ const ERROR_WAIT: Duration = Duration::from_secs(10);
 /// Tokens of an answer where a provider has to be told and nobody said how many.
 const DEFAULT_MAX_TOKENS: u64 = 8_192;
 
-/// An attempt that failed.
-struct Failed {
-    failure: Failure,
-    /// What the caller is told if nothing better comes.
-    error: ApiError,
-    /// The provider's own words, where the caller speaks its dialect.
-    words: Option<(HeaderMap, Bytes)>,
-}
-
-impl Failed {
-    fn own(failure: Failure, route: &str, why: &str) -> Self {
-        let kind = match failure {
-            Failure::TimeoutBeforeHeaders | Failure::TimeoutInStream => ErrorKind::GatewayTimeout,
-            _ => ErrorKind::BadGateway,
-        };
-        Self { failure, error: own(kind, &format!("{route}: {failure}: {why}"), ""), words: None }
-    }
-
-    /// Without the operator's key, which some providers say again in their errors.
-    fn without_key(mut self, upstream: Option<&Upstream>) -> Self {
-        let Some(upstream) = upstream else { return self };
-        self.words = self.words.map(|(headers, words)| (headers, upstream.without_key(words)));
-        let message = upstream.without_key(std::mem::take(&mut self.error.message).into());
-        self.error.message = String::from_utf8_lossy(&message).into_owned();
-        self
-    }
-
-    /// Of an error that stands in place of an answer.
-    fn in_place(error: ApiError, owner: KeyOwner) -> Self {
-        let failure = Failure::of_status(error.status, None, owner).unwrap_or(Failure::Malformed);
-        Self { failure, error, words: None }
-    }
-}
-
 /// Sends a call until it is answered.
 ///
 /// # Errors
@@ -94,24 +60,9 @@ pub(super) async fn along(
     let mut last: Option<Failed> = None;
     while let Some((hop, leave, expected)) = way.next(&gateway, &config, &asked, gateway.time.now()) {
         draft.goes_to(&config, &asked, &hop, expected).await;
-        let began_here = Instant::now();
-        let (mut leave, mut attempts_here) = (Some(leave), 0);
+        let (mut leave, mut tries) = (Some(leave), Tries::new(None));
         while let Some(own_leave) = leave.take() {
-            attempts_here += 1;
-            draft.row.attempts += 1;
-            let attempt = Attempt::new(Begun {
-                gateway: Arc::clone(&gateway),
-                config: Arc::clone(&config),
-                leave: own_leave,
-                model: hop.model,
-                row: Box::new(draft.row.clone()),
-                conversation: asked.conversation.clone(),
-                prompt: asked.prompt,
-                is_ours: draft.row.billing == "key",
-                is_login: asked.caller.login == Login::Own,
-                began: asked.began,
-                is_open: Arc::clone(&draft.is_open),
-            });
+            let attempt = tries.begin(&gateway, &config, &asked, &hop, &mut draft, own_leave);
             let failed = match once(&gateway, &config, &asked, &hop, attempt).await {
                 Ok(response) => {
                     draft.answered();
@@ -119,55 +70,11 @@ pub(super) async fn along(
                 }
                 Err(failed) => failed.without_key(config.upstreams.get(&hop.route.provider)),
             };
-            let sofar = Sofar {
-                attempts: attempts_here,
-                elapsed_ms: u64::try_from(began_here.elapsed().as_millis()).unwrap_or(u64::MAX),
-                failure: failed.failure,
-                progress: Progress::Nothing,
-            };
-            tracing::info!(call = asked.call, route = %hop.route, error = failed.error.message, "An attempt failed.");
-            let random = random();
-            let again = gateway.control().again(&config.retry, &hop.route.provider, sofar, random, gateway.time.now());
-            if let Again::After(pause) = again {
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-                leave = way.again(&gateway, &config, &asked, &hop, gateway.time.now());
-            }
-            if leave.is_none() {
-                way.failed(&hop, failed.failure);
-            }
+            leave = tries.again(&gateway, &config, &asked, &mut way, &hop, &failed).await;
             last = Some(failed);
         }
     }
-    let Some(failed) = last else {
-        if let Some(error) = way.reached()
-            && gateway.control().is_first_refusal(error)
-        {
-            let data = serde_json::json!({"message": error.to_string(), "call": asked.call});
-            gateway.note(kind::BUDGET_REACHED, asked.caller.name().to_owned(), data);
-        }
-        return Err(way.nobody());
-    };
-    let outcome = if matches!(failed.failure, Failure::Caller { .. }) { "refused" } else { "failed" };
-    draft.failed(outcome, failed.error.status);
-    let mut response = match failed.words {
-        Some((provider, body)) => {
-            let status = StatusCode::from_u16(failed.error.status).unwrap_or(StatusCode::BAD_GATEWAY);
-            let mut response = Response::new(Answer::Whole(Some(body)));
-            *response.status_mut() = status;
-            *response.headers_mut() = headers::returned(&provider);
-            response
-        }
-        None => answer::error(asked.dialect, &failed.error),
-    };
-    let route = (draft.row.provider.as_str(), draft.row.model.as_str());
-    let said = Said { call: &asked.call, route, attempts: draft.row.attempts, cost: Some(0) };
-    answer::say(response.headers_mut(), said);
-    Ok(response)
-}
-
-/// A number for a pause; where the system gives none, the pause is none.
-fn random() -> u64 {
-    getrandom::u64().unwrap_or(0)
+    unanswered(&gateway, &asked, &way, draft, last, Some(0))
 }
 
 /// What goes to a provider.
@@ -195,9 +102,7 @@ async fn once(
         Ok(outgoing) => outgoing,
         Err(unsent) => {
             attempt.end(Ended::Unsent);
-            // Another provider might take what this one cannot be told; what is wrong in itself none takes.
-            let failure = if unsent.is_elsewhere { Failure::Malformed } else { Failure::Caller { status: 400 } };
-            return Err(Box::new(Failed { failure, error: unsent.error, words: None }));
+            return Err(Box::new(unsent.into()));
         }
     };
     let Outgoing { request, dialect, caller, is_kept, hides_usage, left_out } = outgoing;
@@ -235,7 +140,7 @@ async fn once(
         )
         .await;
     }
-    let bytes = match whole(body, config.timeouts.first_byte()).await {
+    let bytes = match whole(body, config.timeouts.first_byte(), WHOLE).await {
         Ok(bytes) => bytes,
         Err((failure, why)) => {
             attempt.end(Ended::Failed(failure));
@@ -278,19 +183,6 @@ async fn once(
     }
 }
 
-/// What was not sent.
-struct Unsent {
-    error: ApiError,
-    /// Whether another provider might be told it.
-    is_elsewhere: bool,
-}
-
-impl From<DialectError> for Unsent {
-    fn from(error: DialectError) -> Self {
-        Self { is_elsewhere: matches!(error, DialectError::Impossible { .. }), error: unreadable(&error) }
-    }
-}
-
 /// Makes what goes to a provider.
 fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, Unsent> {
     let elsewhere = |error: ApiError| Unsent { error, is_elsewhere: true };
@@ -314,7 +206,7 @@ fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, Unsen
     let mut hides_usage = false;
     let fitted = fit::fit(config, asked, hop)?;
     let (body, headers) = if is_kept {
-        let body = edited(asked, &fitted, hop, &mut hides_usage)?;
+        let body = edited(asked, &fitted.body, &fitted.found, hop, &mut hides_usage)?;
         (body, headers::passed(&asked.headers, key, asked.caller.login == Login::Own))
     } else if asked.ask == Ask::Generate {
         let target = target(config, upstream, hop, dialect);
@@ -333,12 +225,14 @@ fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, Unsen
         caller.prompt_estimate = Some(asked.prompt.0);
         (Bytes::from(translated.body), headers::fresh(dialect, asked.stream, key))
     } else {
+        // A count, which is made here where its provider speaks another dialect.
         let message = format!("{} does not speak the dialect in which this is asked", hop.route);
         return Err(elsewhere(own(ErrorKind::BadGateway, &message, "name a model whose provider does")));
     };
     let shape = Shape {
         stream: asked.stream,
         generate: asked.generate && is_kept,
+        one: false,
         query: asked.query.as_deref().filter(|_| is_kept && dialect != Dialect::Gemini),
     };
     let ask = if is_kept { asked.ask } else { Ask::Generate };
@@ -351,8 +245,13 @@ fn outgoing(config: &Config, asked: &Asked, hop: &Hop) -> Result<Outgoing, Unsen
 }
 
 /// The caller's body with another model's name in it, where that is another; every other byte as it came.
-fn edited(asked: &Asked, fitted: &Fitted<'_>, hop: &Hop, hides_usage: &mut bool) -> Result<Bytes, DialectError> {
-    let Fitted { body, found, .. } = fitted;
+pub(super) fn edited(
+    asked: &Asked,
+    body: &Bytes,
+    found: &Peek,
+    hop: &Hop,
+    hides_usage: &mut bool,
+) -> Result<Bytes, DialectError> {
     let names_it = asked.path_model.is_none() && hop.name != asked.model;
     let wants_usage = asked.dialect == Dialect::Chat && asked.stream && asked.ask == Ask::Generate;
     if !names_it && !wants_usage {
@@ -387,7 +286,7 @@ fn target<'h>(config: &Config, upstream: &Upstream, hop: &'h Hop, dialect: Diale
     }
 }
 
-fn note_quota(gateway: &Inner, hop: &Hop, response: &Response<Incoming>) {
+pub(super) fn note_quota(gateway: &Inner, hop: &Hop, response: &Response<Incoming>) {
     let says = |name: &http::HeaderName| name.as_str().contains("ratelimit") || name.as_str() == "retry-after";
     if response.headers().keys().any(says) {
         let pairs = response.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
@@ -397,7 +296,7 @@ fn note_quota(gateway: &Inner, hop: &Hop, response: &Response<Incoming>) {
 }
 
 /// A status that is no success.
-async fn refused(
+pub(super) async fn refused(
     gateway: &Inner,
     hop: &Hop,
     head: &http::response::Parts,
@@ -511,11 +410,12 @@ async fn streamed(
     Ok(response)
 }
 
-async fn whole(body: Incoming, wait: Duration) -> Result<Bytes, (Failure, String)> {
-    match tokio::time::timeout(wait, Limited::new(body, WHOLE).collect()).await {
+/// Reads an answer of at most `limit` bytes.
+pub(super) async fn whole(body: Incoming, wait: Duration, limit: usize) -> Result<Bytes, (Failure, String)> {
+    match tokio::time::timeout(wait, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err((Failure::Malformed, format!("the answer is larger than {WHOLE} bytes")))
+            Err((Failure::Malformed, format!("the answer is larger than {limit} bytes")))
         }
         Ok(Err(error)) => Err((Failure::Cut, innermost(&*error))),
         Err(_) => Err((Failure::TimeoutInStream, format!("the answer did not end within {} ms", wait.as_millis()))),
@@ -555,10 +455,7 @@ fn answered(
             Err(ReplyError::Unreadable(error)) => Err(malformed(&error.to_string())),
         };
     }
-    let reading = match asked.ask {
-        Ask::Embed | Ask::Rerank => meter::embeddings(&bytes),
-        _ => meter::whole(dialect, &bytes),
-    };
+    let reading = meter::whole(dialect, &bytes);
     match reading.ending {
         Ending::Failed(error) => Err(Box::new(Failed::in_place(error, owner))),
         Ending::Open => Err(malformed("it is no JSON, or was cut")),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use orx_protocol::CallId;
 use orx_router::Route;
 use orx_router::budget::Expected;
 use orx_store::CallRow;
@@ -11,7 +12,6 @@ use super::ask::Asked;
 use super::plan::Hop;
 use crate::cache::entry::Entry;
 use crate::caller::Login;
-use crate::door::Ask;
 use crate::inner::Inner;
 use crate::settings::Config;
 
@@ -35,11 +35,7 @@ impl Draft {
             at_ms: asked.at_ms,
             asked: asked.model.chars().take(200).collect(),
             dialect: asked.dialect.name().to_owned(),
-            kind: match asked.ask {
-                Ask::Embed => "embedding".to_owned(),
-                Ask::Rerank => "rerank".to_owned(),
-                Ask::Generate | Ask::Count | Ask::Models | Ask::Model | Ask::Work(_) => asked.kind.to_string(),
-            },
+            kind: asked.kind.to_string(),
             streamed: asked.stream,
             first: first.map(|route| (route.provider.to_string(), route.model.to_string())),
             session: text(&payer.session),
@@ -52,6 +48,19 @@ impl Draft {
             ..CallRow::default()
         };
         Self { gateway, row, is_open: Arc::default(), is_handed_over: false }
+    }
+
+    /// Whether its end is written.
+    pub(super) const fn is_answered(&self) -> bool {
+        self.is_handed_over
+    }
+
+    /// The row of the next part of a call that is sent in several requests: each of them is billed by itself, so that the ledger has
+    /// what its provider counts.
+    pub(super) fn next(&self) -> Self {
+        let at_ms = self.gateway.time.now().wall_ms;
+        let row = CallRow { call: CallId::generate().to_string(), at_ms, attempts: 0, ..self.row.clone() };
+        Self { gateway: Arc::clone(&self.gateway), row, is_open: Arc::default(), is_handed_over: false }
     }
 
     /// Notes that the call goes to `hop`, before it does.

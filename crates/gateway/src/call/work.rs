@@ -16,7 +16,7 @@ use super::{ask, send};
 use crate::answer::{self, Answer};
 use crate::caller::Caller;
 use crate::dialect::error::ApiError;
-use crate::door::Work;
+use crate::door::{Ask, Work};
 use crate::inner::Inner;
 use crate::settings::Config;
 
@@ -72,7 +72,7 @@ pub(super) async fn serve(
     let model = request.preferred_agent.as_deref().unwrap_or("auto");
     let messages = json!([{"role": "system", "content": wanted.system}, {"role": "user", "content": wanted.prompt}]);
     let body = json!({"model": model, "messages": messages}).to_string();
-    let asked = ask::made(caller, call, model, body.into(), Some(wanted.task), request.priority);
+    let asked = ask::made(caller, call, Ask::Generate, (model, body.into()), Some(wanted.task), request.priority);
     let outcome = match asked {
         Ok(asked) => send::along(gateway, config, asked).await,
         Err(error) => Err(error),

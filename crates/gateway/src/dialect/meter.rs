@@ -162,7 +162,7 @@ pub fn whole(dialect: Dialect, body: &[u8]) -> Reading {
     }
 }
 
-/// The tokens of an answer to `/v1/embeddings`, `/api/embed`, or a rerank, in the forms that providers give them.
+/// The tokens of an answer to `/v1/embeddings`, `/api/embed`, `batchEmbedContents`, or a rerank, in the forms that providers give them.
 #[must_use]
 pub fn embeddings(body: &[u8]) -> Reading {
     #[derive(serde::Deserialize)]
@@ -173,6 +173,8 @@ pub fn embeddings(body: &[u8]) -> Reading {
         meta: Option<Json<'b>>,
         #[serde(borrow)]
         prompt_eval_count: Option<Json<'b>>,
+        #[serde(borrow, rename = "usageMetadata")]
+        usage_metadata: Option<Json<'b>>,
         #[serde(borrow)]
         error: Option<Json<'b>>,
         model: Option<String>,
@@ -194,6 +196,7 @@ pub fn embeddings(body: &[u8]) -> Reading {
         .or_else(|| of("input_tokens"))
         .or_else(|| of("total_tokens"))
         .or_else(|| tokens.and_then(|tokens| tokens.get("input_tokens")))
+        .or_else(|| parsed.usage_metadata.as_ref().and_then(|usage| usage.get("promptTokenCount")))
         .or(parsed.prompt_eval_count.as_ref());
     match reported {
         Some(value) => {

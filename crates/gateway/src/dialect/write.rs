@@ -114,6 +114,28 @@ impl Writer {
         }
     }
 
+    /// An array of numbers, as the next value. They are finite: JSON has no other.
+    pub(crate) fn numbers(&mut self, numbers: &[f32]) {
+        self.comma();
+        self.numbers_here(numbers);
+    }
+
+    pub(crate) fn numbers_at(&mut self, key: &str, numbers: &[f32]) {
+        self.key(key);
+        self.numbers_here(numbers);
+    }
+
+    fn numbers_here(&mut self, numbers: &[f32]) {
+        self.out.push(b'[');
+        for (at, number) in numbers.iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            let _infallible = serde_json::to_writer(&mut self.out, number);
+        }
+        self.out.push(b']');
+    }
+
     pub(crate) fn bool_at(&mut self, key: &str, value: bool) {
         self.key(key);
         self.out.extend_from_slice(if value { b"true" } else { b"false" });

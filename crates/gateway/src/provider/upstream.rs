@@ -158,12 +158,14 @@ impl Upstream {
             (Dialect::Gemini, ask) => {
                 let verb = match (ask, shape.stream) {
                     (Ask::Count, _) => "countTokens",
+                    (Ask::Embed, _) if shape.one => "embedContent",
                     (Ask::Embed, _) => "batchEmbedContents",
                     (_, true) => "streamGenerateContent",
                     (_, false) => "generateContent",
                 };
                 format!("/v1beta/models/{}:{verb}", escaped(model))
             }
+            (Dialect::Ollama, Ask::Embed) if shape.one => "/api/embeddings".to_owned(),
             (Dialect::Ollama, Ask::Embed) => "/api/embed".to_owned(),
             (Dialect::Ollama, _) if shape.generate => "/api/generate".to_owned(),
             (Dialect::Ollama, _) => "/api/chat".to_owned(),
@@ -189,6 +191,8 @@ pub struct Shape<'c> {
     pub stream: bool,
     /// Whether it is Ollama's `/api/generate`.
     pub generate: bool,
+    /// Whether vectors are asked in the form for one text.
+    pub one: bool,
     /// The caller's query, where it speaks the provider's dialect.
     pub query: Option<&'c str>,
 }
@@ -244,6 +248,7 @@ mod tests {
     #[test]
     fn each_dialect_has_its_addresses() {
         let stream = Shape { stream: true, ..Shape::default() };
+        let one = Shape { one: true, ..Shape::default() };
         let beta = Shape { query: Some("beta=true"), ..Shape::default() };
         for (name, dialect, ask, model, shape, uri) in [
             (
@@ -265,6 +270,24 @@ mod tests {
                 "https://generativelanguage.googleapis.com/v1beta/models/a%2Fb%3Fc:streamGenerateContent?alt=sse",
             ),
             ("ollama", Dialect::Ollama, Ask::Embed, "m", Shape::default(), "http://127.0.0.1:11434/api/embed"),
+            ("ollama", Dialect::Ollama, Ask::Embed, "m", one, "http://127.0.0.1:11434/api/embeddings"),
+            ("openai", Dialect::Chat, Ask::Embed, "m", Shape::default(), "https://api.openai.com/v1/embeddings"),
+            (
+                "google",
+                Dialect::Gemini,
+                Ask::Embed,
+                "m",
+                Shape::default(),
+                "https://generativelanguage.googleapis.com/v1beta/models/m:batchEmbedContents",
+            ),
+            (
+                "google",
+                Dialect::Gemini,
+                Ask::Embed,
+                "m",
+                one,
+                "https://generativelanguage.googleapis.com/v1beta/models/m:embedContent",
+            ),
         ] {
             assert_eq!(upstream(name, None).uri(dialect, ask, model, shape).unwrap().to_string(), uri);
         }

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod defects;
+mod embed;
 mod losses;
 mod replay;
 mod sample;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
 use super::read::CatalogueError;
-use super::{Catalogue, Dialect, Model, ModelIndex, Provider};
+use super::{Batch, Catalogue, Dialect, Model, ModelIndex, Provider};
 use crate::amount::{MicroDollars, Tokens};
 use crate::breaker;
 use crate::capability::{Capabilities, Capability};
@@ -65,8 +65,10 @@ struct ProviderPart {
     key_variable: Option<String>,
     local: Option<bool>,
     responses: Option<bool>,
+    rerank: Option<bool>,
     enabled: Option<bool>,
     limits: LimitsPart,
+    batch: BatchPart,
     breaker: BreakerPart,
     models: Ordered<ModelPart>,
     /// The text that gave it first, for errors.
@@ -80,6 +82,13 @@ struct LimitsPart {
     requests_per_minute: Option<u32>,
     tokens_per_minute: Option<u64>,
     concurrent: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BatchPart {
+    texts: Option<u32>,
+    tokens: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -101,6 +110,7 @@ struct ModelPart {
     aliases: Option<Vec<String>>,
     context: Option<u64>,
     max_output: Option<u64>,
+    dimensions: Option<u32>,
     #[serde(deserialize_with = "per_mille")]
     quality: Option<u16>,
     latency_ms: Option<u32>,
@@ -197,8 +207,9 @@ impl File {
     /// Lays `above`, whose text is called `origin`, over this.
     pub(super) fn lay(&mut self, above: Self, origin: &str) {
         self.providers.lay(above.providers, |below, part| {
-            lay!(below, part; title, aliases, dialect, base_url, key_variable, local, responses, enabled);
+            lay!(below, part; title, aliases, dialect, base_url, key_variable, local, responses, rerank, enabled);
             lay!(below.limits, part.limits; requests_per_minute, tokens_per_minute, concurrent);
+            lay!(below.batch, part.batch; texts, tokens);
             lay!(below.breaker, part.breaker; in_a_row, failures, failure_per_mille, window_ms, cooldown_ms, probes, successes);
             below.models.lay(part.models, |below, part| below.lay(part, origin));
             if below.origin.is_empty() {
@@ -299,6 +310,12 @@ fn provider(name: &Spanned<String>, part: &ProviderPart) -> Result<Provider, Str
         ..defaults
     };
     settings.check().map_err(|message| format!("the `breaker` of `{id}`: {message}"))?;
+    for (name, least) in [("texts", part.batch.texts.map(u64::from)), ("tokens", part.batch.tokens)] {
+        if least == Some(0) {
+            return Err(format!("`{name}` in the `batch` of `{id}` is 0: a call has at least one"));
+        }
+    }
+    let responses = part.responses.unwrap_or(false);
     Ok(Provider {
         id: ProviderId::from(id),
         title: part.title.clone().unwrap_or_else(|| id.to_owned()),
@@ -306,7 +323,10 @@ fn provider(name: &Spanned<String>, part: &ProviderPart) -> Result<Provider, Str
         base_url: part.base_url.clone(),
         key_variable: part.key_variable.clone(),
         local: part.local.unwrap_or(false),
-        responses: part.responses.unwrap_or(false),
+        responses,
+        // OpenAI itself has none, most of what is compatible with it has one.
+        rerank: dialect == Dialect::Openai && part.rerank.unwrap_or(!responses),
+        batch: Batch { texts: part.batch.texts, tokens: part.batch.tokens },
         limits: Rate {
             requests_per_minute: part.limits.requests_per_minute,
             tokens_per_minute: part.limits.tokens_per_minute,
@@ -334,7 +354,7 @@ impl ModelPart {
                 lay!(below, then; input, output, cache_read, cache_write_5m, cache_write_1h);
             }
         }
-        lay!(self, above; title, aliases, context, max_output, quality, latency_ms, capabilities, enabled);
+        lay!(self, above; title, aliases, context, max_output, dimensions, quality, latency_ms, capabilities, enabled);
         origin.clone_into(&mut self.origin);
     }
 
@@ -349,6 +369,7 @@ impl ModelPart {
             local: provider.local,
             context: self.context.map(Tokens),
             max_output: self.max_output.map(Tokens),
+            dimensions: self.dimensions,
             quality: self.quality,
             latency_ms: self.latency_ms,
             capabilities: self.capabilities.iter().flatten().copied().collect::<Capabilities>(),

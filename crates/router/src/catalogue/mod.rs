@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::amount::Tokens;
 use crate::breaker;
-use crate::capability::Capabilities;
+use crate::capability::{Capabilities, Capability};
 use crate::limits::Rate;
 use crate::name::{ModelId, ProviderId, Route};
 use crate::price::Price;
@@ -50,10 +50,23 @@ pub struct Provider {
     pub local: bool,
     /// Whether it serves OpenAI's responses beside chat completions; most compatible servers do not.
     pub responses: bool,
+    /// Whether it puts texts in order of relevance by itself, at `/rerank`; where not, that is done by vectors of its embedding model.
+    pub rerank: bool,
+    /// How many texts one call for vectors may hold.
+    pub batch: Batch,
     /// How much it may be asked.
     pub limits: Rate,
     /// When its breakers open and close.
     pub breaker: breaker::Settings,
+}
+
+/// What one call for vectors may hold at most; `None` where it is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Texts.
+    pub texts: Option<u32>,
+    /// Tokens of all of them together.
+    pub tokens: Option<u64>,
 }
 
 /// A model at a provider.
@@ -69,6 +82,8 @@ pub struct Model {
     pub context: Option<Tokens>,
     /// Most tokens of an answer; `None` where it is not known.
     pub max_output: Option<Tokens>,
+    /// Numbers of a vector, where it makes vectors of texts and how many is known.
+    pub dimensions: Option<u32>,
     /// How good it is against the best, per mille: a judgement, for the operator to change.
     pub quality: Option<u16>,
     /// How long it usually takes to begin its answer, until it was measured here.
@@ -77,6 +92,27 @@ pub struct Model {
     pub capabilities: Capabilities,
     /// What it costs; `None` where it is not known.
     pub price: Option<Price>,
+}
+
+impl Model {
+    /// Whether vectors and orders of texts are all that is known of it: it writes nothing.
+    #[must_use]
+    pub fn writes_nothing(&self) -> bool {
+        let of_texts = Capabilities::only(Capability::Embedding).with(Capability::Rerank);
+        self.capabilities != Capabilities::NONE && of_texts.covers(self.capabilities)
+    }
+
+    /// Whether it makes vectors of texts.
+    #[must_use]
+    pub const fn embeds(&self) -> bool {
+        self.capabilities.covers(Capabilities::only(Capability::Embedding))
+    }
+
+    /// Whether it puts texts in order of relevance.
+    #[must_use]
+    pub const fn reranks(&self) -> bool {
+        self.capabilities.covers(Capabilities::only(Capability::Rerank))
+    }
 }
 
 /// Place of a model in its catalogue. It means nothing in another one.
@@ -156,6 +192,13 @@ impl Catalogue {
     #[must_use]
     pub fn get(&self, index: ModelIndex) -> Option<&Model> {
         self.models.get(index.0 as usize)
+    }
+
+    /// The first model of a provider that makes vectors of texts.
+    #[must_use]
+    pub fn embedding_of(&self, provider: &ProviderId) -> Option<ModelIndex> {
+        let found = self.models().find(|(_, model)| model.route.provider == *provider && model.embeds());
+        found.map(|(index, _)| index)
     }
 
     /// The model of a route that was kept, as a number in this catalogue.

@@ -125,6 +125,7 @@ pub fn route(
         min_quality: None,
         left,
         strategy: Strategy::Score,
+        writes: false,
     };
     let interface = if request.interface.is_empty() { "api" } else { request.interface.as_str() };
     let reply = |candidate: &Candidate, reasoning: String, confidence: f64, fallback: bool| {

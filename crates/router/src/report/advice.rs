@@ -168,7 +168,9 @@ pub fn advise(rows: &[Row], caps: &[Standing], catalogue: &Catalogue, now_ms: u6
 fn small_calls(rows: &[Row], catalogue: &Catalogue, now_ms: u64) -> Option<Advice> {
     let small: Vec<&Row> = rows
         .iter()
-        .filter(|row| row.cost.is_some() && (row.kind.is_side_call() || Band::of(row.usage.prompt()) <= Band::Simple))
+        // A model that writes makes no vectors, however cheap it is.
+        .filter(|row| row.cost.is_some() && !row.kind.is_of_texts())
+        .filter(|row| row.kind.is_side_call() || Band::of(row.usage.prompt()) <= Band::Simple)
         .collect();
     let whole = total(small.iter().copied());
     if whole.calls < ENOUGH {

@@ -11,7 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::amount::{MicroDollars, Tokens};
-use crate::capability::Capabilities;
+use crate::capability::{Capabilities, Capability};
 use crate::catalogue::{Catalogue, Model, ModelIndex};
 use crate::price;
 
@@ -94,6 +94,8 @@ pub struct Ask {
     pub left: Option<MicroDollars>,
     /// How the models are put in order.
     pub strategy: Strategy,
+    /// Whether a text is to be written, which a model of vectors alone cannot.
+    pub writes: bool,
 }
 
 /// How a model fares at the moment.
@@ -286,6 +288,9 @@ fn refusal(model: &Model, health: &Health, ask: &Ask, cost: Option<MicroDollars>
     let lacks = model.capabilities.lacks(ask.needs);
     if lacks != Capabilities::NONE {
         return Some(Refusal::Lacks(lacks));
+    }
+    if ask.writes && model.writes_nothing() {
+        return Some(Refusal::Lacks(Capabilities::only(Capability::Chat)));
     }
     if let Some(context) = model.context.filter(|context| ask.input > *context) {
         return Some(Refusal::TooLong(context));

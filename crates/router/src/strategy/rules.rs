@@ -197,19 +197,10 @@ impl Ruleset {
     /// [`UnknownModel`] when it names one that is not there and no rule overrides that.
     pub fn apply<'a>(&'a self, catalogue: &'a Catalogue, facts: Facts<'a>) -> Result<Ruled<'a>, UnknownModel> {
         let (rule, because) = self.rule(facts);
-        let chooses = CHOOSE.contains(&facts.named);
         // Tokens are counted by the model that is to read them: another one counts others.
         let is_overridden = facts.kind != Kind::Count && rule.is_some_and(|rule| rule.over_named);
-        if !chooses && !is_overridden {
-            let found = catalogue.find(facts.named)?;
-            return Ok(Ruled {
-                pool: Some(found.models),
-                snapshot: found.snapshot,
-                strategy: rule.and_then(|rule| rule.strategy).unwrap_or_default(),
-                priority: rule.and_then(|rule| rule.priority),
-                min_quality: None,
-                because: Because::Named,
-            });
+        if !CHOOSE.contains(&facts.named) && !is_overridden {
+            return named(catalogue, facts.named, rule);
         }
         Ok(match rule {
             Some(rule) => Ruled {
@@ -235,6 +226,31 @@ impl Ruleset {
         })
     }
 
+    /// What holds for a request of which the rule of its type alone speaks: rules of stages, of sizes and of all the rest name models
+    /// that write, and a request for vectors is none of theirs.
+    ///
+    /// # Errors
+    /// [`UnknownModel`] as [`Ruleset::apply`].
+    pub fn of_type<'a>(
+        &'a self,
+        catalogue: &'a Catalogue,
+        name: &'a str,
+        task: Capability,
+    ) -> Result<Ruled<'a>, UnknownModel> {
+        let rule = self.types.get(&task);
+        if !CHOOSE.contains(&name) && !rule.is_some_and(|rule| rule.over_named) {
+            return named(catalogue, name, rule);
+        }
+        Ok(Ruled {
+            pool: rule.and_then(|rule| rule.pool.as_deref()),
+            snapshot: None,
+            strategy: rule.and_then(|rule| rule.strategy).unwrap_or(Strategy::Cost),
+            priority: rule.and_then(|rule| rule.priority),
+            min_quality: rule.and_then(|rule| rule.min_quality),
+            because: if rule.is_some() { Because::Type(task) } else { Because::Default },
+        })
+    }
+
     /// The rule that is nearest; `None` for a call on the side where there is no rule for them.
     fn rule<'a>(&'a self, facts: Facts<'a>) -> (Option<&'a Resolved>, Because<'a>) {
         if facts.kind.is_side_call() {
@@ -251,6 +267,19 @@ impl Ruleset {
         }
         (Some(&self.default), Because::Default)
     }
+}
+
+/// What holds for a request that names its model and keeps it.
+fn named<'a>(catalogue: &'a Catalogue, name: &'a str, rule: Option<&Resolved>) -> Result<Ruled<'a>, UnknownModel> {
+    let found = catalogue.find(name)?;
+    Ok(Ruled {
+        pool: Some(found.models),
+        snapshot: found.snapshot,
+        strategy: rule.and_then(|rule| rule.strategy).unwrap_or_default(),
+        priority: rule.and_then(|rule| rule.priority),
+        min_quality: None,
+        because: Because::Named,
+    })
 }
 
 #[cfg(test)]
@@ -356,6 +385,33 @@ default: {models: [sonnet, opus], min_quality: 500}
                 .nearest
                 .contains(&"opus".to_owned())
         );
+    }
+
+    #[test]
+    fn a_request_for_vectors_is_under_the_rule_of_its_type_alone() {
+        let catalogue = Catalogue::built_in().unwrap();
+        let text = "
+stages: {plan: {models: [opus], over_named: true}}
+types: {embedding: {models: [nomic-embed-text]}, rerank: {models: [qwen3-reranker-4b], over_named: true}}
+default: {models: [sonnet], over_named: true}
+";
+        let ruleset = rules(text).resolve(&catalogue).unwrap();
+        for (name, task, pool, because) in [
+            ("", Capability::Embedding, "nomic-embed-text", Because::Type(Capability::Embedding)),
+            ("gemini-embedding-2", Capability::Embedding, "gemini-embedding-2", Because::Named),
+            (
+                "nomic-embed-text",
+                Capability::Rerank,
+                "mlx-community/Qwen3-Reranker-4B-mxfp8",
+                Because::Type(Capability::Rerank),
+            ),
+        ] {
+            let ruled = ruleset.of_type(&catalogue, name, task).unwrap();
+            assert_eq!((names(&catalogue, ruled.pool), ruled.because), (vec![pool.to_owned()], because), "{name}");
+        }
+        let none = Rules::default().resolve(&catalogue).unwrap();
+        let ruled = none.of_type(&catalogue, "auto", Capability::Embedding).unwrap();
+        assert_eq!((ruled.pool, ruled.strategy, ruled.because), (None, Strategy::Cost, Because::Default));
     }
 
     #[test]

@@ -228,6 +228,7 @@ proptest! {
             min_quality: None,
             left: left.map(MicroDollars),
             strategy: Strategy::ALL[strategy],
+            writes: false,
         };
         let positions: Vec<ModelIndex> = catalogue.models().map(|(index, _)| index).collect();
         let health = |index: ModelIndex, _: &Model| {

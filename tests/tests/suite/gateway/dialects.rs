@@ -138,18 +138,20 @@ async fn tokens_are_counted_here_where_the_provider_cannot() {
 }
 
 #[tokio::test]
-async fn an_embedding_passes_to_a_provider_of_its_dialect() {
-    let answer = json!({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
-        "usage": {"prompt_tokens": 4, "total_tokens": 4}});
+async fn an_embedding_passes_as_it_is_to_a_provider_of_its_dialect() {
+    let answer = json!({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": "AAAAPw=="},
+        {"object": "embedding", "index": 1, "embedding": "AACAPw==", "unknown": 1}],
+        "usage": {"prompt_tokens": 4, "total_tokens": 4}, "unknown": [1]});
     let chat = Provider::start(vec![Does::Answers(200, "", answer.to_string())]).await;
     let (first, second) = (Provider::start(vec![Does::Drops]).await, Provider::start(vec![Does::Drops]).await);
     let (daemon, http) = start(&first, &second, &chat, quick());
     let reply = http.send("POST", "/v1/embeddings", &[JSON], r#"{"model":"gamma","input":["a","b"]}"#).await;
-    assert_eq!(reply.json()["data"][0]["embedding"][0], 0.5, "{}", text(&reply));
+    assert_eq!(text(&reply), answer.to_string(), "to the byte");
     assert_eq!(chat.came()[0].line, "POST /v1/embeddings");
     assert_eq!(ledger(&daemon)[0]["input"], 4);
     let other = http.send("POST", "/v1/embeddings", &[JSON], r#"{"model":"alpha","input":["a","b"]}"#).await;
-    assert!(text(&other).contains("does not speak the dialect"), "{}", text(&other));
+    assert_eq!(other.status, 400);
+    assert!(text(&other).contains("`model`: first/alpha makes no vectors of texts"), "{}", text(&other));
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ mod cache;
 mod callers;
 mod compress;
 mod dialects;
+mod embed;
+mod embed_chains;
 mod faults;
 mod money;
 

@@ -140,6 +140,7 @@ fn embeddings_and_reranks_are_metered() {
             None,
         ),
         (r#"{"embeddings":[[0.1]],"prompt_eval_count":4}"#, Some(4), None),
+        (r#"{"embeddings":[{"values":[0.1]}],"usageMetadata":{"promptTokenCount":6}}"#, Some(6), None),
         (r#"{"results":[],"meta":{"tokens":{"input_tokens":12}}}"#, Some(12), None),
         (r#"{"results":[],"usage":{"total_tokens":5}}"#, Some(5), None),
         (r#"{"results":[]}"#, None, Some(Doubt::Missing)),
