@@ -6,7 +6,7 @@ use orx_protocol::event::kind;
 use orx_router::Route;
 use orx_router::breaker::board::SavedRoute;
 use orx_store::{Store, events};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::caller::Callers;
@@ -14,6 +14,7 @@ use crate::control::{Control, Tell, Time};
 use crate::key::Keys;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::named::Named;
 use crate::provider::client::Client;
 use crate::settings::Config;
 
@@ -21,6 +22,8 @@ use crate::settings::Config;
 pub struct Inner {
     /// Keys of callers.
     pub keys: Keys,
+    /// Keys with names.
+    pub named: Named,
     /// Whoever knows the sessions.
     pub callers: Box<dyn Callers>,
     /// Connections to providers.
@@ -37,6 +40,8 @@ pub struct Inner {
     pub tasks: TaskTracker,
     /// A provider was found gone: it is looked at soon.
     pub(crate) doubt: Notify,
+    /// Grows whenever a session was parked, or goes on.
+    pub(crate) parked: watch::Sender<u64>,
     pub(crate) config: RwLock<Arc<Config>>,
     pub(crate) control: Mutex<Control>,
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use orx_router::ProviderId;
-use orx_router::budget::{AtLimit, Cap, Of};
+use orx_router::budget::Cap;
 use orx_router::catalogue::{Catalogue, CatalogueError, Provider};
 use orx_router::chain::{Chains, Links};
 use orx_router::limits::Rate;
+use orx_router::quota;
 use orx_router::retry::Policy;
 use orx_router::strategy::rules::{RuleError, Rules, Ruleset};
 use serde::Deserialize;
@@ -40,6 +41,8 @@ pub struct FileGateway {
     pub timeouts: Timeouts,
     /// The largest body of a request, in bytes.
     pub body_bytes: Option<usize>,
+    /// A vendor's refusal parks its session when it lasts so long, in milliseconds; a minute when absent.
+    pub park_from_ms: Option<u64>,
 }
 
 /// Whether sessions are led through the gateway.
@@ -106,14 +109,6 @@ pub enum SettingsError {
     /// A provider cannot be asked.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// A cap that would hold nothing, or do what it cannot.
-    #[error("`gateway.caps`: the cap `{cap}`: {why}")]
-    Cap {
-        /// Its name.
-        cap: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
     /// A figure is out of bounds.
     #[error("`gateway.{name}` is {value}, it must be {least} to {most}")]
     Bounds {
@@ -151,6 +146,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// The largest body of a request, in bytes.
     pub body_bytes: usize,
+    /// How long a vendor's refusal lasts at least that parks its session, in milliseconds.
+    pub park_from_ms: u64,
 }
 
 impl Config {
@@ -172,19 +169,6 @@ impl Config {
         if let Some(flaw) = flaws.first() {
             return Err(SettingsError::Chain(flaw.to_string()));
         }
-        for cap in &file.caps {
-            let wrong = |why| SettingsError::Cap { cap: cap.name.clone(), why };
-            if cap.at_limit == AtLimit::Park {
-                return Err(wrong(
-                    "`at_limit: park` is not there yet: leave it out, and calls are refused at the limit",
-                ));
-            }
-            if cap.of == Of::Key {
-                return Err(wrong(
-                    "`of: key` bounds nothing, since there are no keys with names yet: use session, user or all",
-                ));
-            }
-        }
         let bounds = |name, value: u64, least, most| match (least..=most).contains(&value) {
             true => Ok(value),
             false => Err(SettingsError::Bounds { name, value, least, most }),
@@ -193,6 +177,8 @@ impl Config {
         bounds("timeouts.first_byte_ms", file.timeouts.first_byte_ms, 10, 3_600_000)?;
         bounds("timeouts.idle_ms", file.timeouts.idle_ms, 10, 3_600_000)?;
         let body = bounds("body_bytes", file.body_bytes.unwrap_or(BODY) as u64, 1024, 1 << 30)?;
+        let park_from_ms = file.park_from_ms.unwrap_or(quota::SHORT_MS);
+        bounds("park_from_ms", park_from_ms, 100, 86_400_000)?;
         let upstreams = catalogue
             .providers()
             .iter()
@@ -208,6 +194,7 @@ impl Config {
             callers: file.callers,
             timeouts: file.timeouts,
             body_bytes: usize::try_from(body).unwrap_or(BODY),
+            park_from_ms,
             catalogue,
         })
     }

@@ -10,10 +10,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use orx_protocol::event::kind;
 use orx_router::failure::{Failure, KeyOwner, Progress};
-use orx_router::quota::Quota;
+use orx_router::parking::{self, Parking};
 use orx_router::retry::{self, Again, Sofar};
 
 use super::ask::Asked;
+use super::park;
 use super::plan::{self, Hop};
 use super::settle::Draft;
 use super::unreadable;
@@ -49,6 +50,8 @@ struct Failed {
     error: ApiError,
     /// The provider's own words, where the caller speaks its dialect.
     words: Option<(HeaderMap, Bytes)>,
+    /// What parks its session, if nobody else takes the call.
+    parks: Option<Parking>,
 }
 
 impl Failed {
@@ -57,13 +60,13 @@ impl Failed {
             Failure::TimeoutBeforeHeaders | Failure::TimeoutInStream => ErrorKind::GatewayTimeout,
             _ => ErrorKind::BadGateway,
         };
-        Self { failure, error: own(kind, &format!("{route}: {failure}: {why}"), ""), words: None }
+        Self { failure, error: own(kind, &format!("{route}: {failure}: {why}"), ""), words: None, parks: None }
     }
 
     /// Of an error that stands in place of an answer.
     fn in_place(error: ApiError, owner: KeyOwner) -> Self {
         let failure = Failure::of_status(error.status, None, owner).unwrap_or(Failure::Malformed);
-        Self { failure, error, words: None }
+        Self { failure, error, words: None, parks: None }
     }
 }
 
@@ -80,6 +83,7 @@ pub(super) async fn along(
     tracing::debug!(call = asked.call, why = way.why, "A call is sent on.");
     let mut draft = Draft::new(Arc::clone(&gateway), &asked, &way);
     let mut last: Option<Failed> = None;
+    let mut parks = Vec::new();
     while let Some((hop, leave, expected)) = way.next(&gateway, &config, &asked, gateway.time.now()) {
         draft.goes_to(&config, &asked, &hop, expected).await;
         let began_here = Instant::now();
@@ -100,7 +104,7 @@ pub(super) async fn along(
                 began: asked.began,
                 is_open: Arc::clone(&draft.is_open),
             });
-            let failed = match once(&gateway, &config, &asked, &hop, attempt).await {
+            let mut failed = match once(&gateway, &config, &asked, &hop, attempt).await {
                 Ok(response) => {
                     draft.answered();
                     return Ok(response);
@@ -123,18 +127,34 @@ pub(super) async fn along(
             if leave.is_none() {
                 way.failed(&hop, failed.failure);
             }
+            parks.extend(failed.parks.take());
             last = Some(failed);
         }
     }
-    let Some(failed) = last else {
+    let parking =
+        park::session(&gateway, &config, &asked, &way, last.as_ref().map(|failed| failed.failure), parks).await;
+    let now = gateway.time.now();
+    let Some(mut failed) = last else {
+        let is_parked = parking.is_some() && asked.caller.payer.session.is_some();
         if let Some(error) = way.reached()
+            && !is_parked
             && gateway.control().is_first_refusal(error)
         {
             let data = serde_json::json!({"message": error.to_string(), "call": asked.call});
             gateway.note(kind::BUDGET_REACHED, asked.caller.name().to_owned(), data);
         }
-        return Err(way.nobody());
+        let error = way.nobody(now);
+        return Err(match &parking {
+            Some(parking) => park::told_to_wait(&error.message, parking, now.wall_ms),
+            None => error,
+        });
     };
+    if let Some(parking) = &parking
+        && failed.error.status != 429
+    {
+        failed.error = park::told_to_wait(&failed.error.message, parking, now.wall_ms);
+        failed.words = None;
+    }
     let outcome = if matches!(failed.failure, Failure::Caller { .. }) { "refused" } else { "failed" };
     draft.failed(outcome, failed.error.status);
     let mut response = match failed.words {
@@ -147,6 +167,10 @@ pub(super) async fn along(
         }
         None => answer::error(asked.dialect, &failed.error),
     };
+    // Some vendors say in a header or a body of their own when to come again, which another vendor's client does not read.
+    if let Some(wait) = parking.and_then(|parking| parking.retry_after(now.wall_ms)) {
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert_with(|| wait.into());
+    }
     let route = (draft.row.provider.as_str(), draft.row.model.as_str());
     let said = Said { call: &asked.call, route, attempts: draft.row.attempts, cost: Some(0) };
     answer::say(response.headers_mut(), said);
@@ -183,7 +207,7 @@ async fn once(
             attempt.end(Ended::Unsent);
             // Another provider might take what this one cannot be told; what is wrong in itself none takes.
             let failure = if unsent.is_elsewhere { Failure::Malformed } else { Failure::Caller { status: 400 } };
-            return Err(Box::new(Failed { failure, error: unsent.error, words: None }));
+            return Err(Box::new(Failed { failure, error: unsent.error, words: None, parks: None }));
         }
     };
     let Outgoing { request, dialect, caller, is_kept, hides_usage } = outgoing;
@@ -195,17 +219,22 @@ async fn once(
             return Err(Box::new(Failed::own(failure, &route, &why)));
         }
     };
-    // What an account of the caller's own has left says nothing of the operator's.
-    if asked.caller.login == Login::Operator {
-        note_quota(gateway, hop, &response);
-    }
+    let now_ms = gateway.time.now().wall_ms;
+    let quota = park::quota(response.headers(), now_ms);
     let owner = if asked.caller.login == Login::Own { KeyOwner::Caller } else { KeyOwner::Operator };
     let (head, body) = response.into_parts();
     if !head.status.is_success() {
-        let failed = refused(gateway, hop, &head, body, is_kept, owner).await;
+        let (mut failed, bytes) = refused(gateway, hop, &head, body, is_kept, owner).await;
+        let mut quota = quota.unwrap_or_default();
+        if head.status == StatusCode::TOO_MANY_REQUESTS {
+            quota.read_body(&bytes, now_ms);
+            failed.parks = parking::of_vendor(&hop.route.provider, &quota, now_ms, config.park_from_ms);
+        }
+        park::note(gateway, &hop.route.provider, quota, owner);
         attempt.end(Ended::Failed(failed.failure));
         return Err(Box::new(failed));
     }
+    park::note(gateway, &hop.route.provider, quota.unwrap_or_default(), owner);
     attempt.answers();
     let is_stream = asked.stream && is_streamed(&head.headers, dialect);
     if is_stream {
@@ -359,15 +388,6 @@ fn target<'h>(config: &Config, upstream: &Upstream, hop: &'h Hop, dialect: Diale
     }
 }
 
-fn note_quota(gateway: &Inner, hop: &Hop, response: &Response<Incoming>) {
-    let says = |name: &http::HeaderName| name.as_str().contains("ratelimit") || name.as_str() == "retry-after";
-    if response.headers().keys().any(says) {
-        let pairs = response.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let quota = Quota::read(pairs, gateway.time.now().wall_ms);
-        gateway.control().quota(&hop.route.provider, quota);
-    }
-}
-
 /// A status that is no success.
 async fn refused(
     gateway: &Inner,
@@ -376,7 +396,7 @@ async fn refused(
     body: Incoming,
     is_kept: bool,
     owner: KeyOwner,
-) -> Failed {
+) -> (Failed, Bytes) {
     let now_ms = gateway.time.now().wall_ms;
     let status = head.status.as_u16();
     let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -405,8 +425,8 @@ async fn refused(
         _ => {}
     }
     let is_theirs = !matches!(failure, Failure::ProviderKey { .. } | Failure::Malformed);
-    let words = (is_kept && is_theirs && !bytes.is_empty()).then(|| (head.headers.clone(), bytes));
-    Failed { failure, error, words }
+    let words = (is_kept && is_theirs && !bytes.is_empty()).then(|| (head.headers.clone(), bytes.clone()));
+    (Failed { failure, error, words, parks: None }, bytes)
 }
 
 fn is_streamed(headers: &HeaderMap, dialect: Dialect) -> bool {

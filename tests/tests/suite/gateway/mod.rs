@@ -3,7 +3,9 @@
 mod callers;
 mod dialects;
 mod faults;
+mod keys;
 mod money;
+mod parking;
 
 use std::time::Duration;
 
