@@ -20,6 +20,7 @@ use crate::hooks::install::Place;
 use crate::listen::unix::{BindError, Bound};
 use crate::listen::{activation, http, lane, unix};
 use crate::llm::callers::SessionCallers;
+use crate::llm::parking;
 use crate::runs::Runs;
 use crate::sessions::Sessions;
 use crate::sessions::activity::Activities;
@@ -135,6 +136,7 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     let address = listener.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
     let settings = settings.led_through(address);
     let daemon = assemble(settings, environment.clone(), store, stored, &token).await?;
+    parking::connect(&daemon);
     let found = daemon.sessions.reconcile().await?;
     daemon.sessions.set_places(daemon.settings().concurrent_sessions);
     daemon.sessions.queue_again(&daemon.engines()).await?;
@@ -144,6 +146,7 @@ pub async fn run(flags: Flags) -> Result<(), StartError> {
     daemon.sessions.keep_places(daemon.draining.clone());
     daemon.hooks.add(Arc::new(daemon.activities.clone()));
     daemon.hooks.add(Arc::new(daemon.deliveries.clone()));
+    parking::begin(&daemon);
     let of_engines = Arc::downgrade(&daemon);
     daemon.activities.begin(move || of_engines.upgrade().map(|daemon| daemon.engines()).unwrap_or_default());
     let stop = CancellationToken::new();

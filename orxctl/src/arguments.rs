@@ -133,6 +133,8 @@ pub enum Command {
     Cost(commands::cost::Cost),
     /// Show the caps on that, and what is left
     Budget(commands::budget::Budget),
+    /// Keys with names, with which programs call models
+    Key(commands::key::Key),
     /// List providers of models, and mark them down or up
     Providers(commands::providers::Providers),
     /// Call any method of the daemon

@@ -1,9 +1,12 @@
 //! The daemon speaks of methods, since it does not know who calls it. A person gave a command, and is told of commands.
 
 /// Methods that errors name, and what a person gives for them. What is missing here is named as the daemon does.
-const COMMANDS: [(&str, &str); 41] = [
+const COMMANDS: [(&str, &str); 44] = [
     ("fresh: true", "resume --fresh"),
     ("hold.keys", "keys"),
+    ("key.add", "key add"),
+    ("key.list", "key ls"),
+    ("key.revoke", "key revoke"),
     ("llm.budget", "budget"),
     ("llm.mark", "providers"),
     ("llm.providers", "providers"),

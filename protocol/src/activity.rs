@@ -17,7 +17,7 @@ pub enum AgentState {
     WaitingInput,
     /// It waits for a permission.
     Blocked,
-    /// Its provider refuses calls until a time.
+    /// Its calls of models are refused until a time, by its provider or a cap.
     RateLimited,
     /// Its own turn is over while helpers that it started still work.
     SubagentsRunning,
@@ -78,6 +78,8 @@ pub enum Source {
     Transcript,
     /// Its processes: ended, reading its terminal, using the processor.
     Process,
+    /// The gateway: nobody takes its calls of models until a time.
+    Gateway,
 }
 
 /// One look at an agent by one source.

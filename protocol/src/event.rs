@@ -48,6 +48,10 @@ pub mod kind {
     pub const SESSION_CONVERSATION: &str = "session.conversation";
     /// A session's structured channel stands, or is lost.
     pub const SESSION_CHANNEL: &str = "session.channel";
+    /// A session is parked, since nobody takes its calls: `{message, reason, until_ms, why, again}`; `again` when it was already.
+    pub const SESSION_PARKED: &str = "session.parked";
+    /// A session is parked no more: `{message, reason, lasted_ms}`.
+    pub const SESSION_RESUMED: &str = "session.resumed";
     /// What a session used is told anew.
     pub const SESSION_USAGE: &str = "session.usage";
     /// A checkpoint of a session was taken.
@@ -78,6 +82,10 @@ pub mod kind {
     pub const BUDGET_ALERT: &str = "budget.alert";
     /// A cap of the gateway is reached, and calls are refused: `{message, call}`.
     pub const BUDGET_REACHED: &str = "budget.reached";
+    /// A key with a name was made: `{name, cap}`.
+    pub const KEY_ADDED: &str = "key.added";
+    /// A key with a name is void from now on: `{name}`.
+    pub const KEY_REVOKED: &str = "key.revoked";
     /// A breaker of the gateway changed: `{route, change}`.
     pub const LLM_BREAKER: &str = "llm.breaker";
     /// A run was accepted.

@@ -86,6 +86,11 @@ identifier!(
     "req_"
 );
 identifier!(
+    /// Names a key with which models are called through the gateway.
+    KeyId,
+    "key_"
+);
+identifier!(
     /// Names a run of a pipeline.
     RunId,
     "run_"

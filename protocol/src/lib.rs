@@ -26,7 +26,7 @@ pub mod watch;
 
 pub use error::{ErrorData, ErrorKind, ErrorSource, RpcError};
 pub use event::Event;
-pub use id::{ApprovalId, CallId, DispatchId, MessageId, NotificationId, RuleId, RunId, SessionId, WorkerId};
+pub use id::{ApprovalId, CallId, DispatchId, KeyId, MessageId, NotificationId, RuleId, RunId, SessionId, WorkerId};
 
 /// Version of the wire protocol that this build speaks; `hello` negotiates it.
 pub const PROTOCOL_VERSION: u32 = 1;

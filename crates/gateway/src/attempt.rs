@@ -19,6 +19,9 @@ use crate::dialect::Usage;
 use crate::inner::Inner;
 use crate::settings::Config;
 
+/// The kind of a row that is the work itself.
+const MAIN: &str = "main";
+
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy)]
 pub enum Ended {
@@ -155,15 +158,23 @@ impl Attempt {
             tokens: bill.map_or(Tokens::ZERO, |bill| bill.usage.total()),
             latency_ms: self.first_byte_ms,
         };
-        let tell = {
+        let (tell, resumed) = {
             let mut control = self.gateway.control();
             if matches!(ended, Ended::Answered(_))
                 && let Some(conversation) = &self.conversation
             {
                 control.stickies.answered(conversation, &leave.route, now.monotonic_ms);
             }
-            control.end(&mut leave, end, now)
+            let resumed = match (&self.row.session, ended) {
+                // A call on the side may be answered where the work itself is not.
+                (Some(session), Ended::Answered(_)) if self.row.kind == MAIN && !control.parking.is_empty() => {
+                    control.parking.answered(session, self.row.at_ms)
+                }
+                _ => None,
+            };
+            (control.end(&mut leave, end, now), resumed)
         };
+        self.gateway.resume(resumed.into_iter().collect());
         self.row.outcome = word.to_owned();
         self.row.ended_ms = Some(now.wall_ms);
         self.row.first_byte_ms = self.first_byte_ms;

@@ -6,13 +6,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use orx_protocol::SessionId;
+use orx_protocol::{SessionId, clock};
 use orx_router::budget::Payer;
 
 use crate::key::{Bearer, Keys};
+use crate::named::{Named, Standing};
 
 /// The header for a key of orx where another key, or a login, has its own place taken.
 pub const KEY_HEADER: &str = "x-orx-key";
+
+/// The user whose token and keys with names these are.
+const LOCAL: &str = "local";
 
 /// Whose key the provider gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +87,9 @@ pub enum Unknown {
     /// The key's session has ended, or is not known.
     #[error("the session {0} of this key has ended: its key is void")]
     Ended(SessionId),
+    /// The key was revoked.
+    #[error("the key named `{0}` was revoked: it is void")]
+    Revoked(Arc<str>),
 }
 
 /// The keys that a call carries, in the order in which they count: what was put there for orx alone comes first.
@@ -101,6 +108,7 @@ fn presented<'h>(headers: &'h HeaderMap, in_path: Option<&'h str>) -> impl Itera
 /// [`Unknown`].
 pub async fn identify(
     keys: &Keys,
+    named: &Named,
     callers: &dyn Callers,
     headers: &HeaderMap,
     in_path: Option<&str>,
@@ -133,7 +141,20 @@ pub async fn identify(
                 login,
             })
         }
-        Some(_) => Ok(Caller { payer: Payer { user: Some("local".into()), ..Payer::default() }, stage: None, login }),
+        Some(Bearer::Named(key)) => match named.standing(key) {
+            Some(Standing::InForce(name)) => {
+                named.used(key, clock::now_ms());
+                Ok(Caller {
+                    payer: Payer { key: Some(name), user: Some(LOCAL.into()), ..Payer::default() },
+                    stage: None,
+                    login,
+                })
+            }
+            Some(Standing::Revoked(name)) => Err(Unknown::Revoked(name)),
+            // Its seal is right, and its record is not here.
+            None => Err(Unknown::Wrong),
+        },
+        Some(_) => Ok(Caller { payer: Payer { user: Some(LOCAL.into()), ..Payer::default() }, stage: None, login }),
     }
 }
 
@@ -172,10 +193,17 @@ mod tests {
             (headers(&[("authorization", "Bearer sk-ant-oat01-own"), ("x-orx-key", &key)]), None, Login::Own),
             (headers(&[("x-api-key", "sk-own")]), Some(key.as_str()), Login::Own),
         ] {
-            let caller = identify(&keys, &callers, &headers, path).await.unwrap();
+            let caller = identify(&keys, &Named::default(), &callers, &headers, path).await.unwrap();
             assert_eq!((caller.login, caller.payer.run.as_deref()), (login, Some("run_1")), "{headers:?}");
         }
-        let user = identify(&keys, &callers, &headers(&[("x-api-key", "the token of the local user")]), None).await;
+        let user = identify(
+            &keys,
+            &Named::default(),
+            &callers,
+            &headers(&[("x-api-key", "the token of the local user")]),
+            None,
+        )
+        .await;
         assert_eq!(user.unwrap().name(), "local");
     }
 
@@ -193,7 +221,11 @@ mod tests {
             (vec![("x-api-key", forged.as_str())], Unknown::Wrong),
             (vec![("x-api-key", key.as_str())], Unknown::Ended(session)),
         ] {
-            assert_eq!(identify(&keys, &ended, &headers(&pairs), None).await.unwrap_err(), error, "{pairs:?}");
+            assert_eq!(
+                identify(&keys, &Named::default(), &ended, &headers(&pairs), None).await.unwrap_err(),
+                error,
+                "{pairs:?}"
+            );
         }
     }
 }

@@ -11,6 +11,7 @@ use orx_router::budget::{Budget, BudgetError, CapError, Expected, Payer, Reserva
 use orx_router::catalogue::{Model, Provider};
 use orx_router::clocks::Clocks;
 use orx_router::limits::{Limited, Limits, Parties, Pass, Rate};
+use orx_router::parking::{Lot, Resumed, Why};
 use orx_router::quota::Quota;
 use orx_router::retry;
 use orx_router::strategy::Health;
@@ -163,6 +164,8 @@ pub struct Control {
     pub breakers: Breakers,
     /// Conversations.
     pub stickies: Stickies,
+    /// Sessions that are parked.
+    pub parking: Lot,
     limits: Limits,
     retries: HashMap<ProviderId, retry::Budget>,
     fares: HashMap<Route, Fare>,
@@ -181,6 +184,7 @@ impl Control {
             budget: Budget::new(config.caps.clone(), config.zone.clone())?,
             breakers: Breakers::new(config.catalogue.providers(), saved, now),
             stickies: Stickies::default(),
+            parking: Lot::default(),
             limits: Limits::default(),
             retries: HashMap::new(),
             fares: HashMap::new(),
@@ -297,6 +301,17 @@ impl Control {
         let (BudgetError::Money { standing, .. } | BudgetError::Tokens { standing, .. }) = error else { return false };
         let of = (standing.cap.clone(), standing.subject.clone());
         self.reached.insert(of, standing.since_ms) != Some(standing.since_ms)
+    }
+
+    /// Takes out the sessions whose cap parks them no more, since it was raised, or is gone.
+    pub fn review_parking(&mut self, now: Clocks) -> Vec<Resumed> {
+        let Self { parking, budget, .. } = self;
+        parking.review(|why| match why {
+            Why::Cap { cap, of, subject, cost, tokens } => {
+                budget.parks(cap, (*of, subject), Expected { cost: *cost, tokens: *tokens }, now)
+            }
+            Why::Vendor { .. } => true,
+        })
     }
 
     /// Whether the provider was called since the daemon began.

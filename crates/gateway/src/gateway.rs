@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use orx_protocol::{SessionId, clock};
+use orx_protocol::api::key::{Key, KeyCap};
+use orx_protocol::{ErrorKind, KeyId, RpcError, SessionId, clock};
 use orx_router::breaker::board::SavedRoute;
-use orx_router::budget::{CapError, Of, Spend, Want};
+use orx_router::budget::{Cap, CapError, Of, Spend, Want};
+use orx_router::parking::{Lot, Parking};
 use orx_router::{MicroDollars, Tokens};
 use orx_store::calls::{self, Subject};
-use orx_store::{Store, StoreError};
-use tokio::sync::Notify;
+use orx_store::{Store, StoreError, keys};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +28,8 @@ use crate::inner::Inner;
 use crate::key::Keys;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::named::{self, Named};
+use crate::parking;
 use crate::provider::client::Client;
 use crate::settings::Config;
 
@@ -41,6 +45,32 @@ pub enum GatewayError {
     /// The store fails.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why a key is not made or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Its name, or its cap, is none.
+    #[error("{0}")]
+    Invalid(String),
+    /// Its cap makes no sense.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// There is one with this name, or none, or the store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<KeyError> for RpcError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Invalid(why) | KeyError::Gateway(GatewayError::Cache(why)) => {
+                Self::new(ErrorKind::InvalidParams, why)
+            }
+            KeyError::Gateway(GatewayError::Cap(error)) => error.into(),
+            KeyError::Gateway(GatewayError::Store(error)) | KeyError::Store(error) => error.into(),
+        }
+    }
 }
 
 /// What a gateway is made of.
@@ -87,8 +117,10 @@ impl Gateway {
         let cache = cache_of(&config, &keys)?;
         let client = Client::new(Duration::from_millis(config.timeouts.connect_ms));
         let (ledger, writing) = Ledger::new(store.clone(), tasks.clone());
+        let named = Named::new(store.read(keys::all).await?, ledger.clone());
         let gateway = Self(Arc::new(Inner {
             keys,
+            named,
             callers,
             client,
             ledger,
@@ -97,13 +129,19 @@ impl Gateway {
             store,
             tasks,
             doubt: Notify::new(),
+            parked: watch::Sender::new(0),
             config: RwLock::new(config),
             cache: RwLock::new(cache),
             control: Mutex::new(control),
         }));
+        gateway.0.control().budget.configure(gateway.caps(&gateway.0.config()))?;
         gateway.recall().await?;
+        let kept = parking::kept(&gateway.0.store).await?;
+        gateway.0.control().parking = Lot::restore(kept);
+        gateway.review_parking();
         health::look_at_local(&gateway.0).await;
-        gateway.0.tasks.spawn(health::watch(Arc::clone(&gateway.0), stop));
+        gateway.0.tasks.spawn(health::watch(Arc::clone(&gateway.0), stop.clone()));
+        gateway.0.tasks.spawn(parking::watch(Arc::clone(&gateway.0), stop));
         Ok((gateway, writing))
     }
 
@@ -136,17 +174,113 @@ impl Gateway {
         let cache = cache_of(&config, &self.0.keys)?;
         let new = {
             let mut control = self.0.control();
-            let new = control.budget.configure(config.caps.clone())?;
+            let new = control.budget.configure(self.caps(&config))?;
             control.breakers.configure(config.catalogue.providers());
+            // Under the same lock as the caps, so that whoever makes a key meanwhile puts none of the former ones back.
+            *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
             new
         };
-        *self.0.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         *self.0.cache.write().unwrap_or_else(PoisonError::into_inner) = cache;
         if !new.is_empty() {
             self.0.ledger.flush().await;
             self.recall().await?;
         }
+        self.review_parking();
         Ok(())
+    }
+
+    /// The caps of the settings, and those of keys with names.
+    fn caps(&self, config: &Config) -> Vec<Cap> {
+        config.caps.iter().cloned().chain(self.0.named.caps()).collect()
+    }
+
+    /// Puts the caps of keys in force that were made or revoked.
+    async fn recap(&self) -> Result<(), GatewayError> {
+        let new = {
+            let mut control = self.0.control();
+            control.budget.configure(self.caps(&self.0.config()))?
+        };
+        if !new.is_empty() {
+            self.0.ledger.flush().await;
+            self.recall().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a key with a name; gives its record and the key itself, which is kept nowhere.
+    ///
+    /// # Errors
+    /// [`KeyError`]; nothing was made then.
+    pub async fn add_key(&self, name: &str, cap: Option<KeyCap>) -> Result<(Key, String), KeyError> {
+        named::check(name)?;
+        if let Some(cap) = &cap {
+            named::check_cap(name, cap, &self.0.config().caps)?;
+        }
+        let key = Key {
+            key: KeyId::generate(),
+            name: name.to_owned(),
+            created_ms: clock::now_ms(),
+            revoked_ms: None,
+            last_used_ms: None,
+            cap,
+        };
+        let kept = key.clone();
+        self.0.store.write(move |tx| keys::add(tx, &kept)).await?;
+        self.0.named.add(&key);
+        self.recap().await?;
+        let secret = self.0.keys.named(key.key);
+        Ok((key, secret))
+    }
+
+    /// Makes a key void, at once and for good; gives its record.
+    ///
+    /// # Errors
+    /// [`KeyError`] when there is no such key in force.
+    pub async fn revoke_key(&self, name: &str) -> Result<Key, KeyError> {
+        let (wanted, now_ms) = (name.to_owned(), clock::now_ms());
+        let key = self.0.store.write(move |tx| keys::revoke(tx, &wanted, now_ms)).await?;
+        self.0.named.revoke(&key);
+        self.recap().await?;
+        Ok(key)
+    }
+
+    /// The keys with names, those that are revoked among them, in the order in which they were made.
+    ///
+    /// # Errors
+    /// As the store cannot be read.
+    pub async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        self.0.ledger.flush().await;
+        self.0.store.read(keys::all).await
+    }
+
+    /// Lets sessions go on whose cap was raised, or is gone.
+    fn review_parking(&self) {
+        let resumed = self.0.control().review_parking(self.0.time.now());
+        self.0.resume(resumed);
+    }
+
+    /// How a session is parked; `None` when it is not.
+    #[must_use]
+    pub fn parking_of(&self, session: SessionId) -> Option<Parking> {
+        self.0.control().parking.get(&session.to_string()).cloned()
+    }
+
+    /// All sessions that are parked.
+    #[must_use]
+    pub fn parkings(&self) -> Vec<(SessionId, Parking)> {
+        let control = self.0.control();
+        control.parking.iter().filter_map(|(session, parking)| Some((session.parse().ok()?, parking.clone()))).collect()
+    }
+
+    /// Hears whenever a session was parked, or goes on.
+    #[must_use]
+    pub fn parking_changes(&self) -> watch::Receiver<u64> {
+        self.0.parked.subscribe()
+    }
+
+    /// Forgets that a session was parked, since it ended.
+    pub fn forget_parking(&self, session: SessionId) {
+        self.0.forget_parking(&session.to_string());
     }
 
     /// What all calls share.

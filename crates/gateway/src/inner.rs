@@ -6,7 +6,7 @@ use orx_protocol::event::kind;
 use orx_router::Route;
 use orx_router::breaker::board::SavedRoute;
 use orx_store::{Store, events};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::cache::Cache;
@@ -15,6 +15,7 @@ use crate::control::{Control, Tell, Time};
 use crate::key::Keys;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::named::Named;
 use crate::provider::client::Client;
 use crate::settings::Config;
 
@@ -22,6 +23,8 @@ use crate::settings::Config;
 pub struct Inner {
     /// Keys of callers.
     pub keys: Keys,
+    /// Keys with names.
+    pub named: Named,
     /// Whoever knows the sessions.
     pub callers: Box<dyn Callers>,
     /// Connections to providers.
@@ -38,6 +41,8 @@ pub struct Inner {
     pub tasks: TaskTracker,
     /// A provider was found gone: it is looked at soon.
     pub(crate) doubt: Notify,
+    /// Grows whenever a session was parked, or goes on.
+    pub(crate) parked: watch::Sender<u64>,
     pub(crate) config: RwLock<Arc<Config>>,
     pub(crate) cache: RwLock<Option<Arc<Cache>>>,
     pub(crate) control: Mutex<Control>,

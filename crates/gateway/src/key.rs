@@ -1,7 +1,7 @@
 //! Keys of the gateway. A session's key says which session it is of and carries orx's seal on that, so that none is kept anywhere
 //! and a daemon that began anew knows them all. Whether the session still runs is asked elsewhere.
 
-use orx_protocol::SessionId;
+use orx_protocol::{KeyId, SessionId};
 use ring::hmac;
 use subtle::ConstantTimeEq;
 
@@ -9,6 +9,8 @@ use subtle::ConstantTimeEq;
 const PREFIX: &str = "orx-";
 /// What a key is sealed for: a seal for another purpose is none here.
 const PURPOSE: &[u8] = b"orx gateway session key 1\0";
+/// The same of keys with names.
+const NAMED: &[u8] = b"orx gateway named key 1\0";
 /// Bytes of a seal that are in a key.
 const SEAL: usize = 16;
 /// How each session's key ends. Claude Code remembers a key that was accepted by its last 20 characters, and sessions of one
@@ -22,6 +24,8 @@ pub const PLACEHOLDER: &str = "orx-of-the-session-that-this-will-be-the-key-of-a
 pub enum Bearer {
     /// A session.
     Session(SessionId),
+    /// Whoever has a key with a name.
+    Named(KeyId),
     /// The local user.
     User,
     /// It looks like a key of orx, and is none.
@@ -60,23 +64,21 @@ impl Keys {
     #[must_use]
     pub fn of_session(&self, session: SessionId) -> String {
         let session = session.to_string();
-        let seal = self.sealed(&session);
-        let mut key = format!("{PREFIX}{session}-");
-        for byte in seal {
-            key.push_str(&format!("{byte:02x}"));
-        }
-        key.push_str(TAIL);
-        key
+        format!("{PREFIX}{session}-{}{TAIL}", self.sealed(PURPOSE, &session))
     }
 
-    fn sealed(&self, session: &str) -> [u8; SEAL] {
+    /// A key with a name. Whether it is in force is asked elsewhere.
+    #[must_use]
+    pub fn named(&self, key: KeyId) -> String {
+        let key = key.to_string();
+        format!("{PREFIX}{key}-{}", self.sealed(NAMED, &key))
+    }
+
+    fn sealed(&self, purpose: &[u8], name: &str) -> String {
         let mut context = hmac::Context::with_key(&self.seal);
-        context.update(PURPOSE);
-        context.update(session.as_bytes());
-        let tag = context.sign();
-        let mut seal = [0; SEAL];
-        seal.iter_mut().zip(tag.as_ref()).for_each(|(into, from)| *into = *from);
-        seal
+        context.update(purpose);
+        context.update(name.as_bytes());
+        context.sign().as_ref().iter().take(SEAL).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Who presents this.
@@ -86,11 +88,24 @@ impl Keys {
             return Bearer::User;
         }
         let Some(rest) = presented.strip_prefix(PREFIX) else { return Bearer::Foreign };
-        let parts = rest.strip_suffix(TAIL).and_then(|rest| rest.rsplit_once('-'));
-        let Some((name, seal)) = parts else { return Bearer::Forged };
-        let Ok(session) = name.parse::<SessionId>() else { return Bearer::Forged };
-        let expected: String = self.sealed(name).iter().map(|byte| format!("{byte:02x}")).collect();
-        if bool::from(seal.as_bytes().ct_eq(expected.as_bytes())) { Bearer::Session(session) } else { Bearer::Forged }
+        let is_sealed = |purpose: &[u8], name: &str, seal: &str| {
+            bool::from(seal.as_bytes().ct_eq(self.sealed(purpose, name).as_bytes()))
+        };
+        let of_session = rest.strip_suffix(TAIL).and_then(|rest| rest.rsplit_once('-'));
+        let (purpose, (name, seal)) = match (of_session, rest.rsplit_once('-')) {
+            (Some(parts), _) => (PURPOSE, parts),
+            (None, Some(parts)) => (NAMED, parts),
+            (None, None) => return Bearer::Forged,
+        };
+        if !is_sealed(purpose, name, seal) {
+            return Bearer::Forged;
+        }
+        // What is sealed was a name when it was.
+        match (purpose == PURPOSE, name.parse(), name.parse()) {
+            (true, Ok(session), _) => Bearer::Session(session),
+            (false, _, Ok(key)) => Bearer::Named(key),
+            _ => Bearer::Forged,
+        }
     }
 }
 
@@ -110,6 +125,21 @@ mod tests {
         assert_eq!(keys.read("a token of 32 characters or more."), Bearer::User);
         for foreign in ["", "sk-ant-oat01-abc", "AIza"] {
             assert_eq!(keys.read(foreign), Bearer::Foreign, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_key_with_a_name_is_none_of_a_session_and_of_no_other_token() {
+        let keys = Keys::new("a token of 32 characters or more.");
+        let id = KeyId::generate();
+        let key = keys.named(id);
+        assert_eq!(keys.read(&key), Bearer::Named(id));
+        assert_eq!(keys.read(&format!("{key}{TAIL}")), Bearer::Forged, "the seal is for one purpose alone");
+        assert_eq!(keys.read(&keys.of_session(SessionId::generate()).replace(TAIL, "")), Bearer::Forged);
+        assert_eq!(keys.read(&key.replace(&id.to_string(), &KeyId::generate().to_string())), Bearer::Forged);
+        assert_eq!(Keys::new("another token").read(&key), Bearer::Forged);
+        for forged in ["orx-", "orx-key_", "orx-key_01ARZ3NDEKTSV4RRFFQ69G5FAV-", "orx--"] {
+            assert_eq!(keys.read(forged), Bearer::Forged, "{forged}");
         }
     }
 

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use orx_store::{CallRow, Store, StoreError, calls};
+use orx_protocol::KeyId;
+use orx_protocol::event::kind;
+use orx_store::{CallRow, Store, StoreError, calls, events, keys, parkings};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +31,22 @@ enum Entry {
         start_ms: u64,
     },
     Breakers(Vec<(String, String, String)>),
+    /// A key with a name was used.
+    KeyUsed {
+        key: KeyId,
+        at_ms: u64,
+    },
+    /// A session is parked, with its event.
+    Parked {
+        session: String,
+        body: String,
+        data: serde_json::Value,
+    },
+    /// A session is parked no more, with its event unless it ended.
+    Resumed {
+        session: String,
+        data: Option<serde_json::Value>,
+    },
     /// Everything before this is on disk once it is answered.
     Flush(tokio::sync::oneshot::Sender<()>),
 }
@@ -69,6 +87,21 @@ impl Ledger {
     /// Keeps the breakers.
     pub fn breakers(&self, breakers: Vec<(String, String, String)>) {
         self.put(Entry::Breakers(breakers));
+    }
+
+    /// Notes that a key with a name was used.
+    pub fn key_used(&self, key: KeyId, at_ms: u64) {
+        self.put(Entry::KeyUsed { key, at_ms });
+    }
+
+    /// Keeps that a session is parked.
+    pub fn parked(&self, session: String, body: String, data: serde_json::Value) {
+        self.put(Entry::Parked { session, body, data });
+    }
+
+    /// Keeps that a session is parked no more; `data` is of the event, which a session that ended has not.
+    pub fn resumed(&self, session: String, data: Option<serde_json::Value>) {
+        self.put(Entry::Resumed { session, data });
     }
 
     /// Waits until all that was noted is on disk.
@@ -145,6 +178,18 @@ fn put(tx: &mut orx_store::Transaction<'_>, entry: &Entry) -> Result<(), StoreEr
         Entry::Row(row) => calls::put(tx, row),
         Entry::Alerted { cap, subject, start_ms } => calls::alerted(tx, cap, subject, *start_ms),
         Entry::Breakers(breakers) => calls::put_breakers(tx, breakers),
+        Entry::KeyUsed { key, at_ms } => keys::used(tx, *key, *at_ms),
+        Entry::Parked { session, body, data } => {
+            parkings::put(tx, session, body)?;
+            events::append(tx, kind::SESSION_PARKED, session, data).map(drop)
+        }
+        Entry::Resumed { session, data } => {
+            parkings::remove(tx, session)?;
+            match data {
+                Some(data) => events::append(tx, kind::SESSION_RESUMED, session, data).map(drop),
+                None => Ok(()),
+            }
+        }
         Entry::Flush(_) => Ok(()),
     }
 }

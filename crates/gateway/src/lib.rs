@@ -23,8 +23,10 @@ pub mod key;
 pub mod ledger;
 pub mod metrics;
 pub mod models;
+pub mod named;
+mod parking;
 pub mod provider;
 pub mod settings;
 pub mod stream;
 
-pub use gateway::{Gateway, GatewayError, Parts};
+pub use gateway::{Gateway, GatewayError, KeyError, Parts};

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use orx_router::ProviderId;
-use orx_router::budget::{AtLimit, Cap, Of};
+use orx_router::budget::{Cap, Of};
 use orx_router::catalogue::{Catalogue, CatalogueError, Provider};
 use orx_router::chain::{Chains, Links};
 use orx_router::limits::Rate;
+use orx_router::quota;
 use orx_router::retry::Policy;
 use orx_router::strategy::rules::{RuleError, Rules, Ruleset};
 use serde::Deserialize;
@@ -46,6 +47,8 @@ pub struct FileGateway {
     pub cache: Option<CacheSettings>,
     /// What is left out of prompts that would not fit; nothing where absent.
     pub compress: Option<Compress>,
+    /// A vendor's refusal parks its session when it lasts so long, in milliseconds; a minute when absent.
+    pub park_from_ms: Option<u64>,
 }
 
 /// `gateway.compress`: old results of tools are left out of prompts that would not fit their model.
@@ -128,14 +131,6 @@ pub enum SettingsError {
     /// A provider cannot be asked.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// A cap that would hold nothing, or do what it cannot.
-    #[error("`gateway.caps`: the cap `{cap}`: {why}")]
-    Cap {
-        /// Its name.
-        cap: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
     /// The cache cannot be kept so.
     #[error("`gateway.cache`: {0}")]
     Cache(String),
@@ -180,6 +175,8 @@ pub struct Config {
     pub cache: Option<CacheSettings>,
     /// What is left out of prompts that would not fit.
     pub compress: Option<Compress>,
+    /// How long a vendor's refusal lasts at least that parks its session, in milliseconds.
+    pub park_from_ms: u64,
 }
 
 impl Config {
@@ -200,19 +197,6 @@ impl Config {
         let (links, flaws) = file.fallbacks.resolve(&catalogue);
         if let Some(flaw) = flaws.first() {
             return Err(SettingsError::Chain(flaw.to_string()));
-        }
-        for cap in &file.caps {
-            let wrong = |why| SettingsError::Cap { cap: cap.name.clone(), why };
-            if cap.at_limit == AtLimit::Park {
-                return Err(wrong(
-                    "`at_limit: park` is not there yet: leave it out, and calls are refused at the limit",
-                ));
-            }
-            if cap.of == Of::Key {
-                return Err(wrong(
-                    "`of: key` bounds nothing, since there are no keys with names yet: use session, user or all",
-                ));
-            }
         }
         let bounds = |name, value: u64, least, most| match (least..=most).contains(&value) {
             true => Ok(value),
@@ -244,6 +228,8 @@ impl Config {
                 }
             }
         }
+        let park_from_ms = file.park_from_ms.unwrap_or(quota::SHORT_MS);
+        bounds("park_from_ms", park_from_ms, 100, 86_400_000)?;
         let upstreams = catalogue
             .providers()
             .iter()
@@ -261,6 +247,7 @@ impl Config {
             body_bytes: usize::try_from(body).unwrap_or(BODY),
             cache: file.cache.clone(),
             compress: file.compress,
+            park_from_ms,
             catalogue,
         })
     }

@@ -14,6 +14,7 @@ pub mod complexity;
 pub mod failure;
 pub mod limits;
 pub mod name;
+pub mod parking;
 pub mod price;
 pub mod quota;
 pub mod report;

@@ -56,7 +56,7 @@ pub struct Park {
     pub window: Option<String>,
 }
 
-/// A wait below this is a pause between two attempts and no reason to park a session.
+/// A wait below this is a pause between two attempts and no reason to park a session, unless the operator says otherwise.
 pub const SHORT_MS: u64 = 60_000;
 
 impl Quota {
@@ -95,9 +95,9 @@ impl Quota {
     }
 
     /// Whether a session whose call was answered with `status` at `now_ms` is to be parked, and until when: the vendor refused
-    /// it, and the wait is longer than a pause.
+    /// it, and the wait is `shortest_ms` or longer.
     #[must_use]
-    pub fn park(&self, status: u16, now_ms: u64) -> Option<Park> {
+    pub fn park(&self, status: u16, now_ms: u64, shortest_ms: u64) -> Option<Park> {
         if status != 429 {
             return None;
         }
@@ -115,7 +115,7 @@ impl Quota {
             (None, Some(retry)) => (retry, None),
             (None, None) => return None,
         };
-        (until_ms.saturating_sub(now_ms) >= SHORT_MS)
+        (until_ms.saturating_sub(now_ms) >= shortest_ms.max(1))
             .then(|| Park { until_ms, window: window.map(|window| window.name.clone()) })
     }
 
@@ -356,9 +356,9 @@ mod tests {
         assert_eq!(quota.window("7d").unwrap().used_per_mille, Some(500));
         assert!(!quota.window("7d").unwrap().is_used_up());
         let park = Park { until_ms: 1_779_450_000_000, window: Some("5h".to_owned()) };
-        assert_eq!(quota.park(429, NOW), Some(park));
-        assert_eq!(quota.park(200, NOW), None, "it was answered");
-        assert_eq!(quota.park(529, NOW), None, "overload is not the session's");
+        assert_eq!(quota.park(429, NOW, SHORT_MS), Some(park));
+        assert_eq!(quota.park(200, NOW, SHORT_MS), None, "it was answered");
+        assert_eq!(quota.park(529, NOW, SHORT_MS), None, "overload is not the session's");
     }
 
     #[test]
@@ -388,7 +388,7 @@ mod tests {
         );
         let secondary = quota.window("codex-secondary").unwrap();
         assert_eq!((secondary.length_ms, secondary.resets_at_ms), (None, Some(NOW + 120_000)));
-        assert_eq!(quota.park(429, NOW).unwrap().window.as_deref(), Some("codex-secondary"));
+        assert_eq!(quota.park(429, NOW, SHORT_MS).unwrap().window.as_deref(), Some("codex-secondary"));
         assert_eq!(quota.windows.len(), 5);
     }
 
@@ -399,7 +399,7 @@ mod tests {
             {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"91.5s"}]}}"#;
         let mut quota = Quota::default();
         quota.read_body(google, NOW);
-        assert_eq!(quota.park(429, NOW), Some(Park { until_ms: NOW + 91_500, window: None }));
+        assert_eq!(quota.park(429, NOW, SHORT_MS), Some(Park { until_ms: NOW + 91_500, window: None }));
         let mut quota = Quota::default();
         quota.read_body(br#"{"error":{"type":"usage_limit_reached","resets_in_seconds":7200}}"#, NOW);
         assert_eq!(quota.retry_at_ms, Some(NOW + 7_200_000));
@@ -414,9 +414,12 @@ mod tests {
 
     #[test]
     fn a_short_wait_parks_nobody_and_nonsense_is_nothing() {
-        assert_eq!(read(&[("retry-after", "59")]).park(429, NOW), None);
-        assert_eq!(read(&[("retry-after", "60")]).park(429, NOW), Some(Park { until_ms: NOW + 60_000, window: None }));
-        assert_eq!(read(&[]).park(429, NOW), None);
+        assert_eq!(read(&[("retry-after", "59")]).park(429, NOW, SHORT_MS), None);
+        assert_eq!(
+            read(&[("retry-after", "60")]).park(429, NOW, SHORT_MS),
+            Some(Park { until_ms: NOW + 60_000, window: None })
+        );
+        assert_eq!(read(&[]).park(429, NOW, SHORT_MS), None);
         let odd = read(&[
             ("anthropic-ratelimit-tokens-remaining", "-1"),
             ("anthropic-ratelimit-tokens-reset", "tomorrow"),
@@ -463,7 +466,7 @@ mod tests {
         ) {
             let mut quota = Quota::read([(name.as_str(), value.as_str())], now);
             quota.read_body(&body, now);
-            if let Some(park) = quota.park(status, now) {
+            if let Some(park) = quota.park(status, now, SHORT_MS) {
                 prop_assert!(park.until_ms >= now);
             }
         }

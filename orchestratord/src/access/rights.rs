@@ -123,6 +123,9 @@ mod tests {
         for method in [
             "approval.decide",
             "rule.add",
+            "key.add",
+            "key.list",
+            "key.revoke",
             "session.create",
             "session.send",
             "session.keys",

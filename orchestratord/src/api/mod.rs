@@ -7,6 +7,7 @@ mod config;
 mod daemon;
 mod event;
 mod hook;
+mod key;
 mod life;
 mod llm;
 mod look;
@@ -203,6 +204,9 @@ static METHODS: &[Method] = &[
     now!("llm.budget", "The caps on what calls cost, and what is left", llm::budget),
     later!("llm.usage", "What calls of models used and cost", llm::usage),
     now!("llm.mark", "Resets the breakers of a provider, or marks it down or up", llm::mark),
+    by!("key.add", "Makes a key with a name, with which models are called", key::add),
+    by!("key.list", "Keys with names", key::list),
+    by!("key.revoke", "Makes a key with a name void", key::revoke),
     later!("notification.list", "What people were told, and whether it arrived", notification::list),
     later!("notification.test", "Tells by every road that is on that this is a trial", notification::test),
     later!("run.start", "Starts a pipeline on a task", run::start),

@@ -2,5 +2,6 @@
 //! the gateway's (`crates/gateway`).
 
 pub mod callers;
+pub mod parking;
 pub mod report;
 pub mod route;

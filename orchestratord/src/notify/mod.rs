@@ -16,7 +16,7 @@ use orx_protocol::hold::NoticeForm;
 use orx_protocol::{ErrorKind, Event, NotificationId, RpcError, SessionId, clock};
 use orx_sandbox::environment::Environment;
 use orx_session::notify::{Moment, News, Told, news};
-use orx_store::{Store, StoreError, approvals, cursors, events, notifications as table};
+use orx_store::{Store, StoreError, approvals, cursors, events, notifications as table, parkings};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -162,6 +162,7 @@ impl Notifier {
             kind::RUN_ENDED,
             kind::BUDGET_ALERT,
             kind::BUDGET_REACHED,
+            kind::SESSION_PARKED,
         ]
         .map(str::to_owned);
         let newest = *self.0.store.head().borrow();
@@ -195,7 +196,9 @@ impl Notifier {
         if has_ended && event.kind == kind::SESSION_ACTIVITY {
             return Ok(());
         }
-        if self.is_in_the_inbox(event, data, about.session.as_ref()).await? {
+        if self.is_in_the_inbox(event, data, about.session.as_ref()).await?
+            || self.is_told_as_parked(event, data, about.session.as_ref()).await?
+        {
             return Ok(());
         }
         let roads = self.roads();
@@ -298,6 +301,21 @@ impl Notifier {
         Ok(!asked.is_empty())
     }
 
+    /// Whether an event says that an agent is refused by its provider whose session is parked: that tells for itself.
+    async fn is_told_as_parked(
+        &self,
+        event: &Event,
+        data: &Value,
+        session: Option<&Session>,
+    ) -> Result<bool, StoreError> {
+        let is_limited = data.get("state").and_then(Value::as_str) == Some(AgentState::RateLimited.as_str());
+        let (kind::SESSION_ACTIVITY, true, Some(session)) = (event.kind.as_str(), is_limited, session) else {
+            return Ok(false);
+        };
+        let session = session.session.to_string();
+        self.0.store.read(move |reader| parkings::is_there(reader, &session)).await
+    }
+
     /// Whether what an event says is still so.
     async fn still_holds(&self, event: &Event, data: &Value, session: Option<&Session>) -> Result<bool, StoreError> {
         match event.kind.as_str() {
@@ -308,6 +326,10 @@ impl Notifier {
                     Err(StoreError::NotFound(_)) => Ok(false),
                     Err(error) => Err(error),
                 }
+            }
+            kind::SESSION_PARKED => {
+                let session = event.subject.clone();
+                self.0.store.read(move |reader| parkings::is_there(reader, &session)).await
             }
             kind::SESSION_ACTIVITY => {
                 let said: Option<AgentState> =

@@ -78,7 +78,11 @@ struct Inner {
     /// Told when those that wait are to be looked at although no record changed.
     again: Notify,
     road: OnceLock<Arc<dyn PromptRoad>>,
+    parked: OnceLock<Parked>,
 }
+
+/// Gives how a session is parked, in words; `None` when it is not.
+type Parked = Box<dyn Fn(SessionId) -> Option<String> + Send + Sync>;
 
 fn refused(session: SessionId, why: impl std::fmt::Display) -> RpcError {
     RpcError::new(ErrorKind::FailedPrecondition, format!("session {session}: {why}; nothing was typed"))
@@ -98,6 +102,7 @@ impl Deliveries {
             delivering: Turns::default(),
             again: Notify::new(),
             road: OnceLock::new(),
+            parked: OnceLock::new(),
         }))
     }
 
@@ -105,6 +110,21 @@ impl Deliveries {
     pub fn set_road(&self, road: Arc<dyn PromptRoad>) {
         // It is set once, when the daemon is put together.
         let _ = self.0.road.set(road);
+    }
+
+    /// Says how it is known that a session is parked: texts for it wait.
+    pub fn set_parked(&self, parked: impl Fn(SessionId) -> Option<String> + Send + Sync + 'static) {
+        // It is set once, when the daemon is put together.
+        let _ = self.0.parked.set(Box::new(parked));
+    }
+
+    fn parked(&self, session: SessionId, force: bool) -> Option<String> {
+        if force { None } else { self.0.parked.get().and_then(|parked| parked(session)) }
+    }
+
+    /// Sessions are parked no more: what waits for them is looked at.
+    pub fn look_again(&self) {
+        self.0.again.notify_one();
     }
 
     /// An agent says that it took a prompt.
@@ -136,14 +156,21 @@ impl Deliveries {
                 return self.told(message, &params, deliver).await;
             }
         }
-        let waits = row.session.life == Life::Queued
+        let parked = self.parked(session, params.force);
+        let waits = parked.is_some()
+            || row.session.life == Life::Queued
             || (params.when == When::Idle && row.session.activity.state != AgentState::Idle);
         if row.session.state.is_final() {
             self.0.sessions.running(session).await?;
         }
-        if !waits {
+        let mut why = waits.then(|| why_it_waits(&row.session, parked));
+        if why.is_none() {
             self.guard(&row.session, params.force)?;
+            if !params.force && self.has_waiting(session).await? {
+                why = Some("texts that came before it are on their way".to_owned());
+            }
         }
+        let waits = why.is_some();
         let message = Message {
             message: MessageId::generate(),
             session,
@@ -153,7 +180,7 @@ impl Deliveries {
             when: params.when,
             force: params.force,
             receipt: waits.then_some(Receipt::Queued),
-            evidence: if waits { why_it_waits(&row.session) } else { String::new() },
+            evidence: why.unwrap_or_default(),
             repaired: false,
         };
         let (kept, key) = (message.clone(), params.key);
@@ -161,6 +188,8 @@ impl Deliveries {
         if waits {
             let sent = sent(&message, Receipt::Queued);
             self.announce(&message).await?;
+            // What it waits for may have come while it was kept.
+            self.0.again.notify_one();
             return Ok(sent);
         }
         drop(keeping);
@@ -170,6 +199,15 @@ impl Deliveries {
         delivering
             .await
             .map_err(|error| RpcError::new(ErrorKind::Internal, format!("sending a text failed: {error}")))?
+    }
+
+    /// Whether texts wait that are to be delivered as soon as a session can take any.
+    async fn has_waiting(&self, session: SessionId) -> Result<bool, StoreError> {
+        let pending = self.0.store.read(table::pending).await?;
+        let waits = |message: &Message| {
+            message.session == session && message.when == When::Now && message.receipt == Some(Receipt::Queued)
+        };
+        Ok(pending.iter().any(waits))
     }
 
     /// What became of the texts that were sent to a session.
@@ -436,7 +474,8 @@ impl Deliveries {
                 When::Now => session.state == orx_protocol::api::session::SessionState::Running,
                 When::Idle => session.activity.state == AgentState::Idle,
             };
-            if takes_it && self.guard(&session, message.force).is_ok() {
+            let is_parked = self.parked(message.session, message.force).is_some();
+            if takes_it && !is_parked && self.guard(&session, message.force).is_ok() {
                 message.receipt = None;
                 let kept = message.clone();
                 self.0.store.write(move |tx| table::update(tx, &kept)).await?;
@@ -500,7 +539,10 @@ fn kind_of(session: &Session) -> EngineKind {
     session.engine.parse().unwrap_or(EngineKind::Command)
 }
 
-fn why_it_waits(session: &Session) -> String {
+fn why_it_waits(session: &Session, parked: Option<String>) -> String {
+    if let Some(parked) = parked {
+        return format!("it is delivered when the session is parked no more: {parked}");
+    }
     if session.life == Life::Queued {
         return "the session waits for a place".to_owned();
     }

@@ -20,6 +20,7 @@ pub(crate) mod hook;
 pub(crate) mod inbox;
 pub(crate) mod init;
 pub(crate) mod interrupt;
+pub(crate) mod key;
 pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod ls;
@@ -90,6 +91,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Status, F
         Command::Workers(arguments) => workers::run(context, &arguments).await,
         Command::Cost(arguments) => cost::run(context, &arguments).await,
         Command::Budget(arguments) => budget::run(context, &arguments).await,
+        Command::Key(arguments) => key::run(context, arguments).await,
         Command::Providers(arguments) => providers::run(context, &arguments).await,
         Command::Call(arguments) => call::run(context, &arguments).await,
         Command::Token(arguments) => token::run(context, &arguments),

@@ -12,9 +12,11 @@ use crate::{text, visible};
 /// A state with its reason, in one line.
 pub(crate) fn line(activity: &Activity) -> String {
     let reason = text::clean_line(&activity.reason);
+    let until = activity.until_ms.map_or_else(String::new, |until| format!(" until {}", figures::moment(until)));
     match (activity.state, reason.is_empty()) {
-        (AgentState::Unknown, _) | (_, true) => activity.state.as_str().to_owned(),
-        (state, false) => format!("{}: {reason}", state.as_str()),
+        (AgentState::Unknown, _) => activity.state.as_str().to_owned(),
+        (state, true) => format!("{}{until}", state.as_str()),
+        (state, false) => format!("{}{until}: {reason}", state.as_str()),
     }
 }
 
@@ -86,6 +88,7 @@ const fn source(source: Source) -> &'static str {
         Source::Screen => "screen",
         Source::Transcript => "transcript",
         Source::Process => "process",
+        Source::Gateway => "gateway",
     }
 }
 

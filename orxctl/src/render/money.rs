@@ -1,5 +1,6 @@
 //! What calls of models cost, the caps on that, and who serves them, as tables.
 
+use orx_protocol::api::key::{Key, KeyCap};
 use orx_protocol::api::llm::{Cap, Providers, Usage, UsageLine};
 
 use crate::figures;
@@ -68,6 +69,27 @@ pub(crate) fn caps(caps: &[Cap], output: Output) -> String {
     table.render(output)
 }
 
+/// What a key may spend, as it is given.
+pub(crate) fn key_cap(cap: &KeyCap) -> String {
+    format!("{}/{}", figures::money(Some(cap.micro_dollars)), cap.per)
+}
+
+/// Keys with names.
+pub(crate) fn keys(keys: &[Key], now_ms: u64, output: Output) -> String {
+    let mut table = Table::new(&["NAME", "STATE", "CAP", "MADE", "USED"]);
+    let ago = |at_ms: u64| format!("{} ago", figures::age(at_ms, now_ms));
+    for key in keys {
+        table.row(vec![
+            Cell::new(&key.name),
+            Cell::word(if key.revoked_ms.is_some() { "revoked" } else { "in force" }),
+            Cell::new(key.cap.as_ref().map_or_else(|| "-".to_owned(), key_cap)),
+            Cell::new(ago(key.created_ms)),
+            Cell::new(key.last_used_ms.map_or_else(|| "never".to_owned(), ago)),
+        ]);
+    }
+    table.render(output)
+}
+
 /// The providers.
 pub(crate) fn providers(list: &Providers, output: Output) -> String {
     let mut table = Table::new(&["PROVIDER", "STATE", "KEY", "MODELS", "ADDRESS"]);
@@ -121,6 +143,7 @@ pub(crate) fn models(list: &Providers, output: Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orx_protocol::api::key::Per;
     use orx_protocol::api::llm::{Model, Provider};
 
     fn list() -> Providers {
@@ -167,6 +190,22 @@ mod tests {
             reasons(&list()).collect::<Vec<_>>(),
             ["ollama is down for another 240 s: it does not answer: Connection refused"]
         );
+    }
+
+    #[test]
+    fn keys_say_what_they_may_and_when_they_were_used() {
+        let key = |name: &str, revoked_ms, last_used_ms, cap| Key {
+            key: "key_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+            name: name.to_owned(),
+            created_ms: 1_700_000_000_000,
+            revoked_ms,
+            last_used_ms,
+            cap,
+        };
+        let cap = KeyCap { micro_dollars: 5_000_000, per: Per::Day };
+        let list =
+            [key("ci", None, Some(1_700_000_030_000), Some(cap)), key("notebook", Some(1_700_000_050_000), None, None)];
+        insta::assert_snapshot!(keys(&list, 1_700_000_060_000, Output::plain(Some(80))));
     }
 
     #[test]

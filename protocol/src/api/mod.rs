@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod event;
 pub mod explain;
 pub mod hook;
+pub mod key;
 pub mod life;
 pub mod llm;
 pub mod notification;

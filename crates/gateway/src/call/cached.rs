@@ -65,7 +65,7 @@ pub(super) async fn find(gateway: &Arc<Inner>, config: &Arc<Config>, asked: &Ask
     let is_kind = match asked.ask {
         Ask::Generate => asked.found.tools == 0 || cache.settings.tools,
         Ask::Embed | Ask::Rerank => true,
-        Ask::Count | Ask::Models | Ask::Model | Ask::Work(_) => false,
+        Ask::Count | Ask::Models | Ask::Model | Ask::Work(_) | Ask::S4(_) => false,
     };
     let wish = wish(&asked.headers);
     // What a login of the caller's own paid for is nobody else's.
@@ -138,7 +138,13 @@ fn answer(gateway: &Arc<Inner>, asked: &Asked, entry: &Entry, word: &'static str
 }
 
 /// The vector of a text: a call of its own, metered and capped as every other. Without one the call goes on.
-async fn vector_of(gateway: &Arc<Inner>, config: &Arc<Config>, caller: &Caller, model: &str, text: &str) -> Option<Vector> {
+async fn vector_of(
+    gateway: &Arc<Inner>,
+    config: &Arc<Config>,
+    caller: &Caller,
+    model: &str,
+    text: &str,
+) -> Option<Vector> {
     #[derive(Deserialize)]
     struct Embedded {
         data: Vec<One>,

@@ -4,6 +4,7 @@ mod ask;
 mod cached;
 mod embed;
 mod fit;
+mod park;
 mod plan;
 mod preload;
 mod s4;
@@ -18,8 +19,10 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use orx_protocol::CallId;
-use orx_router::budget::BudgetError;
+use orx_router::budget::{AtLimit, BudgetError};
+use orx_router::parking;
 
+use ask::Asked;
 use cached::Found;
 
 use crate::answer::{self, Answer, own};
@@ -30,6 +33,7 @@ use crate::dialect::{Dialect, DialectError};
 use crate::door::{Ask, Door};
 use crate::inner::Inner;
 use crate::models;
+use crate::settings::Config;
 
 /// Answers a request that came to a door.
 pub(crate) async fn serve(gateway: Arc<Inner>, door: Door<'_>, request: Request<Incoming>) -> Response<Answer> {
@@ -60,7 +64,9 @@ async fn dispatch(
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, ApiError> {
     let (head, body) = request.into_parts();
-    let caller = caller::identify(&gateway.keys, &*gateway.callers, &head.headers, door.key).await.map_err(unknown)?;
+    let caller = caller::identify(&gateway.keys, &gateway.named, &*gateway.callers, &head.headers, door.key)
+        .await
+        .map_err(unknown)?;
     match door.ask {
         Ask::Models => Ok(models::list(&gateway.config(), dialect)),
         Ask::Model => models::one(&gateway.config(), dialect, door.model.as_deref().unwrap_or_default()),
@@ -108,7 +114,7 @@ async fn sent(gateway: Arc<Inner>, config: Arc<Config>, asked: Asked) -> Result<
 fn unknown(error: Unknown) -> ApiError {
     let kind = match error {
         Unknown::NoKey | Unknown::Wrong => ErrorKind::Authentication,
-        Unknown::Ended(_) => ErrorKind::Permission,
+        Unknown::Ended(_) | Unknown::Revoked(_) => ErrorKind::Permission,
     };
     own(kind, &error.to_string(), "")
 }
@@ -122,7 +128,7 @@ fn unreadable(error: &DialectError) -> ApiError {
 }
 
 /// What a caller is told where nobody was asked: the cap first, since nothing but money helps there.
-fn barred(route: &str, barrier: &Barrier) -> ApiError {
+fn barred(route: &str, barrier: &Barrier, now_ms: u64) -> ApiError {
     let message = format!("{route} is not asked: {barrier}");
     let after = |wait: Option<u64>| wait.map(|wait| wait.div_ceil(1000).max(1).to_string());
     match barrier {
@@ -136,6 +142,12 @@ fn barred(route: &str, barrier: &Barrier) -> ApiError {
         }
         Barrier::Budget(BudgetError::PriceUnknown { .. }) => {
             own(ErrorKind::Billing, &message, "give the model a `price` in the provider file")
+        }
+        // Clients that wait by themselves wait for a limit of requests, and for nothing that is called a matter of money.
+        Barrier::Budget(error) if error.at_limit() == Some(AtLimit::Park) => {
+            let hint = "wait until then, or raise the cap";
+            let wait = parking::wait_for_cap(error, now_ms);
+            ApiError { retry_after: after(wait), ..own(ErrorKind::RateLimited, &message, hint) }
         }
         Barrier::Budget(BudgetError::Money { .. } | BudgetError::Tokens { .. }) => {
             own(ErrorKind::Billing, &message, "wait until the cap begins anew, take a cheaper model, or raise the cap")

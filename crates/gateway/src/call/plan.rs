@@ -1,12 +1,15 @@
 //! Which providers a call is sent to, in which order. What is decided is the router's; this gives it what it decides by.
 
+use orx_router::breaker::{Standing, Why};
 use orx_router::budget::{BudgetError, Expected};
 use orx_router::catalogue::{Model, ModelIndex};
 use orx_router::chain::{Step, Tier, Walk};
 use orx_router::complexity::Band;
+use orx_router::parking::{self, Parking};
+use orx_router::quota::Quota;
 use orx_router::strategy::rules::{Because, Facts};
 use orx_router::strategy::{Ask, Health, choose};
-use orx_router::{Route, Tokens, clocks::Clocks};
+use orx_router::{ProviderId, Route, Tokens, clocks::Clocks};
 
 use super::ask::Asked;
 use super::barred;
@@ -270,10 +273,10 @@ impl Way {
     }
 
     /// What stood in the way last, as the caller is told it.
-    pub(super) fn stopped(&self) -> ApiError {
+    pub(super) fn stopped(&self, now: Clocks) -> ApiError {
         match self.barriers.last() {
-            Some((route, barrier)) => barred(route, barrier),
-            None => self.nobody(),
+            Some((route, barrier)) => barred(route, barrier, now.wall_ms),
+            None => self.nobody(now),
         }
     }
 
@@ -285,13 +288,31 @@ impl Way {
     }
 
     /// What the caller is told when nobody was asked.
-    pub(super) fn nobody(&self) -> ApiError {
+    pub(super) fn nobody(&self, now: Clocks) -> ApiError {
         // Nothing but money helps where a cap is reached; where none is, the first that was to be asked says most.
         let cap = self.barriers.iter().find(|(_, barrier)| matches!(barrier, Barrier::Budget(_)));
         match cap.or_else(|| self.barriers.first()) {
-            Some((route, barrier)) => barred(route, barrier),
+            Some((route, barrier)) => barred(route, barrier, now.wall_ms),
             None => own(ErrorKind::Unavailable, "no provider can be asked", ""),
         }
+    }
+
+    /// What of all that stood in the way parks the call's session: caps that are to, and vendors that asked to be left alone.
+    pub(super) fn parkings(&self, gateway: &Inner, config: &Config, now: Clocks) -> Vec<Parking> {
+        let parking = |(route, barrier): &(String, Barrier)| match barrier {
+            Barrier::Budget(error) => parking::of_cap(error, now.wall_ms),
+            Barrier::Breaker(refused) => {
+                let Standing::Open { for_ms, why: Why::Throttled } = refused.standing else { return None };
+                let provider = route.split_once('/').map_or(route.as_str(), |(provider, _)| provider);
+                let asked = Quota { retry_at_ms: Some(now.wall_ms.saturating_add(for_ms)), ..Quota::default() };
+                // A breaker stays open for an hour at most; the vendor may have named a later time.
+                let said = gateway.control().quota_of(&ProviderId::from(provider)).cloned().unwrap_or_default();
+                parking::of_vendor(provider, &said, now.wall_ms, config.park_from_ms)
+                    .or_else(|| parking::of_vendor(provider, &asked, now.wall_ms, config.park_from_ms))
+            }
+            Barrier::NoKey { .. } | Barrier::Limited(_) => None,
+        };
+        self.barriers.iter().filter_map(parking).collect()
     }
 
     /// The cap that stood in the way.

@@ -9,14 +9,14 @@ use http::{HeaderMap, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use orx_router::failure::{Failure, KeyOwner};
-use orx_router::quota::Quota;
 use orx_router::retry;
 
 use super::ask::Asked;
 use super::fit;
+use super::park;
 use super::plan::{self, Hop};
 use super::settle::Draft;
-use super::tries::{Failed, Tries, Unsent, unanswered};
+use super::tries::{Failed, Tries, Unanswered, Unsent, unanswered};
 use crate::answer::{self, Answer, Said, own};
 use crate::attempt::{Attempt, Ended};
 use crate::bill::Seen;
@@ -30,7 +30,7 @@ use crate::dialect::translate::{self, Call, Caller, ReplyError, Target};
 use crate::dialect::{Dialect, DialectError, Usage, splice};
 use crate::door::Ask;
 use crate::inner::Inner;
-use crate::provider::client::{Unanswered, innermost};
+use crate::provider::client::{self, innermost};
 use crate::provider::headers;
 use crate::provider::upstream::{Shape, Upstream};
 use crate::settings::Config;
@@ -58,12 +58,13 @@ pub(super) async fn along(
     tracing::debug!(call = asked.call, why = way.why, "A call is sent on.");
     let mut draft = Draft::new(Arc::clone(&gateway), &asked, way.first.as_ref());
     let mut last: Option<Failed> = None;
+    let mut parks = Vec::new();
     while let Some((hop, leave, expected)) = way.next(&gateway, &config, &asked, gateway.time.now()) {
         draft.goes_to(&config, &asked, &hop, expected).await;
         let (mut leave, mut tries) = (Some(leave), Tries::new(None));
         while let Some(own_leave) = leave.take() {
             let attempt = tries.begin(&gateway, &config, &asked, &hop, &mut draft, own_leave);
-            let failed = match once(&gateway, &config, &asked, &hop, attempt).await {
+            let mut failed = match once(&gateway, &config, &asked, &hop, attempt).await {
                 Ok(response) => {
                     draft.answered();
                     return Ok(response);
@@ -71,10 +72,11 @@ pub(super) async fn along(
                 Err(failed) => failed.without_key(config.upstreams.get(&hop.route.provider)),
             };
             leave = tries.again(&gateway, &config, &asked, &mut way, &hop, &failed).await;
+            parks.extend(failed.parks.take());
             last = Some(failed);
         }
     }
-    unanswered(&gateway, &asked, &way, draft, last, Some(0))
+    unanswered(&gateway, &config, &asked, &way, Unanswered { draft, last, parks, cost: Some(0) }).await
 }
 
 /// What goes to a provider.
@@ -110,22 +112,19 @@ async fn once(
     let sent = gateway.client.send(request, config.timeouts.first_byte()).await;
     let response = match sent {
         Ok(response) => response,
-        Err(Unanswered { failure, why }) => {
+        Err(client::Unanswered { failure, why }) => {
             attempt.end(Ended::Failed(failure));
             return Err(Box::new(Failed::own(failure, &route, &why)));
         }
     };
-    // What an account of the caller's own has left says nothing of the operator's.
-    if asked.caller.login == Login::Operator {
-        note_quota(gateway, hop, &response);
-    }
     let owner = if asked.caller.login == Login::Own { KeyOwner::Caller } else { KeyOwner::Operator };
     let (head, body) = response.into_parts();
     if !head.status.is_success() {
-        let failed = refused(gateway, hop, &head, body, is_kept, owner).await;
+        let failed = refused(gateway, config, hop, (head, body), is_kept, owner).await;
         attempt.end(Ended::Failed(failed.failure));
         return Err(Box::new(failed));
     }
+    park::note(gateway, hop, &head.headers, owner);
     attempt.answers();
     let is_stream = asked.stream && is_streamed(&head.headers, dialect);
     if is_stream {
@@ -286,21 +285,12 @@ fn target<'h>(config: &Config, upstream: &Upstream, hop: &'h Hop, dialect: Diale
     }
 }
 
-pub(super) fn note_quota(gateway: &Inner, hop: &Hop, response: &Response<Incoming>) {
-    let says = |name: &http::HeaderName| name.as_str().contains("ratelimit") || name.as_str() == "retry-after";
-    if response.headers().keys().any(says) {
-        let pairs = response.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let quota = Quota::read(pairs, gateway.time.now().wall_ms);
-        gateway.control().quota(&hop.route.provider, quota);
-    }
-}
-
 /// A status that is no success.
 pub(super) async fn refused(
     gateway: &Inner,
+    config: &Config,
     hop: &Hop,
-    head: &http::response::Parts,
-    body: Incoming,
+    (head, body): (http::response::Parts, Incoming),
     is_kept: bool,
     owner: KeyOwner,
 ) -> Failed {
@@ -332,8 +322,9 @@ pub(super) async fn refused(
         _ => {}
     }
     let is_theirs = !matches!(failure, Failure::ProviderKey { .. } | Failure::Malformed);
-    let words = (is_kept && is_theirs && !bytes.is_empty()).then(|| (head.headers.clone(), bytes));
-    Failed { failure, error, words }
+    let parks = park::refused(gateway, config, hop, (status, &head.headers, &bytes), owner);
+    let words = (is_kept && is_theirs && !bytes.is_empty()).then_some((head.headers, bytes));
+    Failed { failure, error, words, parks }
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> String {

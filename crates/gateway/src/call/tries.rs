@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, header};
 use orx_protocol::event::kind;
 use orx_router::Tokens;
 use orx_router::failure::{Failure, KeyOwner, Progress};
+use orx_router::parking::Parking;
 use orx_router::retry::{Again, Sofar};
 
 use super::ask::Asked;
+use super::park;
 use super::plan::{Hop, Way};
 use super::settle::Draft;
 use super::unreadable;
@@ -33,12 +35,14 @@ pub(super) struct Failed {
     pub(super) error: ApiError,
     /// The provider's own words, where the caller speaks its dialect.
     pub(super) words: Option<(HeaderMap, Bytes)>,
+    /// What parks its session, if nobody else takes the call.
+    pub(super) parks: Option<Parking>,
 }
 
 impl Failed {
     /// Of an error that is no provider's words.
     pub(super) const fn new(failure: Failure, error: ApiError) -> Self {
-        Self { failure, error, words: None }
+        Self { failure, error, words: None, parks: None }
     }
 
     pub(super) fn own(failure: Failure, route: &str, why: &str) -> Self {
@@ -161,27 +165,54 @@ impl Tries {
     }
 }
 
-/// What a caller is told when nobody answered; `cost` is that of parts that were answered all the same.
+/// A call that nobody answered.
+pub(super) struct Unanswered {
+    /// Its row.
+    pub(super) draft: Draft,
+    /// The last attempt, where there was any.
+    pub(super) last: Option<Failed>,
+    /// What vendors said that parks its session.
+    pub(super) parks: Vec<Parking>,
+    /// What it cost: parts of it may have been answered all the same.
+    pub(super) cost: Option<u64>,
+}
+
+/// What a caller is told when nobody answered.
 ///
 /// # Errors
 /// The error that is told where nobody was asked.
-pub(super) fn unanswered(
-    gateway: &Inner,
+pub(super) async fn unanswered(
+    gateway: &Arc<Inner>,
+    config: &Config,
     asked: &Asked,
     way: &Way,
-    mut draft: Draft,
-    last: Option<Failed>,
-    cost: Option<u64>,
+    unanswered: Unanswered,
 ) -> Result<Response<Answer>, ApiError> {
-    let Some(failed) = last else {
+    let Unanswered { mut draft, last, parks, cost } = unanswered;
+    let failure = last.as_ref().map(|failed| failed.failure);
+    let parking = park::session(gateway, config, asked, way, failure, parks).await;
+    let now = gateway.time.now();
+    let Some(mut failed) = last else {
+        let is_parked = parking.is_some() && asked.caller.payer.session.is_some();
         if let Some(error) = way.reached()
+            && !is_parked
             && gateway.control().is_first_refusal(error)
         {
             let data = serde_json::json!({"message": error.to_string(), "call": asked.call});
             gateway.note(kind::BUDGET_REACHED, asked.caller.name().to_owned(), data);
         }
-        return Err(way.nobody());
+        let error = way.nobody(now);
+        return Err(match &parking {
+            Some(parking) => park::told_to_wait(&error.message, parking, now.wall_ms),
+            None => error,
+        });
     };
+    if let Some(parking) = &parking
+        && failed.error.status != 429
+    {
+        failed.error = park::told_to_wait(&failed.error.message, parking, now.wall_ms);
+        failed.words = None;
+    }
     let outcome = if matches!(failed.failure, Failure::Caller { .. }) { "refused" } else { "failed" };
     draft.failed(outcome, failed.error.status);
     let mut response = match failed.words {
@@ -194,6 +225,10 @@ pub(super) fn unanswered(
         }
         None => answer::error(asked.dialect, &failed.error),
     };
+    // Some vendors say in a header or a body of their own when to come again, which another vendor's client does not read.
+    if let Some(wait) = parking.and_then(|parking| parking.retry_after(now.wall_ms)) {
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert_with(|| wait.into());
+    }
     let route = (draft.row.provider.as_str(), draft.row.model.as_str());
     let said = Said { call: &asked.call, route, attempts: draft.row.attempts, cost };
     answer::say(response.headers_mut(), said);

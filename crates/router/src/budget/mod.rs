@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::amount::{MicroDollars, Tokens};
 use crate::clocks::Clocks;
+use crate::parking;
 use account::Account;
 use period::{Calendar, Span};
 
@@ -304,6 +305,22 @@ impl Budget {
             least = Some(least.map_or(left, |least: MicroDollars| least.min(left)));
         }
         least
+    }
+
+    /// Whether the cap of this name parks whoever asks for so much under it, however much calls at work hold back.
+    pub fn parks(&mut self, cap: &str, (of, subject): (Of, &str), asked: Expected, now: Clocks) -> bool {
+        let is_it = |known: &Cap| {
+            known.name == cap
+                && known.of == of
+                && known.at_limit == AtLimit::Park
+                && known.only.as_deref().is_none_or(|only| only == subject)
+        };
+        let Some((cap, line)) = self.caps.iter().find(|(known, _)| is_it(known)) else { return false };
+        let Some(line) = self.lines.get_mut(*line) else { return false };
+        let span = self.calendar.span(line.per, now.wall_ms);
+        let account = account(line, subject);
+        account.roll(span.start_ms);
+        parking::exceeds(account.spent, asked, cap.micro_dollars, cap.tokens)
     }
 
     /// Every cap with everyone who falls under it, in the order of the settings and of names.

@@ -50,8 +50,11 @@ impl Standing {
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the cap `{}`", self.cap)?;
-        if self.of != Of::All {
-            write!(f, " of {} {}", self.of, self.subject)?;
+        match self.of {
+            Of::All => {}
+            // A word after `key` is taken for a secret where errors are redacted.
+            Of::Key => write!(f, " of the key named {}", self.subject)?,
+            of => write!(f, " of {of} {}", self.subject)?,
         }
         if let Some(limit) = self.limit {
             write!(f, " is {limit}: {} spent, {} reserved", self.spent.cost, self.reserved.cost)?;
@@ -92,6 +95,17 @@ pub enum BudgetError {
         /// The cap.
         cap: String,
     },
+}
+
+impl BudgetError {
+    /// What the cap does at its limit; `None` where it is not its limit that is in the way.
+    #[must_use]
+    pub fn at_limit(&self) -> Option<AtLimit> {
+        match self {
+            Self::Money { standing, .. } | Self::Tokens { standing, .. } => Some(standing.at_limit),
+            Self::PriceUnknown { .. } => None,
+        }
+    }
 }
 
 impl From<BudgetError> for RpcError {

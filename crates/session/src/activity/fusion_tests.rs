@@ -7,7 +7,7 @@ use super::Fusion;
 use AgentState::{
     Blocked, Done, Failed, Idle, RateLimited, Starting, SubagentsRunning, Unknown, WaitingInput, Working,
 };
-use Source::{Hook, Notification, Process, Progress, Protocol, Screen, Title, Transcript};
+use Source::{Gateway, Hook, Notification, Process, Progress, Protocol, Screen, Title, Transcript};
 
 fn said(source: Source, state: AgentState, confidence: u8, at_ms: u64) -> Observation {
     Observation { source, state, reason: format!("{source:?}"), confidence, at_ms, until_ms: None }
@@ -151,6 +151,37 @@ fn scenes_are_told_as_they_are() {
             vec![Starting, Idle, RateLimited, Idle],
         ),
         (
+            "a parked session whose CLI shows its prompt, or tries again, is not idle and not at work",
+            vec![
+                (0, Says(Screen, Working, 93)),
+                (1000, Until(Gateway, RateLimited, 30_000)),
+                (2000, Says(Screen, Idle, 85)),
+                (9000, Says(Screen, Working, 93)),
+                (12_000, Says(Hook, Idle, 95)),
+                (15_000, Says(Screen, Idle, 85)),
+                (20_000, Silent(Gateway)),
+            ],
+            60_000,
+            vec![Starting, Working, RateLimited, Idle],
+        ),
+        (
+            "a parked session that asks something is to be answered",
+            vec![
+                (0, Says(Screen, Working, 93)),
+                (1000, Says(Gateway, RateLimited, 99)),
+                (2000, Says(Screen, WaitingInput, 95)),
+                (5000, Says(Screen, Idle, 85)),
+            ],
+            60_000,
+            vec![Starting, Working, RateLimited, WaitingInput, RateLimited],
+        ),
+        (
+            "a parked session ends like any other",
+            vec![(0, Says(Gateway, RateLimited, 99)), (5000, Says(Process, Done, 100))],
+            60_000,
+            vec![Starting, RateLimited, Done],
+        ),
+        (
             "a notification alone is old news soon",
             vec![(0, Says(Notification, Blocked, 85))],
             60_000,
@@ -291,7 +322,7 @@ fn every_vote_is_told_with_its_age_and_who_decides() {
 }
 
 const STATES: [AgentState; 6] = [Working, Idle, Blocked, WaitingInput, RateLimited, SubagentsRunning];
-const SOURCES: [Source; 7] = [Protocol, Hook, Title, Screen, Progress, Transcript, Process];
+const SOURCES: [Source; 8] = [Protocol, Hook, Title, Screen, Progress, Transcript, Process, Gateway];
 
 fn observations() -> impl Strategy<Value = Vec<Observation>> {
     let one = (0..SOURCES.len(), 0..STATES.len(), 1_u8..=100, 0_u64..20_000);
@@ -333,6 +364,22 @@ proptest! {
         for at in times {
             fusion.conclude(at);
             prop_assert_ne!(fusion.activity().state, Idle);
+        }
+    }
+
+    #[test]
+    fn a_parked_session_is_never_told_to_be_idle(
+        all in observations(), later in observations(), times in proptest::collection::vec(0_u64..60_000, 1..40)
+    ) {
+        let mut fusion = Fusion::starting(0);
+        all.into_iter().filter(|said| said.source != Gateway).for_each(|said| fusion.observe(said));
+        fusion.observe(said(Gateway, RateLimited, 99, 20_001));
+        fusion.conclude(20_001);
+        for (said, at) in later.into_iter().filter(|said| said.source != Gateway).zip(times) {
+            fusion.observe(Observation { at_ms: 20_001 + said.at_ms, ..said });
+            fusion.conclude(20_001 + at);
+            // What asked just when it was parked is told once it has stood for a moment.
+            prop_assert!(matches!(fusion.activity().state, Starting | RateLimited | Blocked | WaitingInput));
         }
     }
 

@@ -49,7 +49,13 @@ pub(super) fn counts(word: &Word, now_ms: u64) -> bool {
     let limit = match word.last.source {
         Source::Notification => age <= NOTIFICATION_MS,
         Source::Transcript => age <= TRANSCRIPT_MS,
-        Source::Protocol | Source::Hook | Source::Title | Source::Screen | Source::Progress | Source::Process => true,
+        Source::Protocol
+        | Source::Hook
+        | Source::Title
+        | Source::Screen
+        | Source::Progress
+        | Source::Process
+        | Source::Gateway => true,
     };
     limit && word.last.until_ms.is_none_or(|until| now_ms <= until.saturating_add(LIMIT_SLACK_MS))
 }
@@ -89,6 +95,17 @@ fn strongest<'a>(word: &impl Fn(Source) -> Option<&'a Word>, now_ms: u64) -> Opt
     if let Some(ended) = process.filter(|word| is_final(word.last.state)) {
         return Some(ended);
     }
+    let own = of_the_agent(word, now_ms).or(process);
+    match word(Source::Gateway) {
+        // Whatever its CLI makes of being refused, a place for prompts or one try after the other, it cannot go on; only a
+        // question is to be answered meanwhile.
+        Some(parked) if own.is_none_or(|own| !asks(own)) => Some(parked),
+        _ => own,
+    }
+}
+
+/// What the agent itself, its CLI and its terminal say.
+fn of_the_agent<'a>(word: &impl Fn(Source) -> Option<&'a Word>, now_ms: u64) -> Option<&'a Word> {
     let seen = seen(word);
     if let Some(told) = word(Source::Protocol) {
         return Some(match seen {
@@ -105,7 +122,7 @@ fn strongest<'a>(word: &impl Fn(Source) -> Option<&'a Word>, now_ms: u64) -> Opt
             _ => told,
         });
     }
-    seen.or_else(|| word(Source::Transcript)).or(process)
+    seen.or_else(|| word(Source::Transcript))
 }
 
 /// What the terminal shows, by title, screen, notification and progress: whatever needs somebody before what does not, of
@@ -135,9 +152,13 @@ const fn urgency(state: AgentState) -> u8 {
     }
 }
 
+/// Whether somebody is asked something.
+const fn asks(word: &Word) -> bool {
+    matches!(word.last.state, AgentState::Blocked | AgentState::WaitingInput)
+}
+
 /// Whether the terminal shows a dialog that a protocol does not tell of.
 fn is_untold_dialog(told: &Word, seen: &Word, now_ms: u64) -> bool {
-    let asks = |word: &Word| matches!(word.last.state, AgentState::Blocked | AgentState::WaitingInput);
     asks(seen)
         && !asks(told)
         && seen.last.confidence >= EVIDENT

@@ -44,6 +44,10 @@ pub fn news(event: &str, data: &Value) -> Option<News> {
         }
         kind::BUDGET_ALERT => news(Topic::Budget, format!("is nearly spent: {}", text("message"))),
         kind::BUDGET_REACHED => news(Topic::Budget, format!("its calls are refused: {}", text("message"))),
+        // One that is parked already, until another time, was told of.
+        kind::SESSION_PARKED if data.get("again").and_then(Value::as_bool) != Some(true) => {
+            news(Topic::Budget, format!("is parked: {}", text("message")))
+        }
         kind::RUN_ENDED => match text("state").as_str() {
             "done" => news(Topic::Done, "the run is done".to_owned()),
             "failed" => news(Topic::Failed, format!("the run failed: {}", text("error"))),
@@ -155,6 +159,9 @@ mod tests {
             (kind::SESSION_LOST, json!({"message": "gone"}), Some(Topic::Failed)),
             (kind::BUDGET_ALERT, json!({"message": "the cap `day` is $5.00"}), Some(Topic::Budget)),
             (kind::BUDGET_REACHED, json!({"message": "the cap `day` is $5.00"}), Some(Topic::Budget)),
+            (kind::SESSION_PARKED, json!({"message": "the cap `day` is reached", "again": false}), Some(Topic::Budget)),
+            (kind::SESSION_PARKED, json!({"message": "the cap `day` is reached", "again": true}), None),
+            (kind::SESSION_RESUMED, json!({"message": "its time has come"}), None),
             (kind::SESSION_ENDED, json!({"exit": {"code": 0}, "reason": "exited"}), None),
             (kind::SESSION_ENDED, json!({"exit": {"code": 1}, "reason": "exited"}), Some(Topic::Failed)),
             (kind::SESSION_ENDED, json!({"exit": {"signal": 15}, "reason": "stopped"}), None),

@@ -139,7 +139,9 @@ fn set_watched(activities: &Activities, id: SessionId, watched: bool) {
 /// Another process of the session is another beginning.
 fn take_generation(activities: &Activities, session: &Session) {
     let rules = activities.rules(&session.engine);
+    let mut is_new = false;
     activities.tell_quietly(session.session, |live| {
+        is_new = live.generation != session.generation;
         if live.generation != session.generation {
             live.generation = session.generation;
             // The engine may have been brought up to date in the meantime.
@@ -148,6 +150,9 @@ fn take_generation(activities: &Activities, session: &Session) {
             live.observer = orx_session::activity::Observer::new(rules, live.version.clone(), fusion);
         }
     });
+    if is_new {
+        activities.tell_standing(session.session);
+    }
 }
 
 /// A process on pipes has nobody to wait for: while it runs, it works.

@@ -50,7 +50,12 @@ struct Inner {
     changed: watch::Sender<u64>,
     /// What engines need to know of the operator, as it is now.
     engines: OnceLock<Engines>,
+    /// What is known of a session beside what is told of it: how it is parked.
+    standing: OnceLock<Standing>,
 }
+
+/// Gives what is to be said of a session from its beginning.
+type Standing = Box<dyn Fn(SessionId) -> Option<Observation> + Send + Sync>;
 
 /// Gives what engines need to know of the operator: where they keep their files.
 type Engines = Box<dyn Fn() -> Context + Send + Sync>;
@@ -84,8 +89,21 @@ impl Activities {
             })
             .collect();
         let (live, changed) = (Mutex::default(), watch::Sender::new(0));
-        let engines = OnceLock::new();
-        Self(Arc::new(Inner { sessions, tasks, draining, program, rules, live, changed, engines }))
+        let (engines, standing) = (OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Inner { sessions, tasks, draining, program, rules, live, changed, engines, standing }))
+    }
+
+    /// Says what is known of sessions beside what is told of them.
+    pub fn set_standing(&self, standing: impl Fn(SessionId) -> Option<Observation> + Send + Sync + 'static) {
+        // It is set once, at the start.
+        let _ = self.0.standing.set(Box::new(standing));
+    }
+
+    /// Lets a new observer of a session hear what was said before there was one.
+    fn tell_standing(&self, session: SessionId) {
+        if let Some(said) = self.0.standing.get().and_then(|standing| standing(session)) {
+            self.observe(session, said);
+        }
     }
 
     /// Takes up what the records say of sessions that run, and follows every session from now on, as a task of the
@@ -169,6 +187,7 @@ impl Activities {
         let (told, drawn) = (Arc::clone(&live.told), Arc::clone(&live.drawn));
         let (id, reads) = (session.session, self.clone());
         self.live().insert(session.session, live);
+        self.tell_standing(id);
         self.announce();
         let activities = self.clone();
         self.0.tasks.spawn(async move { follow::follow(&activities, session, told).await });

@@ -7,7 +7,9 @@ mod dialects;
 mod embed;
 mod embed_chains;
 mod faults;
+mod keys;
 mod money;
+mod parking;
 
 use std::time::Duration;
 

@@ -18,8 +18,8 @@ use super::ask::Asked;
 use super::plan::{Hop, Way};
 use super::send;
 use super::settle::Draft;
-use super::tries::{Failed, Tries, unanswered};
-use super::{texts, unreadable};
+use super::tries::{Failed, Tries, Unanswered, unanswered};
+use super::{park, texts, unreadable};
 use crate::answer::{self, Answer, Said};
 use crate::attempt::{Attempt, Ended};
 use crate::bill::Seen;
@@ -32,7 +32,7 @@ use crate::dialect::json::{self, Json};
 use crate::dialect::rerank;
 use crate::dialect::translate::ReplyError;
 use crate::inner::Inner;
-use crate::provider::client::Unanswered;
+use crate::provider::client;
 use crate::provider::headers;
 use crate::settings::Config;
 
@@ -72,7 +72,7 @@ pub(super) async fn along(
     tracing::debug!(call = asked.call, why = way.why, "Texts are sent on.");
     let mut draft = Draft::new(Arc::clone(&gateway), &asked, way.first.as_ref());
     let mut spent = Spent { failed: 0, cost: Some(0), tokens: 0, is_estimate: false };
-    let mut last = None;
+    let (mut last, mut parks) = (None, Vec::new());
     while let Some((hop, leave, expected)) = way.next(&gateway, &config, &asked, gateway.time.now()) {
         let errand = Errand {
             gateway: &gateway,
@@ -85,10 +85,13 @@ pub(super) async fn along(
         };
         match errand.run(&mut way, &mut draft, &mut spent, leave, expected).await {
             Ok(response) => return Ok(response),
-            Err(failed) => last = Some(*failed),
+            Err(mut failed) => {
+                parks.extend(failed.parks.take());
+                last = Some(*failed);
+            }
         }
     }
-    unanswered(&gateway, &asked, &way, draft, last, spent.cost)
+    unanswered(&gateway, &config, &asked, &way, Unanswered { draft, last, parks, cost: spent.cost }).await
 }
 
 /// A call at one provider.
@@ -141,7 +144,7 @@ impl Errand<'_> {
                     let Some((leave, expected)) = way.again(gateway, config, asked, hop, Some(batch.tokens), now)
                     else {
                         let stopped = Failure::Throttled { status: 429, retry_after_ms: None };
-                        let failed = Box::new(Failed::new(stopped, way.stopped()));
+                        let failed = Box::new(Failed::new(stopped, way.stopped(gateway.time.now())));
                         return Err(gives_up(way, hop, failed));
                     };
                     draft.goes_to(config, asked, hop, expected).await;
@@ -201,22 +204,20 @@ impl Errand<'_> {
         let wait = config.timeouts.first_byte();
         let response = match gateway.client.send(request, wait).await {
             Ok(response) => response,
-            Err(Unanswered { failure, why }) => {
+            Err(client::Unanswered { failure, why }) => {
                 attempt.end(Ended::Failed(failure));
                 return Err(Box::new(Failed::own(failure, &route, &why)));
             }
         };
-        let is_own = asked.caller.login == Login::Own;
-        if !is_own {
-            send::note_quota(gateway, hop, &response);
-        }
-        let owner = if is_own { KeyOwner::Caller } else { KeyOwner::Operator };
+        let owner = if asked.caller.login == Login::Own { KeyOwner::Caller } else { KeyOwner::Operator };
         let (head, body) = response.into_parts();
         if !head.status.is_success() {
-            let failed = send::refused(gateway, hop, &head, body, plan.form.dialect == asked.dialect, owner).await;
+            let failed =
+                send::refused(gateway, config, hop, (head, body), plan.form.dialect == asked.dialect, owner).await;
             attempt.end(Ended::Failed(failed.failure));
             return Err(Box::new(failed));
         }
+        park::note(gateway, hop, &head.headers, owner);
         attempt.answers();
         let read = match send::whole(body, wait, LARGEST).await {
             Ok(bytes) => self.read(plan, batch, &bytes).map(|vectors| (bytes, vectors)).map_err(|error| match error {
