@@ -4,6 +4,7 @@ mod callers;
 mod dialects;
 mod faults;
 mod money;
+mod sdk;
 
 use std::time::Duration;
 
