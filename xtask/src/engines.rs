@@ -1,7 +1,7 @@
 //! The coding CLIs that demo and tests run: pinned versions from npm and PyPI, kept in the user's cache and linked into
 //! `target/`.
 
-mod python;
+pub mod python;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -119,34 +119,55 @@ impl Engine {
 
     /// Sees to it that the engine is in its directory.
     pub fn install(&self) -> Result<Source> {
-        let directory = self.directory();
         let cached = shell::cache()?.join("engines").join(format!("{}-{}", self.name, self.version));
-        if self.is_in(&directory) {
-            if !cached.exists() {
-                link_tree(&directory, &cached)?;
-            }
-            return Ok(Source::Present);
-        }
-        let source = if self.is_in(&cached) { Source::Cache } else { self.fetch(&cached)? };
-        link_tree(&cached, &directory)?;
-        Ok(source)
+        place(&self.directory(), &cached, |directory| self.is_in(directory), || self.fetch(&cached))
     }
 
     fn fetch(&self, cached: &Path) -> Result<Source> {
-        let Some(version) = &self.python else {
-            let packages = [format!("{}@{}", self.package, self.version)];
-            fetch(self.name, &packages, cached, |directory| self.is_in(directory))?;
-            return Ok(Source::Npm);
-        };
-        let what = format!("{} {}", self.package, self.version);
         let is_whole = |directory: &Path| self.is_in(directory);
-        beside(&what, cached, is_whole, |directory, log| python::install(self, version, directory, log))?;
-        Ok(Source::Pypi)
+        match &self.python {
+            Some(version) => {
+                let mut packages = vec![format!("{}=={}", self.package, self.version)];
+                packages.extend(self.with.iter().cloned());
+                fetch_python(&packages, version, cached, is_whole)
+            }
+            None => fetch(self.name, &[format!("{}@{}", self.package, self.version)], cached, is_whole),
+        }
     }
 }
 
+/// Sees to it that something is in its directory: linked from its place in the cache, where it is fetched to if need be.
+pub fn place(
+    directory: &Path,
+    cached: &Path,
+    is_in: impl Fn(&Path) -> bool,
+    fetch: impl FnOnce() -> Result<Source>,
+) -> Result<Source> {
+    if is_in(directory) {
+        if !cached.exists() {
+            link_tree(directory, cached)?;
+        }
+        return Ok(Source::Present);
+    }
+    let source = if is_in(cached) { Source::Cache } else { fetch()? };
+    link_tree(cached, directory)?;
+    Ok(source)
+}
+
+/// Installs packages of PyPI into the cache, all in one virtual environment.
+pub fn fetch_python(
+    packages: &[String],
+    version: &str,
+    cached: &Path,
+    is_whole: impl Fn(&Path) -> bool,
+) -> Result<Source> {
+    let install = |directory: &Path, log| python::install(packages, version, directory, log);
+    beside(&packages.join(" "), cached, is_whole, install)?;
+    Ok(Source::Pypi)
+}
+
 /// Installs packages of npm into the cache.
-pub fn fetch(name: &str, packages: &[String], cached: &Path, is_whole: impl Fn(&Path) -> bool) -> Result<()> {
+pub fn fetch(name: &str, packages: &[String], cached: &Path, is_whole: impl Fn(&Path) -> bool) -> Result<Source> {
     let npm = shell::find("npm").with_context(|| {
         format!("npm is not on PATH, so {name} cannot be installed: install Node.js, which brings npm")
     })?;
@@ -156,7 +177,8 @@ pub fn fetch(name: &str, packages: &[String], cached: &Path, is_whole: impl Fn(&
         let mut command = Command::new(npm);
         command.args(["install", "--no-audit", "--no-fund", "--save-exact"]).args(packages).current_dir(directory);
         shell::run_into(&mut command, &log, LIMIT)
-    })
+    })?;
+    Ok(Source::Npm)
 }
 
 /// Installs beside the place in the cache first, so that a half installation is never taken for a whole one. A setup of
@@ -218,7 +240,7 @@ fn node_major() -> Result<u64> {
 
 /// Makes `to` a copy of `from` that shares its files where the file system lets it; beside its place first, so that a copy
 /// that was interrupted is never taken for a whole one.
-pub fn link_tree(from: &Path, to: &Path) -> Result<()> {
+fn link_tree(from: &Path, to: &Path) -> Result<()> {
     let failed = || format!("{} cannot be copied to {}", from.display(), to.display());
     let parent = to.parent().with_context(failed)?;
     std::fs::create_dir_all(parent).with_context(failed)?;

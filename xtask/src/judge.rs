@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::engines::{self, Source};
+use crate::engines;
 use crate::shell;
 
 /// Its packages.
@@ -26,20 +26,10 @@ pub fn install() -> Result<()> {
     let started = Instant::now();
     let versions = PACKAGES.map(|(_, version)| version).join("-");
     let cached = shell::cache()?.join("engines").join(format!("xterm-{versions}"));
-    let directory = directory();
-    let source = if is_in(&directory) {
-        Source::Present
-    } else {
-        let source = if is_in(&cached) {
-            Source::Cache
-        } else {
-            let packages = PACKAGES.map(|(package, version)| format!("{package}@{version}"));
-            engines::fetch("xterm.js", &packages, &cached, is_in)?;
-            Source::Npm
-        };
-        engines::link_tree(&cached, &directory)?;
-        source
-    };
+    let source = engines::place(&directory(), &cached, is_in, || {
+        let packages = PACKAGES.map(|(package, version)| format!("{package}@{version}"));
+        engines::fetch("xterm.js", &packages, &cached, is_in)
+    })?;
     println!("  {:<10} {:<9} {}", "xterm.js", PACKAGES[0].1, engines::came_from(source, started.elapsed()));
     Ok(())
 }

@@ -10,6 +10,7 @@ mod golden;
 mod judge;
 mod peers;
 mod rows;
+mod sdks;
 mod setup;
 mod shell;
 mod test;
@@ -32,7 +33,7 @@ enum Command {
     Test(test::Arguments),
     /// What CI runs: all of `test`, then the demo.
     Ci,
-    /// Fetch what the tests need: coding CLIs and cargo-deny; check for python3, git, node and a C compiler.
+    /// Fetch what the tests need: coding CLIs, SDKs and cargo-deny; check for python3, git, node and a C compiler.
     Setup,
     /// Check which crate may use which, and where SQL, spawning and the binary codec may be.
     Arch,

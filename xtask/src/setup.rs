@@ -1,4 +1,4 @@
-//! What the tests need beside Rust: tools of the machine, the coding CLIs, and cargo-deny.
+//! What the tests need beside Rust: tools of the machine, the coding CLIs, the SDKs, and cargo-deny.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{engines, judge, shell};
+use crate::{engines, judge, sdks, shell};
 
 /// The version of cargo-deny that is installed where none is found.
 const CARGO_DENY: &str = "0.20.2";
@@ -31,6 +31,7 @@ pub fn run() -> Result<()> {
     tools()?;
     engines::install_all()?;
     judge::install()?;
+    sdks::install()?;
     let deny = cargo_deny()?;
     println!("  {:<10} {}", "cargo-deny", deny.display());
     Ok(())

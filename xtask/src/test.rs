@@ -39,7 +39,7 @@ struct Step {
 }
 
 const STEPS: [Step; 12] = [
-    Step { name: "setup", what: "tools and coding CLIs", run: |_| holds(setup::run()) },
+    Step { name: "setup", what: "tools, coding CLIs and SDKs", run: |_| holds(setup::run()) },
     Step { name: "fmt", what: "format", run: |_| holds(cargo(&["fmt", "--all", "--check"])) },
     Step { name: "arch", what: "architecture", run: |_| holds(arch::run()) },
     Step { name: "rows", what: "security rows", run: |_| holds(rows::run()) },

@@ -6,7 +6,7 @@ mod control;
 mod corpus;
 mod measures;
 mod modes;
-mod peers;
+pub mod peers;
 mod program;
 mod queries;
 mod results;

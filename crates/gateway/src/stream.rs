@@ -292,12 +292,17 @@ impl Passing {
         self.alarm.as_mut().reset(Instant::now() + LAST_WORDS);
     }
 
-    /// An error event in the caller's dialect. It begins on a line of its own: what was cut may have no end.
+    /// An error event in the caller's dialect, of the answer that was cut: a client holds it against what came before. It begins on
+    /// a line of its own: what was cut may have no end.
     fn last_words(&self, why: &str, out: &mut Vec<u8>) {
         if self.caller.dialect != Dialect::Ollama {
             out.extend_from_slice(b"\n\n");
         }
-        StreamTranslator::new(self.caller.dialect, &self.caller).finish(UpstreamEnd::Failed(why), out);
+        let so_far = match &self.way {
+            Way::Kept { meter, .. } => meter.so_far(),
+            Way::Translated(_) => (None, 0),
+        };
+        StreamTranslator::new(self.caller.dialect, &self.caller).after(so_far).finish(UpstreamEnd::Failed(why), out);
     }
 
     /// Whether the answer's last word passed: what follows it is not missed.

@@ -36,6 +36,28 @@ fn find(package: &str, name: &str) -> PathBuf {
     found.canonicalize().expect("a program that exists has a path")
 }
 
+/// The directory of the SDKs for a language, `python` or `node`.
+///
+/// # Panics
+/// When they are not installed; the message says how to.
+#[must_use]
+pub fn sdks(language: &str) -> PathBuf {
+    let directory = installed().join(format!("sdks-{language}"));
+    directory.canonicalize().unwrap_or_else(|_| {
+        let place = directory.display();
+        panic!("the SDKs for {language} are not installed for the tests ({place} is missing): `cargo xtask setup` installs them")
+    })
+}
+
+/// The node that is installed beside the engines, for what needs a newer one than the machine may have.
+///
+/// # Panics
+/// When it is not installed; the message says how to.
+#[must_use]
+pub fn node() -> PathBuf {
+    find("node", "node")
+}
+
 /// Tells a daemon where an engine is, and what else that needs to run.
 ///
 /// # Panics

@@ -1,4 +1,4 @@
-//! Packages of PyPI, each in a virtual environment of its own, made by uv.
+//! Packages of PyPI in virtual environments, made by uv.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -8,21 +8,21 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-use super::{Engine, LIMIT};
+use super::LIMIT;
 use crate::shell;
 
 /// The version of uv that is installed where none is found.
 const UV: &str = "0.13.8";
 
 /// Whether a package is installed in a virtual environment at this version.
-pub(super) fn has_package(directory: &Path, package: &str, version: &str) -> bool {
+pub fn has_package(directory: &Path, package: &str, version: &str) -> bool {
     let record = format!("site-packages/{}-{version}.dist-info", package.replace('-', "_"));
     let libraries = std::fs::read_dir(directory.join("lib")).into_iter().flatten().filter_map(Result::ok);
     libraries.map(|library| library.path().join(&record)).any(|record| record.is_dir())
 }
 
-/// Installs the engine's package into an empty directory; true when uv says that it did.
-pub(super) fn install(engine: &Engine, python: &str, into: &Path, log: File) -> Result<bool> {
+/// Installs packages into an empty directory; true when uv says that it did.
+pub(super) fn install(packages: &[String], python: &str, into: &Path, log: File) -> Result<bool> {
     let uv = uv()?;
     let run = |arguments: &[&str]| {
         let mut command = Command::new(&uv);
@@ -34,9 +34,8 @@ pub(super) fn install(engine: &Engine, python: &str, into: &Path, log: File) -> 
     if !run(&["venv", "--quiet", "--relocatable", "--allow-existing", "--python", &interpreter, "."])? {
         return Ok(false);
     }
-    let package = format!("{}=={}", engine.package, engine.version);
-    let mut arguments = vec!["pip", "install", "--quiet", "--python", "bin/python", "--compile-bytecode", &package];
-    arguments.extend(engine.with.iter().map(String::as_str));
+    let mut arguments = vec!["pip", "install", "--quiet", "--python", "bin/python", "--compile-bytecode"];
+    arguments.extend(packages.iter().map(String::as_str));
     run(&arguments)
 }
 

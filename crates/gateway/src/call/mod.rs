@@ -50,10 +50,18 @@ pub(crate) async fn serve(gateway: Arc<Inner>, door: Door<'_>, request: Request<
     response
 }
 
-/// The dialect of errors and lists: `/v1/models` is OpenAI's and Anthropic's, whose clients say their version.
+/// The dialect of errors and lists: `/v1/models` is OpenAI's, Anthropic's and Google's. Anthropic's clients say their version, and
+/// Google's have a header of their own for the key.
 fn spoken(door: &Door<'_>, request: &Request<Incoming>) -> Dialect {
     let is_list = matches!(door.ask, Ask::Models | Ask::Model) && door.dialect == Dialect::Chat;
-    if is_list && request.headers().contains_key("anthropic-version") { Dialect::Anthropic } else { door.dialect }
+    let says = |name: &str| is_list && request.headers().contains_key(name);
+    if says("anthropic-version") {
+        Dialect::Anthropic
+    } else if says("x-goog-api-key") || says("x-goog-api-client") {
+        Dialect::Gemini
+    } else {
+        door.dialect
+    }
 }
 
 async fn dispatch(

@@ -136,6 +136,11 @@ impl Linear {
         self.finished
     }
 
+    /// Goes on with an answer of which so many events passed elsewhere.
+    pub(crate) fn after(&mut self, name: Option<&str>, events: u64) {
+        self.encoder.after(name, events);
+    }
+
     pub(crate) fn losses(&self) -> &[Loss] {
         self.encoder.losses()
     }

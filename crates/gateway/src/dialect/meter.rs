@@ -62,6 +62,9 @@ pub struct StreamMeter {
 
 #[derive(Debug, Default)]
 struct Seen {
+    /// The answer's own name, where its dialect repeats it to the end.
+    name: Option<String>,
+    events: u64,
     usage: Usage,
     doubt: Option<Doubt>,
     model: Option<String>,
@@ -134,6 +137,12 @@ impl StreamMeter {
     #[must_use]
     pub const fn usage(&self) -> Usage {
         self.seen.usage
+    }
+
+    /// The answer's own name, where its dialect repeats it to the end, and how many events of it passed.
+    #[must_use]
+    pub fn so_far(&self) -> (Option<&str>, u64) {
+        (self.seen.name.as_deref(), self.seen.events)
     }
 
     /// Whether the last word came.
@@ -303,6 +312,7 @@ impl Seen {
     }
 
     fn frame(&mut self, dialect: Dialect, frame: Frame<'_>) {
+        self.events += 1;
         if self.complete || self.failed.is_some() || !can_matter(dialect, frame.data) {
             return;
         }
@@ -332,6 +342,10 @@ impl Seen {
                 self.may_end |= choice.and_then(|choice| choice.get("finish_reason")).and_then(Json::as_str).is_some();
             }
             Dialect::Responses => match sort {
+                "response.created" => {
+                    let name = tree.get("response").and_then(|response| response.get("id")).and_then(Json::as_str);
+                    self.name = name.map(str::to_owned);
+                }
                 "response.completed" | "response.incomplete" => {
                     self.report(dialect, tree.get("response").and_then(|response| response.get("usage")));
                     self.complete = true;
@@ -387,7 +401,8 @@ fn can_matter(dialect: Dialect, data: &[u8]) -> bool {
             let head = data.get(..64).unwrap_or(data);
             let is_delta = memchr::memmem::find(head, b".delta\"").is_some();
             !is_delta
-                && (has(b"response.completed")
+                && (has(b"response.created")
+                    || has(b"response.completed")
                     || has(b"response.incomplete")
                     || has(b"response.failed")
                     || has(b"\"error\""))

@@ -39,6 +39,13 @@ impl StreamTranslator {
         }
     }
 
+    /// Goes on with an answer whose events passed elsewhere: under its own name and with the next number, where a dialect says them.
+    #[must_use]
+    pub fn after(mut self, (name, events): (Option<&str>, u64)) -> Self {
+        self.linear.after(name, events);
+        self
+    }
+
     /// Takes bytes of the provider and appends what the caller gets to `out`. What is wrong with them becomes an error in the
     /// caller's dialect, after which nothing more is written: [`StreamTranslator::failure`].
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
@@ -168,6 +175,12 @@ impl Encoder {
             Dialect::Responses => Self::Responses(Box::new(responses::encode::Encoder::new(caller))),
             Dialect::Gemini => Self::Gemini(gemini::stream::Encoder::new(caller)),
             Dialect::Ollama => Self::Ollama(ollama::stream::Encoder::new(caller)),
+        }
+    }
+
+    pub(crate) fn after(&mut self, name: Option<&str>, events: u64) {
+        if let Self::Responses(encoder) = self {
+            encoder.after(name, events);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Every pair of dialects, streamed: whole, cut anywhere, and ended too early.
 
 use orx_gateway::dialect::Dialect;
+use orx_gateway::dialect::meter::StreamMeter;
 use orx_gateway::dialect::peek::peek;
 use orx_gateway::dialect::stream::{StreamTranslator, UpstreamEnd};
 use orx_gateway::dialect::translate::{self, Target};
@@ -21,6 +22,26 @@ fn a_streamed_answer_says_what_the_whole_one_does() {
         let whole = Answer::whole(from, &reply(from)).through(from);
         assert_eq!(answer_of(from, &stream(from)).through(from), whole, "{from}");
     }
+}
+
+#[test]
+fn the_error_of_an_answer_that_was_cut_has_that_answers_name_and_the_next_number() {
+    let whole = String::from_utf8(stream(Dialect::Responses)).unwrap();
+    let passed = &whole[..whole.find("event: response.output_text.delta").unwrap()];
+    let mut meter = StreamMeter::new(Dialect::Responses);
+    meter.feed(passed.as_bytes());
+    let mut out = Vec::new();
+    let caller = caller(Dialect::Responses);
+    StreamTranslator::new(Dialect::Responses, &caller)
+        .after(meter.so_far())
+        .finish(UpstreamEnd::Failed("it broke"), &mut out);
+    let event = |text: &str| -> serde_json::Value {
+        let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+        serde_json::from_str(data).unwrap()
+    };
+    let (first, last) = (event(passed), event(std::str::from_utf8(&out).unwrap()));
+    assert_eq!((&last["type"], &last["response"]["id"]), (&"response.failed".into(), &first["response"]["id"]));
+    assert_eq!(last["sequence_number"], passed.matches("event: ").count());
 }
 
 #[test]

@@ -114,34 +114,70 @@ pub(super) fn whole(conversation: &Conversation, answer: &Answer) -> Value {
 }
 
 pub(super) fn pieces(conversation: &Conversation, answer: &Answer) -> Vec<String> {
-    let mut pieces = Vec::new();
-    let mut event = |value: Value| pieces.push(format!("event: {}\ndata: {value}\n\n", member(&value, "type")));
+    let mut events = Events::default();
     let whole = whole(conversation, answer);
     let mut start = whole.clone();
     start["status"] = json!("in_progress");
     start["output"] = json!([]);
     start["usage"] = Value::Null;
-    event(json!({ "type": "response.created", "response": start }));
+    events.add("response.created", json!({ "response": start }));
     for (index, item) in items(answer).into_iter().enumerate() {
-        if member(&item, "type") == "message" {
-            let mut opening = item.clone();
-            opening["status"] = json!("in_progress");
-            opening["content"] = json!([]);
-            event(json!({ "type": "response.output_item.added", "output_index": index, "item": opening }));
-            for part in parts(&answer.text) {
-                event(json!({
-                    "type": "response.output_text.delta",
-                    "item_id": item["id"],
-                    "output_index": index,
-                    "content_index": 0,
-                    "delta": part,
-                }));
+        let place = json!({ "item_id": item["id"], "output_index": index });
+        let mut opening = item.clone();
+        match member(&item, "type") {
+            "message" => {
+                opening["status"] = json!("in_progress");
+                opening["content"] = json!([]);
+                events.add("response.output_item.added", json!({ "output_index": index, "item": opening }));
+                text(&mut events, &place, &answer.text);
             }
-        } else {
-            event(json!({ "type": "response.output_item.added", "output_index": index, "item": item }));
+            "function_call" => {
+                opening["status"] = json!("in_progress");
+                opening["arguments"] = json!("");
+                events.add("response.output_item.added", json!({ "output_index": index, "item": opening }));
+                for part in parts(member(&item, "arguments")) {
+                    events.add("response.function_call_arguments.delta", with(&place, json!({ "delta": part })));
+                }
+                let done = json!({ "name": item["name"], "arguments": item["arguments"] });
+                events.add("response.function_call_arguments.done", with(&place, done));
+            }
+            _ => events.add("response.output_item.added", json!({ "output_index": index, "item": item })),
         }
-        event(json!({ "type": "response.output_item.done", "output_index": index, "item": item }));
+        events.add("response.output_item.done", json!({ "output_index": index, "item": item }));
     }
-    event(json!({ "type": "response.completed", "response": whole }));
-    pieces
+    events.add("response.completed", json!({ "response": whole }));
+    events.pieces
+}
+
+/// The events of a message's one part.
+fn text(events: &mut Events, place: &Value, text: &str) {
+    let place = with(place, json!({ "content_index": 0 }));
+    let part = |text: &str| json!({ "type": "output_text", "text": text, "annotations": [] });
+    events.add("response.content_part.added", with(&place, json!({ "part": part("") })));
+    for piece in parts(text) {
+        events.add("response.output_text.delta", with(&place, json!({ "delta": piece, "logprobs": [] })));
+    }
+    events.add("response.output_text.done", with(&place, json!({ "text": text, "logprobs": [] })));
+    events.add("response.content_part.done", with(&place, json!({ "part": part(text) })));
+}
+
+/// Events as they are counted and written.
+#[derive(Default)]
+struct Events {
+    pieces: Vec<String>,
+}
+
+impl Events {
+    fn add(&mut self, name: &str, members: Value) {
+        let event = with(&json!({ "type": name, "sequence_number": self.pieces.len() }), members);
+        self.pieces.push(format!("event: {name}\ndata: {event}\n\n"));
+    }
+}
+
+fn with(value: &Value, members: Value) -> Value {
+    let mut value = value.clone();
+    if let (Some(all), Value::Object(members)) = (value.as_object_mut(), members) {
+        all.extend(members);
+    }
+    value
 }

@@ -133,6 +133,9 @@ async fn lists_of_models_are_in_the_callers_form() {
     assert_eq!((anthropic["has_more"].as_bool(), anthropic["data"][0]["type"].as_str()), (Some(false), Some("model")));
     let gemini = http.send("GET", "/v1beta/models/gamma", &[], "").await.json();
     assert_eq!(gemini["name"], "models/gamma");
+    // Google's SDKs ask below `/v1` since their third version.
+    let google = http.send("GET", "/v1/models", &[("x-goog-api-client", "google-genai-sdk/3.6.1")], "").await.json();
+    assert!(google["models"].as_array().unwrap().iter().any(|model| model["name"] == "models/gamma"), "{google}");
     let tags = http.send("GET", "/api/tags", &[], "").await.json();
     assert!(tags["models"].as_array().unwrap().iter().any(|model| model["name"] == "gamma"));
     assert_eq!(http.send("GET", "/v1/models/gama", &[], "").await.status, 404);

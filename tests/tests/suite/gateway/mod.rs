@@ -10,6 +10,7 @@ mod faults;
 mod keys;
 mod money;
 mod parking;
+mod sdk;
 
 use std::time::Duration;
 

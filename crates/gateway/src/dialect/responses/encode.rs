@@ -61,6 +61,12 @@ impl Encoder {
         }
     }
 
+    /// Goes on with an answer of which so many events passed.
+    pub(crate) fn after(&mut self, name: Option<&str>, events: u64) {
+        self.id = name.unwrap_or_default().to_owned();
+        self.sequence = events;
+    }
+
     fn event(&mut self, writer: &mut Writer, name: &str, fill: impl FnOnce(&mut Writer, &Self)) {
         writer.bytes(b"event: ");
         writer.bytes(name.as_bytes());
