@@ -380,9 +380,10 @@ mod tests {
         let error = cost(&luna, &usage(10, 10, 1, 0, 0), NOW).unwrap_err();
         assert_eq!(error.to_string(), "the price of cache_read tokens of openai/gpt-6-luna is not known");
         assert!(cost(&luna, &usage(272_001, 1, 0, 0, 0), NOW).is_err(), "its long rates are not known");
-        let embedding = model(catalogue, "text-embedding-3-small");
-        assert!(cost(&embedding, &usage(1, 0, 0, 0, 0), NOW).is_err());
-        assert_eq!(estimate(&embedding, Tokens(1), Caching::Never, Some(Tokens(0)), NOW).cost, None);
+        let operators = Catalogue::with_operator("providers: {openai: {models: {new: {}}}}", "operator.yaml").unwrap();
+        let new = model(&operators, "new");
+        assert!(cost(&new, &usage(1, 0, 0, 0, 0), NOW).is_err());
+        assert_eq!(estimate(&new, Tokens(1), Caching::Never, Some(Tokens(0)), NOW).cost, None);
         let rpc = RpcError::from(error);
         assert_eq!(rpc.kind(), ErrorKind::Configuration);
     }

@@ -4,7 +4,7 @@ use crate::budget::{AtLimit, Of, Period, Spend, Standing};
 const NOW: u64 = 1_795_000_000_000;
 
 fn catalogue() -> Catalogue {
-    Catalogue::built_in().unwrap()
+    Catalogue::with_operator("providers: {openai: {models: {unpriced: {}}}}", "operator.yaml").unwrap()
 }
 
 fn row(model: &str, input: u64, output: u64) -> Row {
@@ -37,7 +37,7 @@ fn rows_are_put_together_by_any_dimension() {
     rows[1].session = None;
     rows[1].succeeded = false;
     rows[2].is_estimate = true;
-    let mut unpriced = row("text-embedding-3-small", 10, 0);
+    let mut unpriced = row("unpriced", 10, 0);
     unpriced.kind = Kind::Title;
     rows.push(unpriced);
     let by = |dimension| -> Vec<(Option<String>, u64, u64)> {
@@ -49,7 +49,7 @@ fn rows_are_put_together_by_any_dimension() {
         [
             (name("anthropic/claude-opus-5-5"), 2, 28_000),
             (name("anthropic/claude-haiku-5-5"), 1, 600),
-            (name("openai/text-embedding-3-small"), 1, 0)
+            (name("openai/unpriced"), 1, 0)
         ]
     );
     assert_eq!(by(Dimension::Provider), [(name("anthropic"), 3, 28_600), (name("openai"), 1, 0)]);
@@ -68,7 +68,7 @@ fn rows_are_put_together_by_any_dimension() {
 #[test]
 fn savings_are_held_against_the_first_choice_or_one_model() {
     let catalogue = catalogue();
-    let mut rows = vec![row("haiku", 10_000, 1_000), row("opus", 10_000, 1_000), row("text-embedding-3-small", 10, 0)];
+    let mut rows = vec![row("haiku", 10_000, 1_000), row("opus", 10_000, 1_000), row("unpriced", 10, 0)];
     for row in &mut rows {
         row.first = Some(Route::new("anthropic", "claude-sonnet-5-5"));
     }
@@ -124,8 +124,8 @@ fn advice_rests_on_figures() {
     assert_eq!(told(&small, &[]), ["20 small calls cost $0.044: anthropic/claude-haiku-5-5 would do them for $0.0011"]);
     assert_eq!(told(&small[..20], &[]), Vec::<String>::new(), "nobody else is known to answer");
 
-    let unpriced = told(&[row("text-embedding-3-small", 10, 0)], &[]);
-    assert_eq!(unpriced, ["openai/text-embedding-3-small has no price for 1 calls: give it one"]);
+    let unpriced = told(&[row("unpriced", 10, 0)], &[]);
+    assert_eq!(unpriced, ["openai/unpriced has no price for 1 calls: give it one"]);
 
     let mut mixed = many(row("haiku", 2_000, 10), 19);
     mixed.push(row("llama3.2:3b", 2_000, 10));
