@@ -27,7 +27,7 @@ const MANY: usize = 60_000;
 /// The same of gateways that take milliseconds.
 const MANY_OF_PEERS: usize = 3_200;
 /// Calls after which memory is looked at, twice.
-const LONG: usize = 150_000;
+const LONG: usize = 500_000;
 /// Streams that are held at once.
 const STREAMS: usize = 1_000;
 
@@ -79,6 +79,7 @@ pub fn measure(report: &mut Report, rounds: usize) -> Result<()> {
         one(report, &ask, rounds, &provider, nginx.as_ref().map(|nginx| nginx.address), port, &headers, pid)?;
     }
     rate(report, &asks()[0], provider.address, nginx.as_ref().map(|nginx| nginx.address), port, &headers, pid)?;
+    fallback(report, &asks()[0], port, &headers)?;
     memory(report, &asks()[0], port, &headers, pid)?;
     held(report, port, &headers)?;
     beside(report, &asks()[0], scratch.path(), provider.address)?;
@@ -134,11 +135,12 @@ fn gateway(provider: SocketAddr, port: SocketAddr) -> Result<Daemon> {
     let price = "price: {input: 1000000, output: 5000000, cache_read: 100000, cache_write_5m: 1250000}";
     let providers = format!(
         "providers:\n  one: {{dialect: anthropic, base_url: 'http://{provider}', models: {{think: {{context: 1000000, {price}}}}}}}\n  \
-         two: {{dialect: openai, base_url: 'http://{provider}/v1', models: {{talk: {{context: 1000000, {price}}}}}}}\n"
+         two: {{dialect: openai, base_url: 'http://{provider}/v1', models: {{talk: {{context: 1000000, {price}}}}}}}\n  \
+         dead: {{dialect: openai, base_url: 'http://127.0.0.1:9/v1', models: {{gone: {{context: 1000000, {price}}}}}}}\n"
     );
     std::fs::write(home.path().join("providers.yaml"), providers)?;
     let settings = "workers: {naming: 0, structure: 0, semantic: 0, manager: 0}\n\
-                    gateway: {caps: [{name: day, of: all, micro_dollars: 1000000000000}]}\n";
+                    gateway: {caps: [{name: day, of: all, micro_dollars: 1000000000000}], fallbacks: {after: {gone: [talk]}}}\n";
     std::fs::write(home.path().join("settings.yaml"), settings)?;
     Daemon::start_at(home, &port.to_string())
 }
@@ -259,6 +261,16 @@ fn rate(
     Ok(())
 }
 
+/// What it costs that the first of a chain is dead, once its breaker knows.
+fn fallback(report: &mut Report, ask: &Ask, gateway: SocketAddr, headers: &str) -> Result<()> {
+    let dead = Ask { body: ask.body.replace("\"talk\"", "\"gone\""), ..*ask };
+    let alive = timed(gateway, ask, headers, CALLS)?;
+    let carried = timed(gateway, &dead, headers, CALLS)?;
+    let added = carried.total.0 - alive.total.0;
+    report.plain("past a dead provider: added p50", added, "us", Some(("<= 1,000 us", added <= 1_000.0)));
+    Ok(())
+}
+
 /// What is kept of many calls.
 fn memory(report: &mut Report, ask: &Ask, gateway: SocketAddr, headers: &str, pid: i32) -> Result<()> {
     let fresh = Daemon::start("workers: {naming: 0, structure: 0, semantic: 0, manager: 0}\n")?;
@@ -271,7 +283,7 @@ fn memory(report: &mut Report, ask: &Ask, gateway: SocketAddr, headers: &str, pi
     caller::many(gateway, ask.path, &ask.body, headers, CONNECTIONS, LONG)?;
     let whole = resident()?;
     report.plain(
-        "memory after 300,000 calls, above idle",
+        "memory after 1,000,000 calls, above idle",
         whole - idle,
         "MiB",
         Some(("<= 20 MiB", whole - idle <= 20.0)),
