@@ -2,7 +2,7 @@
 //! when it belongs to another program.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
@@ -88,6 +88,20 @@ pub(crate) fn discard(path: &Path) -> Result<(), IndexError> {
     Ok(())
 }
 
+/// Puts a database into the mode in which readers and a writer do not wait for each other. Where another process does the same to a new
+/// one at this moment, SQLite refuses at once, whatever the time-out: the wait is here.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
+                std::thread::yield_now();
+            }
+            done => return done,
+        }
+    }
+}
+
 fn look(path: &Path) -> Result<Found, IndexError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
@@ -102,7 +116,7 @@ fn look(path: &Path) -> Result<Found, IndexError> {
             return Ok(Found::Outdated);
         }
     }
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    write_ahead(&connection)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have made it since.
