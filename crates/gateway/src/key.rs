@@ -34,6 +34,11 @@ pub enum Bearer {
     Foreign,
 }
 
+/// Bytes as digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Makes and reads keys.
 #[derive(Clone)]
 pub struct Keys {
@@ -78,7 +83,7 @@ impl Keys {
         let mut context = hmac::Context::with_key(&self.seal);
         context.update(purpose);
         context.update(name.as_bytes());
-        context.sign().as_ref().iter().take(SEAL).map(|byte| format!("{byte:02x}")).collect()
+        hex(context.sign().as_ref().get(..SEAL).unwrap_or_default())
     }
 
     /// Who presents this.

@@ -70,6 +70,7 @@ pub struct Passing {
     /// What is there to be passed on, and how often more of it was looked for since.
     gathered: Vec<u8>,
     looks: u8,
+    has_begun: bool,
 }
 
 /// What an answer passes by.
@@ -112,6 +113,7 @@ impl Passing {
             keeping: passage.keeping,
             gathered: Vec::new(),
             looks: 0,
+            has_begun: false,
         }
     }
 
@@ -119,6 +121,10 @@ impl Passing {
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         loop {
             match self.next(cx) {
+                // Nobody waits longer than needed for the first word.
+                Poll::Ready(Some(Ok(piece))) if !std::mem::replace(&mut self.has_begun, true) => {
+                    return Poll::Ready(Some(Ok(piece)));
+                }
                 Poll::Ready(Some(Ok(piece))) => {
                     self.looks = 0;
                     if self.gathered.is_empty() && piece.len() >= TOGETHER {

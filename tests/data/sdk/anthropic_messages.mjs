@@ -2,7 +2,7 @@
 
 import Anthropic from "@anthropic-ai/sdk";
 import {
-  CUT, HELLO, KEY, MODEL, PARAMETERS, REFUSED, TIMEOUT_MS, TOO_MUCH, UNKNOWN, URL, WEATHER, WEATHERS, refused, run, sum, weather,
+  CUT, HELLO, KEY, MODEL, PARAMETERS, TIMEOUT_MS, URL, WEATHERS, listed, refused, run, sum, usual, weather,
 } from "./scenarios.mjs";
 
 const connect = (apiKey) => new Anthropic({ baseURL: URL, apiKey, maxRetries: 0, timeout: TIMEOUT_MS });
@@ -39,16 +39,20 @@ function withResults(prompt, message) {
 const error = (call) => refused(Anthropic.APIError, call);
 
 await run({
-  whole: async () => told([await client.messages.create(request(HELLO))]),
+  ...usual({
+    request,
+    withTool: { tools: TOOLS },
+    withResults,
+    create: (body) => client.messages.create(body),
+    stranger: (body) => connect("sk-wrong").messages.create(body),
+    told,
+    calls,
+    error,
+  }),
   stream: async () => {
     const pieces = [];
     const stream = client.messages.stream(request(HELLO)).on("text", (text) => pieces.push(text));
     return told([await stream.finalMessage()], { pieces });
-  },
-  tools: async () => {
-    const asked = await client.messages.create(request(WEATHER, { tools: TOOLS }));
-    const answered = await client.messages.create(withResults(WEATHER, asked));
-    return told([asked, answered], { calls: calls(asked) });
   },
   stream_tools: async () => {
     const pieces = [];
@@ -57,18 +61,10 @@ await run({
     const answered = await client.messages.stream(withResults(WEATHERS, asked)).finalMessage();
     return told([asked, answered], { calls: calls(asked), pieces });
   },
-  models: async () => {
-    const listed = [];
-    for await (const model of client.models.list()) listed.push(model.id);
-    return { listed, found: (await client.models.retrieve(MODEL)).id };
-  },
+  models: () => listed(client.models),
   count: async () => {
     const { messages } = request(HELLO);
     return (await client.messages.countTokens({ model: MODEL, messages })).input_tokens;
   },
-  wrong_key: () => error(() => connect("sk-wrong").messages.create(request(HELLO))),
-  unknown_model: () => error(() => client.messages.create(request(HELLO, { model: UNKNOWN }))),
-  bad_request: () => error(() => client.messages.create(request(REFUSED))),
-  rate_limit: () => error(() => client.messages.create(request(TOO_MUCH))),
   cut: () => error(() => client.messages.stream(request(CUT)).finalMessage()),
 });

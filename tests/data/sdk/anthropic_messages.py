@@ -22,19 +22,19 @@ def told(*messages, **more):
     } | more
 
 
-def calls(message):
+def tool_uses(message):
     return [block for block in message.content if block.type == "tool_use"]
+
+
+def calls(message):
+    return [[call.name, call.input] for call in tool_uses(message)]
 
 
 def with_results(prompt, message):
     """The request that goes on from a message whose calls were made."""
-    results = [{"type": "tool_result", "tool_use_id": call.id, "content": weather(call.input)} for call in calls(message)]
+    results = [{"type": "tool_result", "tool_use_id": call.id, "content": weather(call.input)} for call in tool_uses(message)]
     turns = [{"role": "assistant", "content": message.content}, {"role": "user", "content": results}]
     return request(prompt, tools=TOOLS, messages=request(prompt)["messages"] + turns)
-
-
-def whole():
-    return told(client.messages.create(**request(HELLO)))
 
 
 def stream():
@@ -44,23 +44,13 @@ def stream():
     return told(message, pieces=pieces)
 
 
-def tools():
-    asked = client.messages.create(**request(WEATHER, tools=TOOLS))
-    answered = client.messages.create(**with_results(WEATHER, asked))
-    return told(asked, answered, calls=[[call.name, call.input] for call in calls(asked)])
-
-
 def stream_tools():
     with client.messages.stream(**request(WEATHERS, tools=TOOLS)) as stream:
         pieces = [event.partial_json for event in stream if event.type == "input_json"]
         asked = stream.get_final_message()
     with client.messages.stream(**with_results(WEATHERS, asked)) as stream:
         answered = stream.get_final_message()
-    return told(asked, answered, calls=[[call.name, call.input] for call in calls(asked)], pieces=pieces)
-
-
-def models():
-    return {"listed": [model.id for model in client.models.list()], "found": client.models.retrieve(Asked.model).id}
+    return told(asked, answered, calls=calls(asked), pieces=pieces)
 
 
 def count():
@@ -79,16 +69,20 @@ def cut():
     return error(call)
 
 
-run({
-    "whole": whole,
+USUAL = usual(
+    request=request,
+    with_tool={"tools": TOOLS},
+    with_results=with_results,
+    create=client.messages.create,
+    stranger=client.with_options(api_key="sk-wrong").messages.create,
+    told=told,
+    calls=calls,
+    error=error,
+)
+run(USUAL | {
     "stream": stream,
-    "tools": tools,
     "stream_tools": stream_tools,
-    "models": models,
+    "models": lambda: listed(client.models),
     "count": count,
-    "wrong_key": lambda: error(lambda: client.with_options(api_key="sk-wrong").messages.create(**request(HELLO))),
-    "unknown_model": lambda: error(lambda: client.messages.create(**request(HELLO, model=UNKNOWN))),
-    "bad_request": lambda: error(lambda: client.messages.create(**request(REFUSED))),
-    "rate_limit": lambda: error(lambda: client.messages.create(**request(TOO_MUCH))),
     "cut": cut,
 })

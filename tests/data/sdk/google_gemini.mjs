@@ -2,7 +2,7 @@
 
 import { ApiError, GoogleGenAI } from "@google/genai";
 import {
-  CUT, HELLO, KEY, MODEL, PARAMETERS, REFUSED, TIMEOUT_MS, TOO_MUCH, UNKNOWN, URL, WEATHER, WEATHERS, refused, run, sum, weather,
+  CUT, HELLO, KEY, MODEL, PARAMETERS, TIMEOUT_MS, URL, WEATHERS, refused, run, sum, usual, weather,
 } from "./scenarios.mjs";
 
 const connect = (apiKey) =>
@@ -54,15 +54,19 @@ async function gathered(body) {
 const error = (call) => refused(ApiError, call);
 
 await run({
-  whole: async () => told([await models.generateContent(request(HELLO))]),
+  ...usual({
+    request,
+    withTool: { config },
+    withResults,
+    create: (body) => models.generateContent(body),
+    stranger: (body) => connect("sk-wrong").models.generateContent(body),
+    told,
+    calls,
+    error,
+  }),
   stream: async () => {
     const [response, pieces] = await gathered(request(HELLO));
     return told([response], { pieces });
-  },
-  tools: async () => {
-    const asked = await models.generateContent(request(WEATHER, { config }));
-    const answered = await models.generateContent(withResults(WEATHER, asked));
-    return told([asked, answered], { calls: calls(asked) });
   },
   stream_tools: async () => {
     const [asked] = await gathered(request(WEATHERS, { config }));
@@ -75,9 +79,5 @@ await run({
     return { listed, found: (await models.get({ model: MODEL })).name.replace("models/", "") };
   },
   count: async () => (await models.countTokens(request(HELLO))).totalTokens,
-  wrong_key: () => error(() => connect("sk-wrong").models.generateContent(request(HELLO))),
-  unknown_model: () => error(() => models.generateContent(request(HELLO, { model: UNKNOWN }))),
-  bad_request: () => error(() => models.generateContent(request(REFUSED))),
-  rate_limit: () => error(() => models.generateContent(request(TOO_MUCH))),
   cut: () => error(() => gathered(request(CUT))),
 });

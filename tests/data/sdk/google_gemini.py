@@ -37,15 +37,19 @@ def told(*responses, **more):
     } | more
 
 
-def calls(response):
+def function_calls(response):
     return [part.function_call for part in parts(response) if part.function_call]
+
+
+def calls(response):
+    return [[call.name, call.args] for call in function_calls(response)]
 
 
 def with_results(prompt, response):
     """The request that goes on from an answer whose calls were made."""
     results = [
         types.FunctionResponse(id=call.id, name=call.name, response={"output": weather(call.args)})
-        for call in calls(response)
+        for call in function_calls(response)
     ]
     turns = [
         types.Content(role="model", parts=parts(response)),
@@ -62,25 +66,15 @@ def gathered(request):
     return chunks[-1], [part.text for part in said if part.text]
 
 
-def whole():
-    return told(client.models.generate_content(**request(HELLO)))
-
-
 def stream():
     response, pieces = gathered(request(HELLO))
     return told(response, pieces=pieces)
 
 
-def tools():
-    asked = client.models.generate_content(**request(WEATHER, config=TOOLS))
-    answered = client.models.generate_content(**with_results(WEATHER, asked))
-    return told(asked, answered, calls=[[call.name, call.args] for call in calls(asked)])
-
-
 def stream_tools():
     asked, _ = gathered(request(WEATHERS, config=TOOLS))
     answered, _ = gathered(with_results(WEATHERS, asked))
-    return told(asked, answered, calls=[[call.name, call.args] for call in calls(asked)])
+    return told(asked, answered, calls=calls(asked))
 
 
 def models():
@@ -96,16 +90,20 @@ def error(call):
     return refused(errors.APIError, call)
 
 
-run({
-    "whole": whole,
+USUAL = usual(
+    request=request,
+    with_tool={"config": TOOLS},
+    with_results=with_results,
+    create=client.models.generate_content,
+    stranger=stranger.models.generate_content,
+    told=told,
+    calls=calls,
+    error=error,
+)
+run(USUAL | {
     "stream": stream,
-    "tools": tools,
     "stream_tools": stream_tools,
     "models": models,
     "count": count,
-    "wrong_key": lambda: error(lambda: stranger.models.generate_content(**request(HELLO))),
-    "unknown_model": lambda: error(lambda: client.models.generate_content(**request(HELLO, model=UNKNOWN))),
-    "bad_request": lambda: error(lambda: client.models.generate_content(**request(REFUSED))),
-    "rate_limit": lambda: error(lambda: client.models.generate_content(**request(TOO_MUCH))),
     "cut": lambda: error(lambda: gathered(request(CUT))),
 })

@@ -2,7 +2,7 @@
 
 import OpenAI from "openai";
 import {
-  CUT, HELLO, KEY, MODEL, PARAMETERS, REFUSED, TIMEOUT_MS, TOO_MUCH, UNKNOWN, URL, WEATHER, WEATHERS, refused, run, sum, weather,
+  CUT, HELLO, KEY, MODEL, PARAMETERS, TIMEOUT_MS, URL, WEATHERS, listed, refused, run, sum, usual, weather,
 } from "./scenarios.mjs";
 
 const connect = (apiKey) => new OpenAI({ baseURL: `${URL}/v1`, apiKey, maxRetries: 0, timeout: TIMEOUT_MS });
@@ -45,16 +45,20 @@ function withResults(prompt, completion) {
 const error = (call) => refused(OpenAI.APIError, call);
 
 await run({
-  whole: async () => told([await completions.create(request(HELLO))]),
+  ...usual({
+    request,
+    withTool: { tools: TOOLS },
+    withResults,
+    create: (body) => completions.create(body),
+    stranger: (body) => connect("sk-wrong").chat.completions.create(body),
+    told,
+    calls,
+    error,
+  }),
   stream: async () => {
     const pieces = [];
     const stream = completions.stream(request(HELLO, COUNTED)).on("content", (piece) => pieces.push(piece));
     return told([await stream.finalChatCompletion()], { pieces });
-  },
-  tools: async () => {
-    const asked = await completions.create(request(WEATHER, { tools: TOOLS }));
-    const answered = await completions.create(withResults(WEATHER, asked));
-    return told([asked, answered], { calls: calls(asked) });
   },
   stream_tools: async () => {
     const pieces = [];
@@ -65,14 +69,6 @@ await run({
     const answered = await completions.stream({ ...withResults(WEATHERS, asked), ...COUNTED }).finalChatCompletion();
     return told([asked, answered], { calls: calls(asked), pieces });
   },
-  models: async () => {
-    const listed = [];
-    for await (const model of client.models.list()) listed.push(model.id);
-    return { listed, found: (await client.models.retrieve(MODEL)).id };
-  },
-  wrong_key: () => error(() => connect("sk-wrong").chat.completions.create(request(HELLO))),
-  unknown_model: () => error(() => completions.create(request(HELLO, { model: UNKNOWN }))),
-  bad_request: () => error(() => completions.create(request(REFUSED))),
-  rate_limit: () => error(() => completions.create(request(TOO_MUCH))),
+  models: () => listed(client.models),
   cut: () => error(() => completions.stream(request(CUT)).finalChatCompletion()),
 });

@@ -42,21 +42,11 @@ def with_results(prompt, completion):
     return request(prompt, tools=TOOLS, messages=[*request(prompt)["messages"], message, *results])
 
 
-def whole():
-    return told(client.chat.completions.create(**request(HELLO)))
-
-
 def stream():
     with client.chat.completions.stream(**request(HELLO), **COUNTED) as stream:
         pieces = [event.delta for event in stream if event.type == "content.delta"]
         completion = stream.get_final_completion()
     return told(completion, pieces=pieces)
-
-
-def tools():
-    asked = client.chat.completions.create(**request(WEATHER, tools=TOOLS))
-    answered = client.chat.completions.create(**with_results(WEATHER, asked))
-    return told(asked, answered, calls=calls(asked))
 
 
 def stream_tools():
@@ -66,10 +56,6 @@ def stream_tools():
     with client.chat.completions.stream(**with_results(WEATHERS, asked), **COUNTED) as stream:
         answered = stream.get_final_completion()
     return told(asked, answered, calls=calls(asked), pieces=pieces)
-
-
-def models():
-    return {"listed": [model.id for model in client.models.list()], "found": client.models.retrieve(Asked.model).id}
 
 
 def error(call):
@@ -84,15 +70,19 @@ def cut():
     return error(call)
 
 
-run({
-    "whole": whole,
+USUAL = usual(
+    request=request,
+    with_tool={"tools": TOOLS},
+    with_results=with_results,
+    create=client.chat.completions.create,
+    stranger=client.with_options(api_key="sk-wrong").chat.completions.create,
+    told=told,
+    calls=calls,
+    error=error,
+)
+run(USUAL | {
     "stream": stream,
-    "tools": tools,
     "stream_tools": stream_tools,
-    "models": models,
-    "wrong_key": lambda: error(lambda: client.with_options(api_key="sk-wrong").chat.completions.create(**request(HELLO))),
-    "unknown_model": lambda: error(lambda: client.chat.completions.create(**request(HELLO, model=UNKNOWN))),
-    "bad_request": lambda: error(lambda: client.chat.completions.create(**request(REFUSED))),
-    "rate_limit": lambda: error(lambda: client.chat.completions.create(**request(TOO_MUCH))),
+    "models": lambda: listed(client.models),
     "cut": cut,
 })

@@ -3,7 +3,7 @@
 import OpenAI from "openai";
 import { toResponseInputItems } from "openai/lib/responses/ResponseInputItems";
 import {
-  CUT, HELLO, KEY, MODEL, PARAMETERS, REFUSED, TIMEOUT_MS, TOO_MUCH, UNKNOWN, URL, WEATHER, WEATHERS, refused, run, sum, weather,
+  CUT, HELLO, KEY, MODEL, PARAMETERS, TIMEOUT_MS, URL, WEATHERS, refused, run, sum, usual, weather,
 } from "./scenarios.mjs";
 
 const connect = (apiKey) => new OpenAI({ baseURL: `${URL}/v1`, apiKey, maxRetries: 0, timeout: TIMEOUT_MS });
@@ -52,25 +52,25 @@ async function gathered(body, sort) {
 const error = (call) => refused(OpenAI.APIError, call);
 
 await run({
-  whole: async () => told([await responses.create(request(HELLO))]),
+  ...usual({
+    request,
+    withTool: { tools: TOOLS },
+    withResults,
+    create: (body) => responses.create(body),
+    stranger: (body) => connect("sk-wrong").responses.create(body),
+    told,
+    calls,
+    error,
+  }),
   stream: async () => {
     const [response, pieces] = await gathered(request(HELLO), "response.output_text.delta");
     return told([response], { pieces });
-  },
-  tools: async () => {
-    const asked = await responses.create(request(WEATHER, { tools: TOOLS }));
-    const answered = await responses.create(withResults(WEATHER, asked));
-    return told([asked, answered], { calls: calls(asked) });
   },
   stream_tools: async () => {
     const [asked, pieces] = await gathered(request(WEATHERS, { tools: TOOLS }), "response.function_call_arguments.delta");
     const [answered] = await gathered(withResults(WEATHERS, asked));
     return told([asked, answered], { calls: calls(asked), pieces });
   },
-  wrong_key: () => error(() => connect("sk-wrong").responses.create(request(HELLO))),
-  unknown_model: () => error(() => responses.create(request(HELLO, { model: UNKNOWN }))),
-  bad_request: () => error(() => responses.create(request(REFUSED))),
-  rate_limit: () => error(() => responses.create(request(TOO_MUCH))),
   // The SDK throws what comes of the connection; why it broke is told by the last event.
   cut: async () => {
     const said = [];

@@ -48,21 +48,11 @@ def with_results(prompt, response):
     return request(prompt, tools=TOOLS, input=[*request(prompt)["input"], *response.output, *results])
 
 
-def whole():
-    return told(client.responses.create(**request(HELLO)))
-
-
 def stream():
     with client.responses.stream(**request(HELLO)) as stream:
         pieces = [event.delta for event in stream if event.type == "response.output_text.delta"]
         response = stream.get_final_response()
     return told(response, pieces=pieces)
-
-
-def tools():
-    asked = client.responses.create(**request(WEATHER, tools=TOOLS))
-    answered = client.responses.create(**with_results(WEATHER, asked))
-    return told(asked, answered, calls=calls(asked))
 
 
 def stream_tools():
@@ -89,14 +79,18 @@ def cut():
     return error(call) | {"message": "".join(said)}
 
 
-run({
-    "whole": whole,
+USUAL = usual(
+    request=request,
+    with_tool={"tools": TOOLS},
+    with_results=with_results,
+    create=client.responses.create,
+    stranger=client.with_options(api_key="sk-wrong").responses.create,
+    told=told,
+    calls=calls,
+    error=error,
+)
+run(USUAL | {
     "stream": stream,
-    "tools": tools,
     "stream_tools": stream_tools,
-    "wrong_key": lambda: error(lambda: client.with_options(api_key="sk-wrong").responses.create(**request(HELLO))),
-    "unknown_model": lambda: error(lambda: client.responses.create(**request(HELLO, model=UNKNOWN))),
-    "bad_request": lambda: error(lambda: client.responses.create(**request(REFUSED))),
-    "rate_limit": lambda: error(lambda: client.responses.create(**request(TOO_MUCH))),
     "cut": cut,
 })

@@ -41,6 +41,28 @@ export async function refused(sort, call) {
   return { error: null };
 }
 
+// What is asked of every SDK in the same words. `create` makes a call, `stranger` makes it with a wrong key; `request` is the call of a
+// prompt, `withTool` what it has more where there is a tool, `withResults` the call that goes on with what the tool answered.
+export const usual = ({ request, withTool, withResults, create, stranger, told, calls, error }) => ({
+  whole: async () => told([await create(request(HELLO))]),
+  tools: async () => {
+    const asked = await create(request(WEATHER, withTool));
+    const answered = await create(withResults(WEATHER, asked));
+    return told([asked, answered], { calls: calls(asked) });
+  },
+  wrong_key: () => error(() => stranger(request(HELLO))),
+  unknown_model: () => error(() => create(request(HELLO, { model: UNKNOWN }))),
+  bad_request: () => error(() => create(request(REFUSED))),
+  rate_limit: () => error(() => create(request(TOO_MUCH))),
+});
+
+// The models as a client lists them, and one that is looked up.
+export async function listed(models) {
+  const listed = [];
+  for await (const model of models.list()) listed.push(model.id);
+  return { listed, found: (await models.retrieve(MODEL)).id };
+}
+
 // The model that is asked now.
 export let MODEL;
 

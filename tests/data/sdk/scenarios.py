@@ -46,6 +46,30 @@ def refused(sort, call):
     return {"error": None}
 
 
+def usual(request, with_tool, with_results, create, stranger, told, calls, error):
+    """What is asked of every SDK in the same words. `create` makes a call, `stranger` makes it with a wrong key; `request` is the call of
+    a prompt, `with_tool` what it has more where there is a tool, `with_results` the call that goes on with what the tool answered."""
+
+    def tools():
+        asked = create(**request(WEATHER, **with_tool))
+        answered = create(**with_results(WEATHER, asked))
+        return told(asked, answered, calls=calls(asked))
+
+    return {
+        "whole": lambda: told(create(**request(HELLO))),
+        "tools": tools,
+        "wrong_key": lambda: error(lambda: stranger(**request(HELLO))),
+        "unknown_model": lambda: error(lambda: create(**request(HELLO, model=UNKNOWN))),
+        "bad_request": lambda: error(lambda: create(**request(REFUSED))),
+        "rate_limit": lambda: error(lambda: create(**request(TOO_MUCH))),
+    }
+
+
+def listed(models):
+    """The models as a client lists them, and one that is looked up."""
+    return {"listed": [model.id for model in models.list()], "found": models.retrieve(Asked.model).id}
+
+
 class Asked:
     """The model that is asked now."""
 

@@ -138,8 +138,6 @@ fn an_end_while_the_daemon_was_away_is_known_after_its_restart() {
 
 #[test]
 fn requests_of_a_killed_worker_are_answered_by_another_within_two_seconds() {
-    // Little to read: it is the way to another worker that has two seconds, not a repository.
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/harness");
     for role in ["naming", "structure", "semantic", "manager"] {
         let daemon = Daemon::start(|settings| {
             settings.workers(1);
@@ -152,8 +150,8 @@ fn requests_of_a_killed_worker_are_answered_by_another_within_two_seconds() {
         let mut wire = daemon.wire();
         let (method, params) = match role {
             "naming" => ("naming.allocate_capability", json!({"domain": "KILL", "purpose": "redispatch"})),
-            "structure" => ("structure.project_map", json!({"path": path})),
-            "semantic" => ("semantic.search", json!({"path": path, "query": "daemon"})),
+            "structure" => ("structure.project_map", json!({"path": env!("CARGO_MANIFEST_DIR")})),
+            "semantic" => ("semantic.search", json!({"path": env!("CARGO_MANIFEST_DIR"), "query": "survival"})),
             _ => ("manager.list", json!({})),
         };
         wire.request(method, &params);

@@ -9,6 +9,7 @@ use ring::digest;
 use crate::dialect::Dialect;
 use crate::dialect::json::{self, Json};
 use crate::dialect::peek::Peek;
+use crate::key::hex;
 
 /// The digest of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,7 +19,7 @@ impl Key {
     /// As text.
     #[must_use]
     pub fn to_hex(self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.0)
     }
 }
 

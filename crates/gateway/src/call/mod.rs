@@ -3,6 +3,7 @@
 mod ask;
 mod cached;
 mod embed;
+mod exchange;
 mod fit;
 mod park;
 mod plan;

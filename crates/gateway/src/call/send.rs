@@ -2,18 +2,16 @@
 //! once the caller has had a byte.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use orx_router::failure::{Failure, KeyOwner};
-use orx_router::retry;
 
 use super::ask::Asked;
+use super::exchange::{self, Begun};
 use super::fit;
-use super::park;
 use super::plan::{self, Hop};
 use super::settle::Draft;
 use super::tries::{Failed, Tries, Unanswered, Unsent, unanswered};
@@ -30,7 +28,7 @@ use crate::dialect::translate::{self, Call, Caller, ReplyError, Target};
 use crate::dialect::{Dialect, DialectError, Usage, splice};
 use crate::door::Ask;
 use crate::inner::Inner;
-use crate::provider::client::{self, innermost};
+use crate::provider::client::innermost;
 use crate::provider::headers;
 use crate::provider::upstream::{Shape, Upstream};
 use crate::settings::Config;
@@ -38,10 +36,6 @@ use crate::stream::{Passage, Passing};
 
 /// The largest answer that is read as a whole, in bytes.
 const WHOLE: usize = 64 << 20;
-/// The largest error that is read, in bytes.
-const ERROR: usize = 1 << 20;
-/// How long an error's body is waited for.
-const ERROR_WAIT: Duration = Duration::from_secs(10);
 /// Tokens of an answer where a provider has to be told and nobody said how many.
 const DEFAULT_MAX_TOKENS: u64 = 8_192;
 
@@ -109,23 +103,8 @@ async fn once(
     };
     let Outgoing { request, dialect, caller, is_kept, hides_usage, left_out } = outgoing;
     attempt.row.left_out_tokens = (left_out > 0).then_some(left_out);
-    let sent = gateway.client.send(request, config.timeouts.first_byte()).await;
-    let response = match sent {
-        Ok(response) => response,
-        Err(client::Unanswered { failure, why }) => {
-            attempt.end(Ended::Failed(failure));
-            return Err(Box::new(Failed::own(failure, &route, &why)));
-        }
-    };
-    let owner = if asked.caller.login == Login::Own { KeyOwner::Caller } else { KeyOwner::Operator };
-    let (head, body) = response.into_parts();
-    if !head.status.is_success() {
-        let failed = refused(gateway, config, hop, (head, body), is_kept, owner).await;
-        attempt.end(Ended::Failed(failed.failure));
-        return Err(Box::new(failed));
-    }
-    park::note(gateway, hop, &head.headers, owner);
-    attempt.answers();
+    let Begun { head, body, owner } =
+        exchange::begin(gateway, config, asked, hop, request, is_kept, &mut attempt).await?;
     let is_stream = asked.stream && is_streamed(&head.headers, dialect);
     if is_stream {
         return streamed(
@@ -139,7 +118,7 @@ async fn once(
         )
         .await;
     }
-    let bytes = match whole(body, config.timeouts.first_byte(), WHOLE).await {
+    let bytes = match exchange::whole(body, config.timeouts.first_byte(), WHOLE).await {
         Ok(bytes) => bytes,
         Err((failure, why)) => {
             attempt.end(Ended::Failed(failure));
@@ -285,48 +264,6 @@ fn target<'h>(config: &Config, upstream: &Upstream, hop: &'h Hop, dialect: Diale
     }
 }
 
-/// A status that is no success.
-pub(super) async fn refused(
-    gateway: &Inner,
-    config: &Config,
-    hop: &Hop,
-    (head, body): (http::response::Parts, Incoming),
-    is_kept: bool,
-    owner: KeyOwner,
-) -> Failed {
-    let now_ms = gateway.time.now().wall_ms;
-    let status = head.status.as_u16();
-    let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let wait = retry_after.and_then(|value| retry::retry_after(value, now_ms));
-    let failure = Failure::of_status(status, wait, owner).unwrap_or(Failure::Malformed);
-    // What an error says is worth a little time; where it does not come, its status has to do.
-    let reading = tokio::time::timeout(ERROR_WAIT, Limited::new(body, ERROR).collect());
-    let bytes = reading.await.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let mut error = ApiError::read(status, retry_after, &bytes);
-    match failure {
-        // A refusal of the operator's key is no fault of the caller, who would take it for one of its own.
-        Failure::ProviderKey { .. } => {
-            error = own(
-                ErrorKind::BadGateway,
-                &format!("{}: {failure}: {}", hop.route, error.message),
-                "correct the key in the environment of orchestratord",
-            );
-        }
-        Failure::Malformed => {
-            error = own(
-                ErrorKind::BadGateway,
-                &format!("{} answered {status}, which is no answer of an API", hop.route),
-                "",
-            );
-        }
-        _ => {}
-    }
-    let is_theirs = !matches!(failure, Failure::ProviderKey { .. } | Failure::Malformed);
-    let parks = park::refused(gateway, config, hop, (status, &head.headers, &bytes), owner);
-    let words = (is_kept && is_theirs && !bytes.is_empty()).then_some((head.headers, bytes));
-    Failed { failure, error, words, parks }
-}
-
 fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
@@ -402,17 +339,6 @@ async fn streamed(
 }
 
 /// Reads an answer of at most `limit` bytes.
-pub(super) async fn whole(body: Incoming, wait: Duration, limit: usize) -> Result<Bytes, (Failure, String)> {
-    match tokio::time::timeout(wait, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err((Failure::Malformed, format!("the answer is larger than {limit} bytes")))
-        }
-        Ok(Err(error)) => Err((Failure::Cut, innermost(&*error))),
-        Err(_) => Err((Failure::TimeoutInStream, format!("the answer did not end within {} ms", wait.as_millis()))),
-    }
-}
-
 type WholeAnswer = (Bytes, Usage, HeaderMap);
 
 /// Reads a whole answer and says what its caller gets.

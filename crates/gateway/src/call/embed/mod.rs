@@ -10,21 +10,20 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use orx_router::budget::Expected;
 use orx_router::complexity::Kind;
-use orx_router::failure::{Failure, KeyOwner};
+use orx_router::failure::Failure;
 
 use self::requests::{Batch, Plan};
 use self::wanted::{Wanted, form};
 use super::ask::Asked;
+use super::exchange::{self, Begun};
 use super::plan::{Hop, Way};
-use super::send;
 use super::settle::Draft;
 use super::tries::{Failed, Tries, Unanswered, unanswered};
-use super::{park, texts, unreadable};
+use super::{texts, unreadable};
 use crate::answer::{self, Answer, Said};
 use crate::attempt::{Attempt, Ended};
 use crate::bill::Seen;
 use crate::cache::entry::Entry;
-use crate::caller::Login;
 use crate::control::Leave;
 use crate::dialect::embed::{self, Vectors};
 use crate::dialect::error::ApiError;
@@ -32,7 +31,6 @@ use crate::dialect::json::{self, Json};
 use crate::dialect::rerank;
 use crate::dialect::translate::ReplyError;
 use crate::inner::Inner;
-use crate::provider::client;
 use crate::provider::headers;
 use crate::settings::Config;
 
@@ -201,25 +199,10 @@ impl Errand<'_> {
                 return Err(Box::new(unsent.into()));
             }
         };
-        let wait = config.timeouts.first_byte();
-        let response = match gateway.client.send(request, wait).await {
-            Ok(response) => response,
-            Err(client::Unanswered { failure, why }) => {
-                attempt.end(Ended::Failed(failure));
-                return Err(Box::new(Failed::own(failure, &route, &why)));
-            }
-        };
-        let owner = if asked.caller.login == Login::Own { KeyOwner::Caller } else { KeyOwner::Operator };
-        let (head, body) = response.into_parts();
-        if !head.status.is_success() {
-            let failed =
-                send::refused(gateway, config, hop, (head, body), plan.form.dialect == asked.dialect, owner).await;
-            attempt.end(Ended::Failed(failed.failure));
-            return Err(Box::new(failed));
-        }
-        park::note(gateway, hop, &head.headers, owner);
-        attempt.answers();
-        let read = match send::whole(body, wait, LARGEST).await {
+        let is_kept = plan.form.dialect == asked.dialect;
+        let Begun { head, body, owner } =
+            exchange::begin(gateway, config, asked, hop, request, is_kept, &mut attempt).await?;
+        let read = match exchange::whole(body, config.timeouts.first_byte(), LARGEST).await {
             Ok(bytes) => self.read(plan, batch, &bytes).map(|vectors| (bytes, vectors)).map_err(|error| match error {
                 ReplyError::Error(error) => Failed::in_place(error, owner),
                 ReplyError::Unreadable(error) => Failed::own(Failure::Malformed, &route, &error.to_string()),
