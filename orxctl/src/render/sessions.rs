@@ -15,7 +15,8 @@ const WAYS: [Way; 9] = [
     Way { readable: 9, leaves: None, grows: 8, by_its_end: true },
     Way { readable: 8, leaves: None, grows: 3, by_its_end: false },
     Way { readable: 10, leaves: None, grows: 1, by_its_end: false },
-    Way { readable: 12, leaves: None, grows: 4, by_its_end: false },
+    // A state with a dot more, where its reason has no room.
+    Way { readable: 13, leaves: None, grows: 4, by_its_end: false },
     Way { readable: 11, leaves: Some(2), grows: 5, by_its_end: false },
     Way { readable: 4, leaves: Some(3), grows: 0, by_its_end: false },
     Way { readable: 7, leaves: Some(0), grows: 6, by_its_end: false },

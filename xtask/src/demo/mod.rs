@@ -149,6 +149,10 @@ fn build(debug: bool) -> Result<(String, std::path::PathBuf)> {
     if !std::io::stderr().is_terminal() {
         arguments.push("--quiet");
     }
+    println!(
+        "  orx is built for {}, which takes minutes the first time …",
+        if debug { "debugging" } else { "release" }
+    );
     shell::run(&mut shell::cargo(&arguments), BUILD_LIMIT)?;
     let directory = shell::target().join(if debug { "debug" } else { "release" });
     Ok((directory.display().to_string(), directory))

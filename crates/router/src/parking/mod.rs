@@ -59,11 +59,13 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // A session knows which it is.
-            Self::Cap { cap, of: Of::All | Of::Session, .. } => write!(f, "the cap `{cap}` is reached"),
+            Self::Cap { cap, of: Of::All | Of::Session, .. } => write!(f, "the cap `{cap}` has no room for its calls"),
             Self::Cap { cap, of: Of::Key, subject, .. } => {
-                write!(f, "the cap `{cap}` of the key named {subject} is reached")
+                write!(f, "the cap `{cap}` of the key named {subject} has no room for its calls")
             }
-            Self::Cap { cap, of, subject, .. } => write!(f, "the cap `{cap}` of {of} {subject} is reached"),
+            Self::Cap { cap, of, subject, .. } => {
+                write!(f, "the cap `{cap}` of {of} {subject} has no room for its calls")
+            }
             Self::Vendor { provider, window: Some(window) } => {
                 write!(f, "the quota `{window}` of {provider} is used up")
             }

@@ -147,8 +147,8 @@ fn a_session_is_news_once_and_goes_on_at_its_time_by_its_cap_or_by_an_answer() {
 fn what_is_told_names_the_cap_or_the_vendor_and_the_time() {
     for (parking, told) in [
         (vendor(NOW), "the quota `5h` of anthropic is used up, until 2026-05-22T08:53:20Z"),
-        (by_cap(None), "the cap `day` is reached, until that cap is raised"),
-        (by_cap(Some(NOW)), "the cap `day` is reached, until 2026-05-22T08:53:20Z"),
+        (by_cap(None), "the cap `day` has no room for its calls, until that cap is raised"),
+        (by_cap(Some(NOW)), "the cap `day` has no room for its calls, until 2026-05-22T08:53:20Z"),
     ] {
         assert_eq!(parking.to_string(), told);
         let kept = serde_json::to_string(&parking).unwrap();

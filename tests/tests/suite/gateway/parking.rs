@@ -162,7 +162,11 @@ async fn a_cap_without_an_end_parks_over_a_kill_until_it_is_raised() {
     for _ in 0..3 {
         let refused = bed.asks().await;
         assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (429, ""), "{}", text(&refused));
-        assert!(text(&refused).contains("the cap `work` is reached, until that cap is raised"), "{}", text(&refused));
+        assert!(
+            text(&refused).contains("the cap `work` has no room for its calls, until that cap is raised"),
+            "{}",
+            text(&refused)
+        );
         assert!(
             text(&refused).contains("rate_limit_error"),
             "a client that waits by itself knows it: {}",
@@ -172,10 +176,16 @@ async fn a_cap_without_an_end_parks_over_a_kill_until_it_is_raised() {
     let sent = bed.sends("when there is money");
     assert_eq!(sent["receipt"], "queued", "{sent}");
     let limited = bed.shows("rate_limited").await;
-    assert_eq!((&limited["reason"], &limited["until_ms"]), (&json!("the cap `work` is reached"), &Value::Null));
+    assert_eq!(
+        (&limited["reason"], &limited["until_ms"]),
+        (&json!("the cap `work` has no room for its calls"), &Value::Null)
+    );
     bed.dies();
     let limited = bed.shows("rate_limited").await;
-    assert_eq!(limited["reason"], "the cap `work` is reached", "it is not told of an earlier daemon: {limited}");
+    assert_eq!(
+        limited["reason"], "the cap `work` has no room for its calls",
+        "it is not told of an earlier daemon: {limited}"
+    );
     assert_eq!(bed.asks().await.status, 429);
     assert_eq!(bed.typed(), [] as [&str; 0]);
     bed.daemon.settings().set("gateway.caps", cap(1_000_000));
