@@ -54,13 +54,27 @@ impl Bed {
         Self { daemon, work, session }
     }
 
+    fn approvals(&self) -> Vec<Value> {
+        let list = self.daemon.call("approval.list", &json!({"all": true}));
+        list["approvals"].as_array().unwrap().clone()
+    }
+
+    /// Waits for the newest question to be as `look` wants it.
     #[track_caller]
     fn until(&self, what: &str, look: impl Fn(&Value) -> bool) -> Value {
-        let newest = || {
-            let list = self.daemon.call("approval.list", &json!({"all": true}));
-            list["approvals"].as_array().unwrap().last().cloned().filter(|row| look(row))
-        };
-        eventually_or(what, PATIENCE, newest).unwrap_or_else(|error| {
+        self.wait(what, || self.approvals().pop().filter(|row| look(row)))
+    }
+
+    /// Waits for the delivery of a decision, whatever is asked after it.
+    #[track_caller]
+    fn until_delivered(&self, asked: &Value) {
+        let is_it = |row: &Value| row["approval"] == asked["approval"] && row["delivery"] == "delivered";
+        self.wait("the delivery", || self.approvals().into_iter().find(is_it));
+    }
+
+    #[track_caller]
+    fn wait(&self, what: &str, look: impl FnMut() -> Option<Value>) -> Value {
+        eventually_or(what, PATIENCE, look).unwrap_or_else(|error| {
             let explained = self.daemon.call("session.explain", &json!({"session": self.session}));
             panic!("{error}: {explained:#}")
         })
@@ -134,7 +148,7 @@ fn a_dialog_that_follows_the_last_one_at_once_is_asked_too() {
     for keys in ["1", "11"] {
         let asked = bed.until("the question", |row| row["state"] == "pending");
         bed.decide(&asked, "allow");
-        bed.until("the delivery", |row| row["approval"] == asked["approval"] && row["delivery"] == "delivered");
+        bed.until_delivered(&asked);
         assert_eq!(bed.pressed().as_deref(), Some(keys));
     }
 }
