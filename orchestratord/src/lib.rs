@@ -16,6 +16,7 @@ pub mod llm;
 pub mod notify;
 pub mod reply;
 pub mod runs;
+mod screens;
 pub mod sessions;
 pub mod start;
 pub mod subscription;

@@ -70,8 +70,6 @@ struct Inner {
     rules: RwLock<Arc<Rules>>,
     /// Who waits for which decision.
     waiting: Mutex<HashMap<ApprovalId, Waiting>>,
-    /// Dialogs that are answered by keys.
-    dialogs: screen::Dialogs,
     /// Sessions whose screen is being attended to.
     attended: Mutex<HashSet<SessionId>>,
     /// Grows with every change, so that the keeper of expiries looks again.
@@ -95,7 +93,6 @@ impl Approvals {
             policy: RwLock::new(policy),
             rules: RwLock::new(Arc::new(Rules::default())),
             waiting: Mutex::new(HashMap::new()),
-            dialogs: screen::Dialogs::known(),
             attended: Mutex::default(),
             changed: watch::Sender::new(0),
         }))

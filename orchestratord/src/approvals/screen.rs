@@ -1,7 +1,6 @@
 //! Questions of engines that have neither a channel nor a hook that answers: read from a dialog on the screen and answered by keys. Keys
 //! are sent only while the very dialog that was decided about is on the screen, and what they did is looked at.
 
-use orx_engines::screen::{ALL, ANSWERS};
 use orx_protocol::activity::AgentState;
 use orx_protocol::api::Empty;
 use orx_protocol::api::approval::{Approval, ApprovalKind, ApprovalState, Delivery, Road, Subject};
@@ -9,14 +8,14 @@ use orx_protocol::api::session::SessionState;
 use orx_protocol::event::kind;
 use orx_protocol::hold::{KeysParams, RowText, ScreenText, method};
 use orx_protocol::{ApprovalId, ErrorKind, RpcError, SessionId};
-use orx_session::screen::{Answers, Dialog, Look, Rules, is_about, is_same_dialog};
+use orx_session::screen::{Dialog, Look, is_about, is_same_dialog};
 use orx_store::{StoreError, approvals as table, events};
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::handed::is_answered_on_screen;
 use super::{Approvals, Decided, NewApproval};
+use crate::screens;
 use crate::sessions::holder;
 
 /// How often the screen is looked at while a dialog is on it.
@@ -31,32 +30,11 @@ const DRAWN: Duration = Duration::from_secs(5);
 /// The beginning of the keys of these questions.
 const KEY: &str = "screen/";
 
-/// The dialogs that are known, by engine.
-#[derive(Debug, Default)]
-pub(super) struct Dialogs(HashMap<String, (Rules, Answers)>);
-
-impl Dialogs {
-    /// Those of the engines' data files.
-    pub(super) fn known() -> Self {
-        let read = |(engine, text): &(&str, &str)| {
-            let rules = ALL.iter().find(|(name, _)| name == engine).map_or("", |(_, rules)| rules);
-            let rules = Rules::parse(engine, rules).map_err(|error| error.to_string());
-            match rules.and_then(|rules| Ok((rules, Answers::parse(engine, text)?))) {
-                Ok(read) => Some(((*engine).to_owned(), read)),
-                Err(error) => {
-                    tracing::error!(engine, error, "Dialogs of an engine cannot be answered: its data cannot be read.");
-                    None
-                }
-            }
-        };
-        Self(ANSWERS.iter().filter_map(read).collect())
-    }
-
-    fn find(&self, engine: &str, screen: &ScreenText) -> Option<Dialog> {
-        let (rules, answers) = self.0.get(engine)?;
-        let cursor = Some(usize::from(screen.cursor.row));
-        answers.find(rules, None, &Look { title: &screen.title, notification: "", rows: &screen.lines, cursor })
-    }
+/// The dialog of an engine on a screen, if there is one that is known.
+fn find(engine: &str, screen: &ScreenText) -> Option<Dialog> {
+    let (answers, rules) = (screens::answers(engine)?, screens::rules(engine)?);
+    let cursor = Some(usize::from(screen.cursor.row));
+    answers.find(&rules, None, &Look { title: &screen.title, notification: "", rows: &screen.lines, cursor })
 }
 
 /// The dialog that is attended to.
@@ -114,7 +92,7 @@ impl Approvals {
             return None;
         }
         let screen: ScreenText = holder::ask_now(Path::new(&row.socket), method::SCREEN, &Empty {}).await.ok()?;
-        let dialog = self.0.dialogs.find(&row.session.engine, &screen)?;
+        let dialog = find(&row.session.engine, &screen)?;
         Some((row.session.engine, dialog))
     }
 

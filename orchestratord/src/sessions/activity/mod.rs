@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Sessions;
 use crate::hooks::Witness;
+use crate::screens;
 
 /// Changes of records that follow each other faster than this are looked at together.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -44,7 +45,6 @@ struct Inner {
     draining: CancellationToken,
     /// The `pty-proxy` program, which replays recordings.
     program: PathBuf,
-    rules: HashMap<String, Arc<Rules>>,
     live: Mutex<HashMap<SessionId, Live>>,
     /// Grows whenever an activity changed.
     changed: watch::Sender<u64>,
@@ -78,19 +78,9 @@ impl Activities {
     /// The activities of these sessions. Nothing is looked at before [`Self::begin`].
     #[must_use]
     pub fn new(sessions: Sessions, program: PathBuf, tasks: TaskTracker, draining: CancellationToken) -> Self {
-        let rules = orx_engines::screen::ALL
-            .iter()
-            .filter_map(|(engine, text)| match Rules::parse(engine, text) {
-                Ok(rules) => Some(((*engine).to_owned(), Arc::new(rules))),
-                Err(error) => {
-                    tracing::error!(%error, "The screens of an engine say nothing: its rules cannot be read.");
-                    None
-                }
-            })
-            .collect();
         let (live, changed) = (Mutex::default(), watch::Sender::new(0));
         let (engines, standing) = (OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Inner { sessions, tasks, draining, program, rules, live, changed, engines, standing }))
+        Self(Arc::new(Inner { sessions, tasks, draining, program, live, changed, engines, standing }))
     }
 
     /// Says what is known of sessions beside what is told of them.
@@ -160,7 +150,7 @@ impl Activities {
     }
 
     fn rules(&self, engine: &str) -> Arc<Rules> {
-        self.0.rules.get(engine).cloned().unwrap_or_else(|| Arc::new(Rules::none(engine)))
+        screens::rules(engine).unwrap_or_else(|| Arc::new(Rules::none(engine)))
     }
 
     /// Begins to observe a session, and follows it as a task. With `restored` its record is from another daemon.
@@ -296,9 +286,9 @@ impl Activities {
         let rules = EngineKind::ALL
             .into_iter()
             .filter(|kind| wanted.is_none_or(|wanted| wanted == *kind))
-            .filter_map(|kind| self.0.rules.get(kind.name()))
+            .filter_map(|kind| screens::rules(kind.name()))
             .flat_map(|rules| {
-                rules.rules.iter().map(|rule| ListedRule {
+                let listed = rules.rules.iter().map(|rule| ListedRule {
                     engine: rules.engine.clone(),
                     name: rule.name.clone(),
                     state: rule.state,
@@ -308,7 +298,8 @@ impl Activities {
                     priority: rule.priority,
                     versions: rule.versions.as_ref().map(ToString::to_string),
                     tested: rules.tested.iter().map(ToString::to_string).collect(),
-                })
+                });
+                listed.collect::<Vec<_>>()
             })
             .collect();
         Ok(RulesListed { rules })
