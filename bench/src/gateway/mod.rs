@@ -171,7 +171,7 @@ fn one(
         }
         _ => Ask { name: ask.name, path: ask.path, body: ask.body.clone() },
     };
-    let mut added: [Vec<f64>; 5] = Default::default();
+    let mut added: [Vec<f64>; 6] = Default::default();
     for _ in 0..rounds {
         let base = timed(provider.address, &direct, headers, CALLS)?;
         let before = processor(pid);
@@ -184,9 +184,10 @@ fn one(
         added[3].push(spent);
         if let Some(relayed) = relayed {
             added[4].push(relayed.total.0 - base.total.0);
+            added[5].push(relayed.first.0 - base.first.0);
         }
     }
-    let [total, tail, first, spent, relayed] = added.map(median);
+    let [total, tail, first, spent, relayed, relayed_first] = added.map(median);
     let name = |what: &str| format!("{}: {what}", ask.name);
     let is_stream = ask.body.contains("\"stream\":true");
     let goal = |most: f64, words: &'static str, value: f64| Some((words, value <= most));
@@ -205,6 +206,9 @@ fn one(
         report.plain(&name("added to the first byte, p50"), first, "us", first_goal);
     }
     report.plain(&name("processor"), spent, "us", spent_goal);
+    if is_stream && relayed_first > 0.0 {
+        report.against(&name("added to the first byte, p50, to nginx's"), first, relayed_first, "us", None);
+    }
     if relayed > 0.0 {
         report.against(&name("added p50, to nginx's"), total, relayed, "us", None);
     }

@@ -175,7 +175,7 @@ impl Attempt {
             (control.end(&mut leave, end, now), resumed)
         };
         self.gateway.resume(resumed.into_iter().collect());
-        self.row.outcome = word.to_owned();
+        self.row.outcome = word.into();
         self.row.ended_ms = Some(now.wall_ms);
         self.row.first_byte_ms = self.first_byte_ms;
         self.row.total_ms = Some(milliseconds(self.began));

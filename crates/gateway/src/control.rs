@@ -16,7 +16,7 @@ use orx_router::quota::Quota;
 use orx_router::retry;
 use orx_router::strategy::Health;
 use orx_router::strategy::sticky::Stickies;
-use orx_router::{ProviderId, Route, Tokens};
+use orx_router::{ModelId, ProviderId, Route, Tokens};
 
 use crate::settings::Config;
 
@@ -312,6 +312,14 @@ impl Control {
             }
             Why::Vendor { .. } => true,
         })
+    }
+
+    /// Closes the breakers of a provider, or of one model of it, by hand: what it said of its quota counts no more, and gives the
+    /// sessions that it had parked.
+    pub fn reset(&mut self, provider: &ProviderId, model: Option<&ModelId>) -> Vec<Resumed> {
+        self.breakers.reset(provider, model);
+        self.quotas.remove(provider);
+        self.parking.reset(provider)
     }
 
     /// Whether the provider was called since the daemon began.

@@ -9,7 +9,7 @@ use orx_protocol::api::key::{Key, KeyCap};
 use orx_protocol::{ErrorKind, KeyId, RpcError, SessionId, clock};
 use orx_router::breaker::board::SavedRoute;
 use orx_router::budget::{Cap, CapError, Of, Spend, Want};
-use orx_router::parking::{Lot, Parking};
+use orx_router::parking::{Lot, Parking, Resumed};
 use orx_router::{MicroDollars, Tokens};
 use orx_store::calls::{self, Subject};
 use orx_store::{Store, StoreError, keys};
@@ -256,6 +256,11 @@ impl Gateway {
     /// Lets sessions go on whose cap was raised, or is gone.
     fn review_parking(&self) {
         let resumed = self.0.control().review_parking(self.0.time.now());
+        self.resume(resumed);
+    }
+
+    /// Keeps and tells that sessions are parked no more.
+    pub fn resume(&self, resumed: Vec<Resumed>) {
         self.0.resume(resumed);
     }
 

@@ -156,14 +156,14 @@ async fn write(store: Store, mut entries: mpsc::Receiver<Entry>, hurry: Arc<Noti
 /// The entries, of each call the last one alone.
 fn newest(batch: Vec<Entry>, waiting: &mut Vec<tokio::sync::oneshot::Sender<()>>) -> Vec<Entry> {
     let mut rest: Vec<Entry> = Vec::with_capacity(batch.len());
-    let mut places: HashMap<String, usize> = HashMap::with_capacity(batch.len());
+    let mut places: HashMap<Arc<str>, usize> = HashMap::with_capacity(batch.len());
     for entry in batch {
         match entry {
             Entry::Flush(reply) => waiting.push(reply),
             Entry::Row(row) => match places.get(&row.call).and_then(|at| rest.get_mut(*at)) {
                 Some(place) => *place = Entry::Row(row),
                 None => {
-                    places.insert(row.call.clone(), rest.len());
+                    places.insert(Arc::clone(&row.call), rest.len());
                     rest.push(Entry::Row(row));
                 }
             },
@@ -205,7 +205,7 @@ mod tests {
         let (ledger, writing) = Ledger::new(store.clone(), TaskTracker::new());
         let writer = TaskTracker::new().spawn(writing);
         let row =
-            |outcome: &str| CallRow { call: "req_1".to_owned(), outcome: outcome.to_owned(), ..CallRow::default() };
+            |outcome: &'static str| CallRow { call: "req_1".into(), outcome: outcome.into(), ..CallRow::default() };
         ledger.open(row("open")).await;
         ledger.close(Box::new(CallRow { ended_ms: Some(1), ..row("answered") }));
         ledger.flush().await;

@@ -3,23 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use orx_store::CallRow;
+use orx_store::{CallRow, Word};
 
 /// Bounds of the times that calls are sorted into, in milliseconds.
 const BOUNDS_MS: [u64; 10] = [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 120_000];
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Label {
-    provider: String,
-    model: String,
-    kind: String,
+    provider: Arc<str>,
+    model: Arc<str>,
+    kind: Word,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Line {
-    outcomes: BTreeMap<String, u64>,
+    outcomes: BTreeMap<Word, u64>,
     input: u64,
     output: u64,
     cached: u64,
@@ -114,10 +114,10 @@ mod tests {
     fn what_ended_is_counted_in_its_line() {
         let metrics = Metrics::default();
         let row = CallRow {
-            provider: "p".to_owned(),
-            model: "m\"".to_owned(),
-            kind: "main".to_owned(),
-            outcome: "answered".to_owned(),
+            provider: "p".into(),
+            model: "m\"".into(),
+            kind: "main".into(),
+            outcome: "answered".into(),
             input: Some(10),
             output: Some(3),
             cost_microusd: Some(7),
@@ -125,7 +125,7 @@ mod tests {
             ..CallRow::default()
         };
         metrics.ended(&row);
-        metrics.ended(&CallRow { outcome: "failed".to_owned(), total_ms: None, ..row });
+        metrics.ended(&CallRow { outcome: "failed".into(), total_ms: None, ..row });
         let text = metrics.text();
         for line in [
             r#"model_requests_total{provider="p",model="m\"",operation="main",status="answered"} 1"#,

@@ -70,7 +70,18 @@ pub struct Passing {
     /// What is there to be passed on, and how often more of it was looked for since.
     gathered: Vec<u8>,
     looks: u8,
-    has_begun: bool,
+    beginning: Beginning,
+}
+
+/// How far the first piece is: it leaves alone, since nobody waits longer than needed for the first word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// It is still to come.
+    Awaited,
+    /// It was handed over, and is written once nothing more is there for a moment.
+    Leaving,
+    /// It has left.
+    Over,
 }
 
 /// What an answer passes by.
@@ -113,16 +124,21 @@ impl Passing {
             keeping: passage.keeping,
             gathered: Vec::new(),
             looks: 0,
-            has_begun: false,
+            beginning: Beginning::Awaited,
         }
     }
 
     /// The next piece. What has come meanwhile goes with it: a write a piece costs more than all else.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        if self.beginning == Beginning::Leaving {
+            self.beginning = Beginning::Over;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             match self.next(cx) {
-                // Nobody waits longer than needed for the first word.
-                Poll::Ready(Some(Ok(piece))) if !std::mem::replace(&mut self.has_begun, true) => {
+                Poll::Ready(Some(Ok(piece))) if self.beginning == Beginning::Awaited => {
+                    self.beginning = Beginning::Leaving;
                     return Poll::Ready(Some(Ok(piece)));
                 }
                 Poll::Ready(Some(Ok(piece))) => {

@@ -85,9 +85,11 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Kind {
+    /// Its name, as a ledger has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Main => "main",
             Self::Title => "title",
             Self::Classifier => "classifier",
@@ -96,7 +98,13 @@ impl fmt::Display for Kind {
             Self::Embedding => "embedding",
             Self::Rerank => "rerank",
             Self::RerankByEmbeddings => "rerank_by_embeddings",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -1,54 +1,58 @@
 //! The ledger: one row a call of a model, written when the call is sent and again when it has ended. What a call costs, and
 //! who may make it, is decided elsewhere.
 
-use std::sync::LazyLock;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
 use crate::StoreError;
 use crate::sql::{Reader, Row, Transaction, Value};
 
-/// A call of a model.
+/// A word of which there are a few: of a row that is read, it may be one that a later version wrote.
+pub type Word = Cow<'static, str>;
+
+/// A call of a model. It is copied more than once on its way, so that its texts are shared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallRow {
     /// Its identifier.
-    pub call: String,
+    pub call: Arc<str>,
     /// When it came, in milliseconds since the epoch.
     pub at_ms: u64,
     /// When it ended; `None` while it is at work.
     pub ended_ms: Option<u64>,
     /// The model as its caller named it.
-    pub asked: String,
+    pub asked: Arc<str>,
     /// The caller's dialect.
-    pub dialect: String,
+    pub dialect: Word,
     /// What it was for: `main`, `title`, `count`, `embedding`.
-    pub kind: String,
+    pub kind: Word,
     /// Whether its answer was a stream.
     pub streamed: bool,
     /// The provider that answered, or was asked last.
-    pub provider: String,
+    pub provider: Arc<str>,
     /// The model there.
-    pub model: String,
+    pub model: Arc<str>,
     /// Provider and model that were to answer first.
-    pub first: Option<(String, String)>,
+    pub first: Option<(Arc<str>, Arc<str>)>,
     /// The session.
-    pub session: Option<String>,
+    pub session: Option<Arc<str>>,
     /// The run.
-    pub run: Option<String>,
+    pub run: Option<Arc<str>>,
     /// The stage of the run.
-    pub stage: Option<String>,
+    pub stage: Option<Arc<str>>,
     /// The project.
-    pub project: Option<String>,
+    pub project: Option<Arc<str>>,
     /// The user.
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// The key.
-    pub key: Option<String>,
+    pub key: Option<Arc<str>>,
     /// Who is billed: `key` for the operator's, `login` for the caller's own, `local` and `cache` where nobody is.
-    pub billing: String,
+    pub billing: Word,
     /// Attempts, over all providers.
     pub attempts: u64,
     /// The status that the caller got; `None` while there is none.
     pub status: Option<u64>,
     /// How it ended: `open`, `answered`, `cached`, `failed`, `refused`, `cut`, `gone`, `lost`.
-    pub outcome: String,
+    pub outcome: Word,
     /// Tokens of the prompt that no cache had; `None` where the provider did not say.
     pub input: Option<u64>,
     /// Tokens of the answer.
@@ -136,14 +140,14 @@ pub fn put(tx: &mut Transaction<'_>, row: &CallRow) -> Result<(), StoreError> {
             u32::from(row.streamed).into(),
             Value::Text(&row.provider),
             Value::Text(&row.model),
-            first.map_or(Value::Null, |first| Value::Text(&first.0)),
-            first.map_or(Value::Null, |first| Value::Text(&first.1)),
-            optional(&row.session),
-            optional(&row.run),
-            optional(&row.stage),
-            optional(&row.project),
-            optional(&row.user),
-            optional(&row.key),
+            optional(first.map(|first| &first.0)),
+            optional(first.map(|first| &first.1)),
+            optional(row.session.as_ref()),
+            optional(row.run.as_ref()),
+            optional(row.stage.as_ref()),
+            optional(row.project.as_ref()),
+            optional(row.user.as_ref()),
+            optional(row.key.as_ref()),
             Value::Text(&row.billing),
             row.attempts.into(),
             row.status.into(),
@@ -269,33 +273,34 @@ pub fn breakers(reader: &Reader<'_>) -> Result<Vec<String>, StoreError> {
     reader.query("SELECT body FROM breakers", &[], |row| row.text(0))
 }
 
-fn optional(text: &Option<String>) -> Value<'_> {
-    text.as_ref().into()
+fn optional(text: Option<&Arc<str>>) -> Value<'_> {
+    text.map_or(Value::Null, |text| Value::Text(text))
 }
 
 fn read(row: &Row<'_>) -> Result<CallRow, StoreError> {
-    let first = row.optional_text(9)?.zip(row.optional_text(10)?);
+    let shared = |column| row.optional_text(column).map(|text| text.map(Arc::from));
+    let first = shared(9)?.zip(shared(10)?);
     Ok(CallRow {
-        call: row.text(0)?,
+        call: row.text(0)?.into(),
         at_ms: row.unsigned(1)?,
         ended_ms: row.optional_unsigned(2)?,
-        asked: row.text(3)?,
-        dialect: row.text(4)?,
-        kind: row.text(5)?,
+        asked: row.text(3)?.into(),
+        dialect: row.text(4)?.into(),
+        kind: row.text(5)?.into(),
         streamed: row.unsigned(6)? != 0,
-        provider: row.text(7)?,
-        model: row.text(8)?,
+        provider: row.text(7)?.into(),
+        model: row.text(8)?.into(),
         first,
-        session: row.optional_text(11)?,
-        run: row.optional_text(12)?,
-        stage: row.optional_text(13)?,
-        project: row.optional_text(14)?,
-        user: row.optional_text(15)?,
-        key: row.optional_text(16)?,
-        billing: row.text(17)?,
+        session: shared(11)?,
+        run: shared(12)?,
+        stage: shared(13)?,
+        project: shared(14)?,
+        user: shared(15)?,
+        key: shared(16)?,
+        billing: row.text(17)?.into(),
         attempts: row.unsigned(18)?,
         status: row.optional_unsigned(19)?,
-        outcome: row.text(20)?,
+        outcome: row.text(20)?.into(),
         input: row.optional_unsigned(21)?,
         output: row.optional_unsigned(22)?,
         cache_read: row.optional_unsigned(23)?,
@@ -320,12 +325,12 @@ mod tests {
 
     fn row(call: &str, session: &str, cost: Option<u64>) -> CallRow {
         CallRow {
-            call: call.to_owned(),
+            call: call.into(),
             at_ms: 1_000,
-            asked: "opus".to_owned(),
-            session: Some(session.to_owned()),
-            billing: "key".to_owned(),
-            outcome: "open".to_owned(),
+            asked: "opus".into(),
+            session: Some(session.into()),
+            billing: "key".into(),
+            outcome: "open".into(),
             reserved_microusd: Some(900),
             reserved_tokens: 70,
             cost_microusd: cost,
@@ -345,7 +350,7 @@ mod tests {
         store.write(move |tx| put(tx, &again)).await.unwrap();
         assert_eq!(store.read(|reader| get(reader, "req_1")).await.unwrap(), Some(ended.clone()));
         assert_eq!(store.read(|reader| ended_since(reader, 2_000, 10)).await.unwrap(), [ended]);
-        let sum = Sum { subject: "ses_1".to_owned(), cost_microusd: 30, tokens: 15 };
+        let sum = Sum { subject: "ses_1".into(), cost_microusd: 30, tokens: 15 };
         assert_eq!(store.read(|reader| spent_since(reader, Subject::Session, 2_000)).await.unwrap(), [sum]);
         assert_eq!(store.read(|reader| spent_since(reader, Subject::All, 2_001)).await.unwrap(), []);
     }
@@ -358,7 +363,7 @@ mod tests {
         assert_eq!(store.write(|tx| end_lost(tx, 5_000)).await.unwrap(), 1);
         assert_eq!(store.write(|tx| end_lost(tx, 6_000)).await.unwrap(), 0);
         let lost = store.read(|reader| get(reader, "req_1")).await.unwrap().unwrap();
-        assert_eq!((lost.outcome.as_str(), lost.is_estimate, lost.ended_ms), ("lost", true, Some(5_000)));
+        assert_eq!((&*lost.outcome, lost.is_estimate, lost.ended_ms), ("lost", true, Some(5_000)));
         let sum = Sum { subject: String::new(), cost_microusd: 900, tokens: 70 };
         assert_eq!(store.read(|reader| spent_since(reader, Subject::All, 5_000)).await.unwrap(), [sum]);
     }
@@ -368,8 +373,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("orx.db")).unwrap();
         store.write(|tx| alerted(tx, "day", "", 7).and_then(|()| alerted(tx, "day", "", 8))).await.unwrap();
-        assert_eq!(store.read(alerts).await.unwrap(), [("day".to_owned(), String::new(), 8)]);
-        let kept = |body: &str| vec![("p".to_owned(), "m".to_owned(), body.to_owned())];
+        assert_eq!(store.read(alerts).await.unwrap(), [("day".into(), String::new(), 8)]);
+        let kept = |body: &str| vec![("p".into(), "m".into(), body.into())];
         store.write(move |tx| put_breakers(tx, &kept("1")).and_then(|()| put_breakers(tx, &kept("2")))).await.unwrap();
         assert_eq!(store.read(breakers).await.unwrap(), ["2"]);
     }

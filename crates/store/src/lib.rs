@@ -43,7 +43,7 @@ mod template;
 mod wal;
 mod writer;
 
-pub use calls::CallRow;
+pub use calls::{CallRow, Word};
 pub use error::StoreError;
 pub use runs::RunRow;
 pub use sessions::SessionRow;

@@ -1,7 +1,5 @@
 //! What the ledger and the shared state of the gateway say, in the shapes of the protocol.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use orx_gateway::Gateway;
@@ -39,8 +37,8 @@ pub async fn usage(gateway: &Gateway, params: UsageParams) -> Result<Usage, RpcE
     let found = gateway.inner().store.read(move |reader| calls::ended_since(reader, since_ms, MOST)).await?;
     let is_partial = found.len() >= MOST as usize;
     let is_wanted = |row: &&CallRow| {
-        params.session.as_ref().is_none_or(|session| row.session.as_ref() == Some(session))
-            && params.run.as_ref().is_none_or(|run| row.run.as_ref() == Some(run))
+        params.session.as_ref().is_none_or(|session| row.session.as_deref() == Some(session.as_str()))
+            && params.run.as_ref().is_none_or(|run| row.run.as_deref() == Some(run.as_str()))
     };
     let cached = found.iter().filter(is_wanted).filter(|row| row.outcome == "cached");
     let (from_cache, saved) =
@@ -69,7 +67,6 @@ fn word<T: DeserializeOwned>(text: &str) -> Option<T> {
 
 fn row_of(row: &CallRow, zone: &TimeZone) -> Row {
     let at_ms = row.ended_ms.unwrap_or(row.at_ms);
-    let text = |text: &Option<String>| text.as_deref().map(Arc::from);
     let tokens = |tokens: Option<u64>| Tokens(tokens.unwrap_or(0));
     let day = i64::try_from(at_ms).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
     Row {
@@ -77,12 +74,12 @@ fn row_of(row: &CallRow, zone: &TimeZone) -> Row {
         day: day.map_or_else(String::new, |at| at.to_zoned(zone.clone()).date().to_string()).into(),
         route: Route::new(&row.provider, &row.model),
         first: row.first.as_ref().map(|(provider, model)| Route::new(provider, model)),
-        session: text(&row.session),
-        run: text(&row.run),
-        stage: text(&row.stage),
-        project: text(&row.project),
-        user: text(&row.user),
-        key: text(&row.key),
+        session: row.session.clone(),
+        run: row.run.clone(),
+        stage: row.stage.clone(),
+        project: row.project.clone(),
+        user: row.user.clone(),
+        key: row.key.clone(),
         kind: word(&row.kind).unwrap_or(Kind::Main),
         usage: price::Usage {
             input: tokens(row.input),
@@ -92,13 +89,13 @@ fn row_of(row: &CallRow, zone: &TimeZone) -> Row {
             cache_write_1h: tokens(row.cache_write_1h),
             reasoning: tokens(row.reasoning),
         },
-        cost: match row.outcome.as_str() {
+        cost: match &*row.outcome {
             // What failed cost nothing, whatever its price.
             "failed" | "refused" => Some(MicroDollars::ZERO),
             _ => row.cost_microusd.map(MicroDollars),
         },
         is_estimate: row.is_estimate,
-        succeeded: matches!(row.outcome.as_str(), "answered" | "cached"),
+        succeeded: matches!(&*row.outcome, "answered" | "cached"),
         latency_ms: row.total_ms.unwrap_or(0),
     }
 }
@@ -229,10 +226,11 @@ pub fn mark(gateway: &Gateway, params: &MarkParams) -> Result<Providers, RpcErro
         }
     };
     let now = inner.time.now();
-    let saved = {
+    let (saved, resumed) = {
         let mut control = inner.control();
+        let mut resumed = Vec::new();
         match params.mark {
-            Mark::Reset => control.breakers.reset(&provider.id, model.as_ref()),
+            Mark::Reset => resumed = control.reset(&provider.id, model.as_ref()),
             Mark::Down => {
                 let reason = params.reason.clone().unwrap_or_else(|| "marked down by a person".to_owned());
                 control.breakers.breaker(&provider.id, model.as_ref()).mark_down(
@@ -243,8 +241,9 @@ pub fn mark(gateway: &Gateway, params: &MarkParams) -> Result<Providers, RpcErro
             }
             Mark::Up => control.breakers.breaker(&provider.id, model.as_ref()).mark_up(),
         }
-        control.breakers.save(now)
+        (control.breakers.save(now), resumed)
     };
     inner.keep_breakers(&saved);
+    gateway.resume(resumed);
     Ok(providers(gateway))
 }

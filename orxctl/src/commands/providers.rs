@@ -25,7 +25,7 @@ pub struct Providers {
     /// List the models, too
     #[arg(long)]
     pub models: bool,
-    /// Close the breakers of a provider
+    /// Close the breakers of a provider; sessions that it had parked go on
     #[arg(long, value_name = "PROVIDER", group = "mark")]
     pub reset: Option<String>,
     /// Ask a provider no more

@@ -89,13 +89,13 @@ pub(super) async fn read(
     config: &Config,
     door: &Door<'_>,
     query: Option<&str>,
-    headers: &HeaderMap,
+    headers: HeaderMap,
     body: Incoming,
     caller: Caller,
     call: &str,
 ) -> Result<Asked, ApiError> {
     let began = Instant::now();
-    let body = whole(body, headers, config.body_bytes).await?;
+    let body = whole(body, &headers, config.body_bytes).await?;
     let found = peek::peek(&body).map_err(|error| unreadable(&error))?;
     let path_model = door.model.as_deref().map(str::to_owned);
     let model = match &path_model {
@@ -115,7 +115,7 @@ pub(super) async fn read(
     };
     let conversation = match kind {
         Kind::Main if door.ask == Ask::Generate => {
-            features::conversation(caller.name(), headers, &body, &found, door.dialect)
+            features::conversation(caller.name(), &headers, &body, &found, door.dialect)
         }
         // Calls on the side and texts by themselves are of no conversation whose prompt somebody keeps.
         _ => None,
@@ -133,7 +133,7 @@ pub(super) async fn read(
         generate: door.generate,
         one: door.one,
         query: query.map(str::to_owned),
-        headers: headers.clone(),
+        headers,
         body,
         found,
         kind,

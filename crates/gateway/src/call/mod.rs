@@ -92,7 +92,7 @@ async fn dispatch(
         Ask::Generate | Ask::Count | Ask::Embed | Ask::Rerank => {
             let config = gateway.config();
             let query = head.uri.query();
-            let mut asked = ask::read(&config, door, query, &head.headers, body, caller, call).await?;
+            let mut asked = ask::read(&config, door, query, head.headers, body, caller, call).await?;
             if let Some(counted) = ask::counted_here(&config, &asked) {
                 return Ok(counted);
             }

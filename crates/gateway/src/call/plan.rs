@@ -2,13 +2,13 @@
 
 use orx_router::breaker::{Standing, Why};
 use orx_router::budget::{BudgetError, Expected};
-use orx_router::catalogue::{Model, ModelIndex};
+use orx_router::catalogue::{Catalogue, Model, ModelIndex};
 use orx_router::chain::{Step, Tier, Walk};
 use orx_router::complexity::Band;
 use orx_router::parking::{self, Parking};
 use orx_router::quota::Quota;
 use orx_router::strategy::rules::{Because, Facts};
-use orx_router::strategy::{Ask, Health, choose};
+use orx_router::strategy::{Ask, Decision, Health, choose};
 use orx_router::{ProviderId, Route, Tokens, clocks::Clocks};
 
 use super::ask::Asked;
@@ -62,8 +62,6 @@ pub(super) struct Way {
     /// Who was to answer first.
     pub(super) first: Option<Route>,
     barriers: Vec<(String, Barrier)>,
-    /// Why this way, in words.
-    pub(super) why: String,
 }
 
 /// Lays the way out.
@@ -134,14 +132,13 @@ pub(super) fn way(gateway: &Inner, config: &Config, asked: &Asked, now: Clocks) 
     let alternatives = if is_named { decision.ranked.len() } else { ALTERNATIVES };
     let steps = config.links.plan(&decision, alternatives);
     let first = steps.first().and_then(|step| config.catalogue.get(step.model)).map(|model| model.route.clone());
-    Ok(Way {
-        why: format!("{}; {}", ruled.because, decision.explain(&config.catalogue)),
-        walk: Walk::new(steps, MOST),
-        unlisted: None,
-        snapshot: ruled.snapshot.map(str::to_owned),
-        first,
-        barriers: Vec::new(),
-    })
+    log(asked, &ruled.because, &decision, &config.catalogue);
+    Ok(Way::along(steps, first, ruled.snapshot.map(str::to_owned)))
+}
+
+/// Says why a call goes where it goes. Words that nobody reads are not made: they cost more than the choice.
+pub(super) fn log(asked: &Asked, because: &Because<'_>, decision: &Decision, catalogue: &Catalogue) {
+    tracing::debug!(call = asked.call, %because, why = decision.explain(catalogue), "A call is sent on.");
 }
 
 /// The least that a model of the pool reads.
@@ -172,8 +169,8 @@ pub(super) fn own_way(config: &Config, asked: &Asked) -> Result<Way, ApiError> {
     let known_route = known.and_then(|model| config.catalogue.get(model)).map(|model| model.route.clone());
     let route = known_route.unwrap_or_else(|| Route::new(&vendor, UNLISTED));
     let steps = known.map(|model| Step { model, tier: Tier::Route }).into_iter().collect();
+    tracing::debug!(call = asked.call, %route, "A call is sent on with its caller's own login.");
     Ok(Way {
-        why: "the caller's own login".to_owned(),
         walk: Walk::new(steps, 1),
         unlisted: known.is_none().then(|| route.clone()),
         snapshot: Some(asked.model.clone()),
@@ -184,8 +181,8 @@ pub(super) fn own_way(config: &Config, asked: &Asked) -> Result<Way, ApiError> {
 
 impl Way {
     /// A way along `steps`.
-    pub(super) fn along(steps: Vec<Step>, first: Option<Route>, snapshot: Option<String>, why: String) -> Self {
-        Self { walk: Walk::new(steps, MOST), unlisted: None, snapshot, first, barriers: Vec::new(), why }
+    pub(super) fn along(steps: Vec<Step>, first: Option<Route>, snapshot: Option<String>) -> Self {
+        Self { walk: Walk::new(steps, MOST), unlisted: None, snapshot, first, barriers: Vec::new() }
     }
 
     /// The next hop that may be asked, with leave to ask it.

@@ -49,7 +49,6 @@ pub(super) async fn along(
     asked: Asked,
 ) -> Result<Response<Answer>, ApiError> {
     let mut way = plan::way(&gateway, &config, &asked, gateway.time.now())?;
-    tracing::debug!(call = asked.call, why = way.why, "A call is sent on.");
     let mut draft = Draft::new(Arc::clone(&gateway), &asked, way.first.as_ref());
     let mut last: Option<Failed> = None;
     let mut parks = Vec::new();
@@ -138,8 +137,8 @@ async fn once(
             };
             if let Some(slot) = asked.slot.as_ref().filter(|_| asked.ask != Ask::Count) {
                 slot.keep(Entry {
-                    provider: row.provider.clone(),
-                    model: row.model.clone(),
+                    provider: row.provider.to_string(),
+                    model: row.model.to_string(),
                     content_type: text(&headers, header::CONTENT_TYPE),
                     cost_microusd: said.cost,
                     body: body.clone(),

@@ -67,8 +67,8 @@ pub(super) fn way(config: &Config, asked: &Asked, now: Clocks) -> Result<Way, Ap
     };
     let steps = able(catalogue, asked.ask, &steps, is_named)?;
     let first = steps.first().and_then(|step| catalogue.get(step.model)).map(|model| model.route.clone());
-    let why = format!("{}; {}", ruled.because, decision.explain(catalogue));
-    Ok(Way::along(steps, first, ruled.snapshot.map(str::to_owned), why))
+    plan::log(asked, &ruled.because, &decision, catalogue);
+    Ok(Way::along(steps, first, ruled.snapshot.map(str::to_owned)))
 }
 
 /// The steps that can be taken, each with the model that is really asked: a provider that puts no texts in order is asked for vectors

@@ -229,7 +229,7 @@ pub(super) async fn unanswered(
     if let Some(wait) = parking.and_then(|parking| parking.retry_after(now.wall_ms)) {
         response.headers_mut().entry(header::RETRY_AFTER).or_insert_with(|| wait.into());
     }
-    let route = (draft.row.provider.as_str(), draft.row.model.as_str());
+    let route = (&*draft.row.provider, &*draft.row.model);
     let said = Said { call: &asked.call, route, attempts: draft.row.attempts, cost };
     answer::say(response.headers_mut(), said);
     Ok(response)

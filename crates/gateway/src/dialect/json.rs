@@ -6,11 +6,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Number;
 
-use super::DialectError;
+use super::{DialectError, scan};
 
 /// A JSON value over borrowed text.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,20 @@ pub enum Json<'a> {
 /// [`DialectError::Json`] with line and column.
 pub fn parse(text: &[u8]) -> Result<Json<'_>, DialectError> {
     Ok(serde_json::from_slice(text)?)
+}
+
+/// Reads a whole text as [`parse`] does, but steps over the members of an object that are not wanted.
+///
+/// # Errors
+/// [`DialectError::Json`] with line and column.
+pub fn parse_members(text: &[u8], is_wanted: fn(&str) -> bool) -> Result<Json<'_>, DialectError> {
+    if text.get(scan::spaces(text, 0)) != Some(&b'{') {
+        return parse(text);
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let read = Members(is_wanted).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(read)
 }
 
 impl<'a> Json<'a> {
@@ -182,6 +196,37 @@ impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
     }
 }
 
+/// Members of an object that are wanted.
+struct Members(fn(&str) -> bool);
+
+impl<'de> DeserializeSeed<'de> for Members {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Json<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+            if (self.0)(&key) {
+                members.push((key, map.next_value()?));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(Json::Object(members))
+    }
+}
+
 struct Key<'a>(Cow<'a, str>);
 
 struct KeyVisitor;
@@ -216,6 +261,17 @@ mod tests {
     fn order_and_escapes_survive() {
         let text = r#"{"z":1,"a":[true,null,"x\n\"y\""],"m":{"b":-2,"a":1.5}}"#;
         assert_eq!(parse(text.as_bytes()).unwrap().to_text(), text);
+    }
+
+    #[test]
+    fn members_that_are_not_wanted_are_stepped_over_and_what_is_cut_is_told() {
+        let wanted = |key: &str| key != "large";
+        let read = |text: &'static str| parse_members(text.as_bytes(), wanted).map(|json| json.to_text());
+        assert_eq!(read(r#" {"a":1,"large":[{"b":"\"}"}],"c":{"large":2}}"#).unwrap(), r#"{"a":1,"c":{"large":2}}"#);
+        assert_eq!(read(r#"[{"large":1}]"#).unwrap(), r#"[{"large":1}]"#);
+        for cut in [r#"{"a":1,"large":[1"#, r#"{"large":nul}"#, r#"{"a":1} x"#] {
+            assert!(matches!(read(cut), Err(DialectError::Json { .. })), "{cut}");
+        }
     }
 
     #[test]

@@ -155,8 +155,10 @@ impl StreamMeter {
 /// Reads a whole answer. `status` is its HTTP status.
 #[must_use]
 pub fn whole(dialect: Dialect, body: &[u8]) -> Reading {
+    // What was said is stepped over: it says nothing of tokens, and is most of an answer.
+    let is_wanted = |key: &str| !["choices", "content", "candidates", "output"].contains(&key);
     let mut seen = Seen::default();
-    match json::parse(body) {
+    match json::parse_members(body, is_wanted) {
         Ok(tree) => {
             if let Some(error) = ApiError::of_body(&tree, 200) {
                 seen.failed = Some(error);

@@ -178,6 +178,8 @@ pub enum End {
     Cap,
     /// A call of it was answered.
     Answered,
+    /// A person says that its vendor is to be asked again.
+    Reset,
 }
 
 impl fmt::Display for End {
@@ -186,6 +188,7 @@ impl fmt::Display for End {
             Self::Time => "its time has come",
             Self::Cap => "its cap has room again",
             Self::Answered => "its calls are answered again",
+            Self::Reset => "its provider was reset",
         })
     }
 }
@@ -269,6 +272,11 @@ impl Lot {
     /// Takes those out whose cap `holds` no more.
     pub fn review(&mut self, mut holds: impl FnMut(&Why) -> bool) -> Vec<Resumed> {
         self.take(End::Cap, |parking| !holds(&parking.why))
+    }
+
+    /// Takes those out that a vendor parked who is to be asked again.
+    pub fn reset(&mut self, vendor: &str) -> Vec<Resumed> {
+        self.take(End::Reset, |parking| matches!(&parking.why, Why::Vendor { provider, .. } if provider == vendor))
     }
 
     /// Forgets a session that has ended; gives whether it was parked.

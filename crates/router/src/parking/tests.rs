@@ -141,6 +141,10 @@ fn a_session_is_news_once_and_goes_on_at_its_time_by_its_cap_or_by_an_answer() {
     assert_eq!(ended(lot.review(|_| true)), []);
     assert_eq!(ended(lot.review(|why| matches!(why, Why::Vendor { .. }))), [("b".to_owned(), End::Cap)]);
     assert!(lot.is_empty() && !lot.forget("b"));
+    assert_eq!((lot.park("d", vendor(NOW + 60_000)), lot.park("e", by_cap(None))), (News::Parked, News::Parked));
+    assert_eq!(ended(lot.reset("another")), []);
+    assert_eq!(ended(lot.reset("anthropic")), [("d".to_owned(), End::Reset)]);
+    assert!(lot.forget("e"));
 }
 
 #[test]

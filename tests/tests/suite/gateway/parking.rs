@@ -75,8 +75,12 @@ impl Bed {
 
     /// A call in the session's name.
     async fn asks(&self) -> Reply {
+        self.asks_of("alpha").await
+    }
+
+    async fn asks_of(&self, model: &str) -> Reply {
         let headers = [JSON, ("x-api-key", self.key.as_str())];
-        self.http.send_bare("POST", "/v1/messages", &headers, &messages("alpha", true)).await
+        self.http.send_bare("POST", "/v1/messages", &headers, &messages(model, true)).await
     }
 
     fn sends(&self, text: &str) -> Value {
@@ -236,12 +240,31 @@ async fn who_is_parked_by_a_vendor_stays_so_over_a_kill_and_goes_on_when_a_call_
     assert_eq!(bed.shows("rate_limited").await["until_ms"].as_u64(), Some(until));
     assert_eq!(bed.asks().await.status, 429, "its breaker is still open");
     assert_eq!(bed.sends("then this")["receipt"], "queued");
-    bed.daemon.call("llm.mark", &json!({"provider": "first", "mark": "reset"}));
-    assert_eq!(bed.asks().await.status, 200);
+    assert_eq!(bed.asks_of("beta").await.status, 200, "another provider's model");
     bed.submitted(&["then this"]).await;
     let resumed = bed.events(&["session.resumed"]);
     assert_eq!((resumed.len(), &resumed[0]["data"]["message"]), (1, &json!("its calls are answered again")));
     assert_eq!(bed.events(&["session.parked"]).len(), 1);
+    bed.dies();
+    bed.shows("idle").await;
+}
+
+#[tokio::test]
+async fn a_provider_that_a_person_resets_is_asked_at_once() {
+    let headers = "anthropic-ratelimit-unified-5h-status: rejected\r\nretry-after: 3600\r\n";
+    let mut bed = Bed::new(vec![limited(headers), good()], quick()).await;
+    assert_eq!(bed.asks().await.status, 429);
+    bed.shows("rate_limited").await;
+    assert_eq!(bed.sends("then this")["receipt"], "queued");
+    let reset = bed.daemon.orxctl(Path::new("/"), &["providers", "--reset", "second"]);
+    assert!(reset.done().contains("first"), "{reset:?}");
+    assert!(bed.events(&["session.resumed"]).is_empty(), "another provider's reset");
+    let reset = bed.daemon.orxctl(Path::new("/"), &["providers", "--reset", "first"]);
+    assert!(reset.done().contains("first"), "{reset:?}");
+    bed.submitted(&["then this"]).await;
+    let resumed = bed.events(&["session.resumed"]);
+    assert_eq!((resumed.len(), &resumed[0]["data"]["message"]), (1, &json!("its provider was reset")));
+    assert_eq!(bed.asks().await.status, 200);
     bed.dies();
     bed.shows("idle").await;
 }

@@ -67,7 +67,6 @@ pub(super) async fn along(
     let wanted = Wanted::read(&asked, &tree).map_err(|error| unreadable(&error))?;
     asked.prompt = wanted.tokens();
     let mut way = texts::way(&config, &asked, gateway.time.now())?;
-    tracing::debug!(call = asked.call, why = way.why, "Texts are sent on.");
     let mut draft = Draft::new(Arc::clone(&gateway), &asked, way.first.as_ref());
     let mut spent = Spent { failed: 0, cost: Some(0), tokens: 0, is_estimate: false };
     let (mut last, mut parks) = (None, Vec::new());
@@ -120,7 +119,7 @@ impl Errand<'_> {
             *draft = draft.next();
         }
         if matches!(wanted, Wanted::Order(_)) {
-            draft.row.kind = if ranks { Kind::Rerank } else { Kind::RerankByEmbeddings }.to_string();
+            draft.row.kind = if ranks { Kind::Rerank } else { Kind::RerankByEmbeddings }.name().into();
         }
         draft.goes_to(config, asked, hop, expected).await;
         let plan = match self.plan(ranks) {
