@@ -21,22 +21,43 @@ const DECISIVE: [&str; 6] = ["config", "config.worktree", "hooks", "info", "work
 
 /// Looks at the repository around `cwd`. A repository of the session's own (`own`) is its to change.
 pub(super) fn paths(cwd: &Path, own: bool) -> GitPaths {
-    let Some((top, entry)) = cwd.ancestors().map(|top| (top, top.join(".git"))).find(|(_, entry)| entry.exists())
-    else {
-        return GitPaths::default();
-    };
-    if entry.is_dir() {
-        let mut found = GitPaths { inside: top.starts_with(cwd), ..GitPaths::default() };
-        if own && found.inside {
-            return GitPaths::default();
+    let mut passed = Vec::new();
+    let mut found = GitPaths::default();
+    for top in cwd.ancestors() {
+        let entry = top.join(".git");
+        if is_git(&entry) {
+            found = around(cwd, top, entry, own);
+            break;
         }
-        // Made by `git init`, and removed by some: a directory that is not there could not be kept from being made.
-        let _ = std::fs::create_dir(entry.join("hooks"));
-        found.keep.extend(existing(&entry, &DECISIVE));
-        found.write.push(entry);
-        return found;
+        // What git passes by now may be a repository again: one session takes its HEAD away, and the next plants a hook.
+        passed.extend(existing(&entry, &DECISIVE));
     }
-    linked(top, &entry).unwrap_or_default()
+    if !own {
+        found.inside |= passed.iter().any(|path| path.starts_with(cwd));
+        found.keep.append(&mut passed);
+    }
+    found
+}
+
+fn around(cwd: &Path, top: &Path, entry: PathBuf, own: bool) -> GitPaths {
+    if !entry.is_dir() {
+        return linked(top, &entry).unwrap_or_default();
+    }
+    let mut found = GitPaths { inside: top.starts_with(cwd), ..GitPaths::default() };
+    if own && found.inside {
+        return GitPaths::default();
+    }
+    // Made by `git init`, and removed by some: a directory that is not there could not be kept from being made.
+    let _ = std::fs::create_dir(entry.join("hooks"));
+    found.keep.extend(existing(&entry, &DECISIVE));
+    found.write.push(entry);
+    found
+}
+
+/// Whether git takes this for the entry of a repository. It looks further up past a directory that is none, as sandboxes of other
+/// programs leave them, or make them for a moment, where they keep one from being made.
+fn is_git(entry: &Path) -> bool {
+    entry.is_file() || (entry.join("HEAD").symlink_metadata().is_ok() && entry.join("objects").is_dir())
 }
 
 fn existing(directory: &Path, names: &[&str]) -> Vec<PathBuf> {
@@ -87,6 +108,21 @@ mod tests {
         }
         std::fs::write(git.join("worktrees/w/commondir"), "../..\n").unwrap();
         directory
+    }
+
+    #[test]
+    fn a_directory_that_is_no_repository_is_left_alone_and_the_one_above_it_counts() {
+        let directory = repository();
+        let (work, empty) = (directory.path().join("repo/work"), directory.path().join("repo/work/.git"));
+        std::fs::create_dir_all(&empty).unwrap();
+        assert_eq!(paths(&work, false).write, [directory.path().join("repo/.git")]);
+        assert!(!empty.join("hooks").exists(), "nothing is made in it");
+        let git = directory.path().join("repo/.git");
+        std::fs::remove_file(git.join("HEAD")).unwrap();
+        let left = paths(&work, false);
+        assert_eq!((left.write, left.inside), (Vec::new(), false));
+        assert_eq!(left.keep, ["config", "hooks", "info", "worktrees"].map(|name| git.join(name)), "it may come back");
+        assert!(paths(&directory.path().join("repo"), false).inside);
     }
 
     #[test]

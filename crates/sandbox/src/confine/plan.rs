@@ -297,6 +297,12 @@ mod tests {
         }
     }
 
+    /// Makes a directory what git takes for a repository.
+    fn repository(directory: &Path) {
+        std::fs::create_dir_all(directory.join(".git/objects")).unwrap();
+        std::fs::write(directory.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+    }
+
     #[test]
     fn the_strongest_mechanism_that_works_is_taken_and_none_is_an_error_unless_told() {
         let top = tempfile::tempdir().unwrap();
@@ -338,7 +344,7 @@ mod tests {
         let top = top.path().canonicalize().unwrap();
         let mut around = surroundings(&top);
         around.read_only = true;
-        std::fs::create_dir_all(top.join("home/project/.git")).unwrap();
+        repository(&top.join("home/project"));
         let cwd = text(&around.cwd);
         let made = |around: &Surroundings, bubblewrap| {
             let made = plan(SandboxMode::Required, Network::On, around, &abilities(bubblewrap, Some(7))).unwrap();
@@ -410,7 +416,7 @@ mod tests {
     fn what_landlock_alone_cannot_hold_is_said() {
         let top = tempfile::tempdir().unwrap();
         let around = surroundings(top.path());
-        std::fs::create_dir_all(around.cwd.join(".git")).unwrap();
+        repository(&around.cwd);
         let gaps = |version| {
             let made = plan(SandboxMode::Required, Network::On, &around, &abilities(false, Some(version))).unwrap();
             made.sandbox.not_enforced.join("; ")
