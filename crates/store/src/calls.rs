@@ -350,7 +350,7 @@ mod tests {
         store.write(move |tx| put(tx, &again)).await.unwrap();
         assert_eq!(store.read(|reader| get(reader, "req_1")).await.unwrap(), Some(ended.clone()));
         assert_eq!(store.read(|reader| ended_since(reader, 2_000, 10)).await.unwrap(), [ended]);
-        let sum = Sum { subject: "ses_1".into(), cost_microusd: 30, tokens: 15 };
+        let sum = Sum { subject: "ses_1".to_owned(), cost_microusd: 30, tokens: 15 };
         assert_eq!(store.read(|reader| spent_since(reader, Subject::Session, 2_000)).await.unwrap(), [sum]);
         assert_eq!(store.read(|reader| spent_since(reader, Subject::All, 2_001)).await.unwrap(), []);
     }
@@ -373,8 +373,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("orx.db")).unwrap();
         store.write(|tx| alerted(tx, "day", "", 7).and_then(|()| alerted(tx, "day", "", 8))).await.unwrap();
-        assert_eq!(store.read(alerts).await.unwrap(), [("day".into(), String::new(), 8)]);
-        let kept = |body: &str| vec![("p".into(), "m".into(), body.into())];
+        assert_eq!(store.read(alerts).await.unwrap(), [("day".to_owned(), String::new(), 8)]);
+        let kept = |body: &str| vec![("p".to_owned(), "m".to_owned(), body.to_owned())];
         store.write(move |tx| put_breakers(tx, &kept("1")).and_then(|()| put_breakers(tx, &kept("2")))).await.unwrap();
         assert_eq!(store.read(breakers).await.unwrap(), ["2"]);
     }

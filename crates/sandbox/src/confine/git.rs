@@ -39,6 +39,7 @@ pub(super) fn paths(cwd: &Path, own: bool) -> GitPaths {
     found
 }
 
+/// What a session in `cwd` needs of the repository whose `entry` is in `top`.
 fn around(cwd: &Path, top: &Path, entry: PathBuf, own: bool) -> GitPaths {
     if !entry.is_dir() {
         return linked(top, &entry).unwrap_or_default();
@@ -113,7 +114,8 @@ mod tests {
     #[test]
     fn a_directory_that_is_no_repository_is_left_alone_and_the_one_above_it_counts() {
         let directory = repository();
-        let (work, empty) = (directory.path().join("repo/work"), directory.path().join("repo/work/.git"));
+        let work = directory.path().join("repo/inner");
+        let empty = work.join(".git");
         std::fs::create_dir_all(&empty).unwrap();
         assert_eq!(paths(&work, false).write, [directory.path().join("repo/.git")]);
         assert!(!empty.join("hooks").exists(), "nothing is made in it");
